@@ -102,14 +102,17 @@ create table tile_hash (
 
 -- Entries that are verified and kept but have no row in a record table, and why.
 create table unprojected (
-    log_id integer not null references log (id),
-    index  bigint not null,
-    reason text not null,
-    type   text not null,
-    v      integer not null,
-    due_at timestamptz,                                     -- when to try again by itself
+    log_id    integer not null references log (id),
+    index     bigint not null,
+    reason    text not null,
+    type      text not null,
+    v         integer not null,
+    record_id uuid not null,
+    revision  integer not null,
+    due_at    timestamptz,                                  -- when to try again by itself
     primary key (log_id, index)
 );
+create index unprojected_record on unprojected (log_id, record_id, revision desc);
 create index unprojected_due on unprojected (due_at) where due_at is not null;
 create index unprojected_type on unprojected (reason, type, v);
 

@@ -1,0 +1,244 @@
+"""Logs as rows: heads, entries, payloads and tile hashes.
+
+A log's row in `log` is its head and its lock: whoever extends a log holds that
+row FOR UPDATE until commit, so one log has one writer at a time across all
+processes. This module stores bytes it is given; it verifies nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+BODY = 1
+RESTRICTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A log's head as this database holds it."""
+
+    id: int
+    participant_id: int
+    scid: str
+    epoch: int
+    origin: str
+    hosted: bool
+    trust: str
+    size: int
+    edge: bytes
+    checkpoint: bytes | None
+    checkpoint_size: int
+    target: bytes | None
+    target_size: int | None
+    target_proof: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry as it came, with the payload parts that are here; `part` is (salt, canonical bytes)."""
+
+    index: int
+    leaf_hash: bytes
+    data: bytes
+    body: tuple[bytes, bytes] | None = None
+    restricted: tuple[bytes, bytes] | None = None
+
+
+_HEAD = """
+    log.id, log.participant_id, participant.scid, log.epoch, log.origin, participant.hosted, participant.trust, log.size,
+    log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof
+"""
+_HEADS = f"select {_HEAD} from log join participant on participant.id = log.participant_id"
+
+
+def _row(record: asyncpg.Record) -> LogRow:
+    return LogRow(**dict(record))
+
+
+async def head(connection: asyncpg.Connection, origin: str) -> LogRow | None:
+    """Return the head of the log named `origin`, unlocked, or None."""
+    record = await connection.fetchrow(f"{_HEADS} where log.origin = $1", origin)
+    return None if record is None else _row(record)
+
+
+async def heads(connection: asyncpg.Connection, *, trust: Sequence[str] = ("allowed", "quarantined")) -> list[LogRow]:
+    """Return the heads of all logs whose participant has one of these trusts, by origin."""
+    records = await connection.fetch(f"{_HEADS} where participant.trust = any($1) order by log.origin", list(trust))
+    return [_row(record) for record in records]
+
+
+async def lock_head(connection: asyncpg.Connection, origin: str) -> LogRow | None:
+    """Return the head locked until the transaction ends, with its participant's trust held still, or None.
+
+    The participant is locked FOR SHARE so that a change of trust sees either
+    all records of this transaction or none of them.
+    """
+    record = await connection.fetchrow(
+        f"{_HEADS} where log.origin = $1 for update of log for share of participant", origin
+    )
+    return None if record is None else _row(record)
+
+
+async def newest_log(connection: asyncpg.Connection, scid: str) -> LogRow | None:
+    """Return the head of the participant's newest epoch, or None."""
+    record = await connection.fetchrow(
+        f"{_HEADS} where participant.scid = $1 order by log.epoch desc limit 1",
+        scid,
+    )
+    return None if record is None else _row(record)
+
+
+async def create(connection: asyncpg.Connection, participant_id: int, epoch: int, origin: str) -> int:
+    """Create an empty log and return its number; an existing one keeps its number."""
+    number: int = await connection.fetchval(
+        """
+        insert into log (participant_id, epoch, origin) values ($1, $2, $3)
+        on conflict (origin) do update set origin = excluded.origin returning id
+        """,
+        participant_id,
+        epoch,
+        origin,
+    )
+    return number
+
+
+async def insert_entries(
+    connection: asyncpg.Connection, log_id: int, entries: Sequence[StoredEntry], received_at: datetime
+) -> None:
+    """Write entries and the payload parts they come with."""
+    await connection.copy_records_to_table(
+        "entry",
+        columns=["log_id", "index", "leaf_hash", "data", "received_at"],
+        records=[(log_id, entry.index, entry.leaf_hash, entry.data, received_at) for entry in entries],
+    )
+    payloads = [
+        (log_id, entry.index, part, *payload)
+        for entry in entries
+        for part, payload in ((BODY, entry.body), (RESTRICTED, entry.restricted))
+        if payload is not None
+    ]
+    if payloads:
+        await connection.copy_records_to_table(
+            "payload", columns=["log_id", "index", "part", "salt", "data"], records=payloads
+        )
+
+
+async def insert_tile_hashes(
+    connection: asyncpg.Connection, log_id: int, hashes: Iterable[tuple[int, int, bytes]]
+) -> None:
+    """Write completed (level, index, hash) rows, levels from 1."""
+    rows = [(log_id, *row) for row in hashes]
+    if rows:
+        await connection.copy_records_to_table("tile_hash", columns=["log_id", "level", "index", "hash"], records=rows)
+
+
+async def set_head(
+    connection: asyncpg.Connection, log_id: int, *, size: int, edge: bytes, checkpoint: bytes, verified_at: datetime
+) -> None:
+    """Advance the head to a size that its own signed checkpoint states."""
+    await connection.execute(
+        """
+        update log set size = $2, edge = $3, checkpoint = $4, checkpoint_size = $2, verified_at = $5,
+                       target = null, target_size = null, target_proof = null
+        where id = $1
+        """,
+        log_id,
+        size,
+        edge,
+        checkpoint,
+        verified_at,
+    )
+
+
+async def set_partial_head(
+    connection: asyncpg.Connection,
+    log_id: int,
+    *,
+    size: int,
+    edge: bytes,
+    target: bytes,
+    target_size: int,
+    target_proof: bytes,
+    verified_at: datetime,
+) -> None:
+    """Advance the head to a prefix of a checkpoint: the batch ended before what the log's owner signed."""
+    await connection.execute(
+        """
+        update log set size = $2, edge = $3, target = $4, target_size = $5, target_proof = $6, verified_at = $7
+        where id = $1
+        """,
+        log_id,
+        size,
+        edge,
+        target,
+        target_size,
+        target_proof,
+        verified_at,
+    )
+
+
+async def entry_data(connection: asyncpg.Connection, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
+    """Return the stored bytes of these entries by index; absent ones are left out."""
+    records = await connection.fetch(
+        "select index, data from entry where log_id = $1 and index = any($2)", log_id, list(indexes)
+    )
+    return {record["index"]: record["data"] for record in records}
+
+
+async def entries(
+    connection: asyncpg.Connection, log_id: int, start: int, count: int, *, restricted: bool = False
+) -> list[StoredEntry]:
+    """Return up to `count` entries from index `start` on, in order, with their public payloads.
+
+    `restricted` adds the restricted parts: only the home of a log may ask for that.
+    """
+    records = await connection.fetch(
+        """
+        select entry.index, entry.leaf_hash, entry.data, body.salt as body_salt, body.data as body_data,
+               hidden.salt as hidden_salt, hidden.data as hidden_data
+        from entry
+        left join payload body on body.log_id = entry.log_id and body.index = entry.index and body.part = 1
+        left join payload hidden on $4 and hidden.log_id = entry.log_id and hidden.index = entry.index and hidden.part = 2
+        where entry.log_id = $1 and entry.index >= $2 and entry.index < $2 + $3
+        order by entry.index
+        """,
+        log_id,
+        start,
+        count,
+        restricted,
+    )
+    return [
+        StoredEntry(
+            record["index"],
+            record["leaf_hash"],
+            record["data"],
+            None if record["body_salt"] is None else (record["body_salt"], record["body_data"]),
+            None if record["hidden_salt"] is None else (record["hidden_salt"], record["hidden_data"]),
+        )
+        for record in records
+    ]
+
+
+async def payload(
+    connection: asyncpg.Connection, log_id: int, index: int, part: int
+) -> tuple[bytes, bytes] | None:
+    """Return (salt, canonical bytes) of one payload part, or None when it is not here."""
+    record = await connection.fetchrow(
+        "select salt, data from payload where log_id = $1 and index = $2 and part = $3", log_id, index, part
+    )
+    return None if record is None else (record["salt"], record["data"])
+
+
+async def tile_hashes(connection: asyncpg.Connection, log_id: int, level: int, start: int, count: int) -> list[bytes]:
+    """Return the hashes start..start+count of tile level `level` that are held, in order (level 0 = leaf hashes)."""
+    if level == 0:
+        query = "select leaf_hash from entry where log_id = $1 and index >= $2 and index < $3 order by index"
+        records = await connection.fetch(query, log_id, start, start + count)
+        return [record["leaf_hash"] for record in records]
+    query = """
+        select hash from tile_hash where log_id = $1 and level = $2 and index >= $3 and index < $4 order by index
+    """
+    records = await connection.fetch(query, log_id, level, start, start + count)
+    return [record["hash"] for record in records]

@@ -1,0 +1,158 @@
+"""Participants and their DID logs as rows, and the trust this node's operator gives them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from store import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRow:
+    """A participant this node knows; `id` is local."""
+
+    id: int
+    scid: str
+    did: str
+    host: str
+    slug: str
+    hosted: bool
+    trust: str
+    trust_set_by: str
+    did_version: int
+
+
+_COLUMNS = "id, scid, did, host, slug, hosted, trust, trust_set_by, did_version"
+
+
+async def find(connection: asyncpg.Connection, scid: str) -> ParticipantRow | None:
+    """Return the participant with this SCID, or None."""
+    record = await connection.fetchrow(f"select {_COLUMNS} from participant where scid = $1", scid)
+    return None if record is None else ParticipantRow(**dict(record))
+
+
+async def find_hosted(connection: asyncpg.Connection, slug: str) -> ParticipantRow | None:
+    """Return the participant hosted here under this slug, or None."""
+    record = await connection.fetchrow(f"select {_COLUMNS} from participant where hosted and slug = $1", slug)
+    return None if record is None else ParticipantRow(**dict(record))
+
+
+async def hosted(connection: asyncpg.Connection) -> list[ParticipantRow]:
+    """Return the participants hosted here, by slug."""
+    records = await connection.fetch(f"select {_COLUMNS} from participant where hosted order by slug")
+    return [ParticipantRow(**dict(record)) for record in records]
+
+
+async def operator(connection: asyncpg.Connection) -> ParticipantRow | None:
+    """Return this node's operator participant, or None before `gotong init`."""
+    record = await connection.fetchrow(
+        f"select {_COLUMNS} from participant where id = (select operator_id from node_state)"
+    )
+    return None if record is None else ParticipantRow(**dict(record))
+
+
+async def insert(
+    connection: asyncpg.Connection, *, scid: str, did: str, host: str, slug: str, hosted: bool, trust: str
+) -> int:
+    """Insert a participant, or lock and return the one that is there."""
+    number: int = await connection.fetchval(
+        """
+        insert into participant (scid, did, host, slug, hosted, trust) values ($1, $2, $3, $4, $5, $6)
+        on conflict (scid) do update set scid = excluded.scid returning id
+        """,
+        scid,
+        did,
+        host,
+        slug,
+        hosted,
+        trust,
+    )
+    return number
+
+
+async def did_lines(connection: asyncpg.Connection, participant_id: int) -> list[bytes]:
+    """Return the participant's DID log, one line a version, in order."""
+    records = await connection.fetch(
+        "select line from did_line where participant_id = $1 order by version", participant_id
+    )
+    return [record["line"] for record in records]
+
+
+async def did_witness(connection: asyncpg.Connection, participant_id: int) -> bytes | None:
+    """Return the witness proofs that go with the DID log, if any."""
+    value: bytes | None = await connection.fetchval(
+        "select proofs from did_witness where participant_id = $1", participant_id
+    )
+    return value
+
+
+async def append_did_lines(
+    connection: asyncpg.Connection,
+    participant_id: int,
+    *,
+    first_version: int,
+    lines: Sequence[bytes],
+    did: str,
+    host: str,
+    slug: str,
+    witness: bytes | None = None,
+) -> None:
+    """Write verified DID log lines from `first_version` on and what the newest of them says."""
+    await connection.executemany(
+        "insert into did_line (participant_id, version, line) values ($1, $2, $3) on conflict do nothing",
+        [(participant_id, first_version + offset, line) for offset, line in enumerate(lines)],
+    )
+    await connection.execute(
+        "update participant set did = $2, host = $3, slug = $4, did_version = $5 where id = $1",
+        participant_id,
+        did,
+        host,
+        slug,
+        first_version + len(lines) - 1,
+    )
+    if witness is not None:
+        await connection.execute(
+            """
+            insert into did_witness (participant_id, proofs) values ($1, $2)
+            on conflict (participant_id) do update set proofs = excluded.proofs
+            """,
+            participant_id,
+            witness,
+        )
+
+
+async def set_trust(
+    connection: asyncpg.Connection, participant_ids: Sequence[int], trust: str, *, set_by: str, tables: dict[str, str]
+) -> list[int]:
+    """Set trust and return the participants whose trust changed; what becomes visible is put into the outbox.
+
+    `set_by` 'peer' leaves alone what an operator decided. `tables` maps record
+    types to their tables. Call inside a transaction.
+    """
+    changed = await connection.fetch(
+        """
+        update participant set trust = $2, trust_set_by = $3
+        where id = any($1) and not hosted and ($3 = 'operator' or trust_set_by <> 'operator')
+          and (trust <> $2 or trust_set_by <> $3)
+        returning id, (select old.trust from participant old where old.id = participant.id) as was
+        """,
+        list(participant_ids),
+        trust,
+        set_by,
+    )
+    now_visible = [row["id"] for row in changed if trust == "allowed" and row["was"] != "allowed"]
+    if now_visible:
+        for type, table in tables.items():
+            await connection.execute(
+                f"""
+                insert into outbox (kind, type, publisher_id, record_id, revision)
+                select $2, $3, publisher_id, record_id, revision from {table} where publisher_id = any($1)
+                order by received_at
+                """,
+                now_visible,
+                outbox.PUBLISHED,
+                type,
+            )
+        await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
+    return [row["id"] for row in changed]

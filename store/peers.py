@@ -1,0 +1,132 @@
+"""Peers as rows: where to pull from, when next, and what they sent that broke a rule."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+EVIDENCE_BYTES_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """A peer an operator added."""
+
+    id: int
+    url: str
+    trust: str
+    operator_scid: str | None
+    since: str | None
+    next_pull_at: datetime
+    failures: int
+    last_ok_at: datetime | None
+    last_error_code: str | None
+    skew_ms: int | None
+
+
+_COLUMNS = "id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms"
+
+
+async def add(connection: asyncpg.Connection, url: str, *, trust: str = "quarantined") -> PeerRow:
+    """Add a peer, or return the one already there under this URL."""
+    record = await connection.fetchrow(
+        f"""
+        insert into peer (url, trust) values ($1, $2)
+        on conflict (url) do update set url = excluded.url returning {_COLUMNS}
+        """,
+        url,
+        trust,
+    )
+    return PeerRow(**dict(record))
+
+
+async def every(connection: asyncpg.Connection) -> list[PeerRow]:
+    """Return all peers, by URL."""
+    return [PeerRow(**dict(r)) for r in await connection.fetch(f"select {_COLUMNS} from peer order by url")]
+
+
+async def find(connection: asyncpg.Connection, url: str) -> PeerRow | None:
+    """Return the peer under this URL, or None."""
+    record = await connection.fetchrow(f"select {_COLUMNS} from peer where url = $1", url)
+    return None if record is None else PeerRow(**dict(record))
+
+
+async def set_trust(connection: asyncpg.Connection, peer_id: int, trust: str) -> None:
+    """Set a peer's trust; its participants' follows in participants.set_trust."""
+    await connection.execute("update peer set trust = $2 where id = $1", peer_id, trust)
+
+
+async def hosted_by(connection: asyncpg.Connection, peer_id: int) -> list[int]:
+    """Return the participants whose home this peer is known to be."""
+    records = await connection.fetch("select id from participant where home_peer_id = $1 order by id", peer_id)
+    return [record["id"] for record in records]
+
+
+async def succeeded(
+    connection: asyncpg.Connection,
+    peer_id: int,
+    *,
+    operator_scid: str,
+    since: str | None,
+    skew_ms: int,
+    at: datetime,
+    next_pull_at: datetime,
+) -> None:
+    """Remember a complete exchange."""
+    await connection.execute(
+        """
+        update peer set operator_scid = $2, since = $3, skew_ms = $4, last_ok_at = $5, next_pull_at = $6,
+                        failures = 0, last_error_code = null
+        where id = $1
+        """,
+        peer_id,
+        operator_scid,
+        since,
+        skew_ms,
+        at,
+        next_pull_at,
+    )
+
+
+async def failed(connection: asyncpg.Connection, peer_id: int, *, code: str, next_pull_at: datetime) -> None:
+    """Remember a failed exchange and when to try again."""
+    await connection.execute(
+        "update peer set failures = failures + 1, last_error_code = $2, next_pull_at = $3 where id = $1",
+        peer_id,
+        code,
+        next_pull_at,
+    )
+
+
+async def report(
+    connection: asyncpg.Connection,
+    *,
+    peer_id: int | None,
+    origin: str | None,
+    code: str,
+    message: str,
+    details: dict[str, Any],
+    evidence: bytes | None,
+) -> None:
+    """Keep what broke a rule, its bytes cut to EVIDENCE_BYTES_MAX."""
+    await connection.execute(
+        "insert into refusal (peer_id, origin, code, message, details, evidence) values ($1, $2, $3, $4, $5, $6)",
+        peer_id,
+        origin,
+        code,
+        message,
+        details,
+        None if evidence is None else evidence[:EVIDENCE_BYTES_MAX],
+    )
+
+
+async def allowed_skew_ms(connection: asyncpg.Connection) -> int | None:
+    """Return the median of how far our clock is ahead of the allowed peers', or None without any."""
+    value: int | None = await connection.fetchval(
+        """
+        select percentile_disc(0.5) within group (order by skew_ms) from peer
+        where trust = 'allowed' and skew_ms is not null
+        """
+    )
+    return value
