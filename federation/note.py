@@ -11,7 +11,8 @@ Rules, with the error that answers each:
   spelling, a 4-byte key id and at least one more byte: NOTE_MALFORMED.
 - N1.4 signatures of unknown keys are ignored; the signature of a known key must hold, and at least one must be there:
   NOTE_SIGNATURE_INVALID (for a checkpoint CHECKPOINT_SIGNATURE_INVALID, for a cosignature COSIGNATURE_INVALID).
-- N1.5 a verifier key is `<name>+<key id, 8 lowercase hex digits>+<base64 of type and key>`, and the id fits: VKEY_MALFORMED.
+- N1.5 a verifier key is `<name>+<key id, 8 lowercase hex digits>+<base64 of type and key>`, and the id fits:
+  VKEY_MALFORMED.
 - N2.1 a checkpoint's text is three lines: origin, size without leading zeros (at most 2**53 - 1), root in canonical
   base64 of 32 bytes; the empty tree has the empty root: CHECKPOINT_MALFORMED.
 - N2.2 Gotong logs state no extension lines (tlog-checkpoint advises against them): CHECKPOINT_MALFORMED.

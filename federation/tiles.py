@@ -7,7 +7,8 @@ nothing and never checks a tile against a root: whoever builds a proof from
 foreign tiles verifies it with `merkle` afterwards.
 
 Rules, with the error that answers each:
-- T1.1 a path is `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]` in its one canonical spelling: TILE_PATH_MALFORMED.
+- T1.1 a path is `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]` in its one canonical spelling:
+  TILE_PATH_MALFORMED.
 - T1.2 a tile is exactly `width` hashes: TILE_MALFORMED.
 - T1.3 an entry bundle is `width` entries, each after its big-endian u16 length, nothing else: ENTRY_BUNDLE_MALFORMED.
 - T2.1 a proof out of tiles needs every tile that `inclusion_tiles` or `consistency_tiles` names: TILE_MISSING.
