@@ -88,6 +88,10 @@ def encode_any(value: JSON) -> bytes:
     Integers are still bounded by 2^53, because beyond it implementations round differently.
     """
     try:
+        return encode(value)  # the same bytes, many times faster, for what Gotong's dialect covers
+    except NotCanonical:
+        pass
+    try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise ValueNotAllowed(f"no canonical encoding: {error}") from None
