@@ -21,7 +21,6 @@ Rules, with the error that answers each:
   `cosignature/v1`, `time <seconds>` and the checkpoint's text: COSIGNATURE_INVALID.
 """
 
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.errors import GotongError
+from federation import base64text
 from federation.merkle import EMPTY_ROOT, HASH_BYTES, TREE_SIZE_MAX
 
 NOTE_BYTES_MAX = 128 * 1024
@@ -118,7 +118,7 @@ class Verifier:
 
     def vkey(self) -> str:
         """Return the key as text: `<name>+<key id>+<base64>`."""
-        return f"{self.name}+{self.key_id.hex()}+{_base64(bytes([self.type]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{base64text.encode(bytes([self.type]) + self.public)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Signature:
 
     def line(self) -> str:
         """Return the line of a note, newline included."""
-        return f"{_SIGNATURE_PREFIX}{self.name} {_base64(self.key_id + self.data)}\n"
+        return f"{_SIGNATURE_PREFIX}{self.name} {base64text.encode(self.key_id + self.data)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def is_key_name(name: str) -> bool:
 def parse_vkey(text: str) -> Verifier:
     """Return the verifier a vkey text names, or raise VkeyMalformed (rule N1.5)."""
     found = _VKEY.fullmatch(text)
-    key = _unbase64(found["key"]) if found else None
+    key = base64text.decode(found["key"]) if found else None
     if found is None or key is None or len(key) != 1 + _KEY_BYTES or key[0] not in list(KeyType):
         raise VkeyMalformed("not an Ed25519 verifier key")
     verifier = Verifier(found["name"], key[1:], KeyType(key[0]))
@@ -239,7 +239,7 @@ def _parse_signature(line: str) -> Signature:
     if _CONTROL.search(line):
         raise NoteMalformed("a signature line holds a control character")
     name, space, encoded = line.removeprefix(_SIGNATURE_PREFIX).partition(" ")
-    data = _unbase64(encoded)
+    data = base64text.decode(encoded)
     if not line.startswith(_SIGNATURE_PREFIX) or not space or not is_key_name(name):
         raise NoteMalformed("a signature line is a dash, a key's name and base64")
     if data is None or len(data) <= _KEY_ID_BYTES:
@@ -288,7 +288,7 @@ def _is_signed(verifier: Verifier, signature: bytes, text: bytes) -> bool:
 
 def checkpoint_text(checkpoint: Checkpoint) -> str:
     """Return the three lines that get signed (tlog-checkpoint, "Note text")."""
-    return f"{checkpoint.origin}\n{checkpoint.size}\n{_base64(checkpoint.root)}\n"
+    return f"{checkpoint.origin}\n{checkpoint.size}\n{base64text.encode(checkpoint.root)}\n"
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
@@ -300,7 +300,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     size = int(size_text) if len(size_text) <= 16 and _DECIMAL.fullmatch(size_text) else -1
     if not 0 <= size <= TREE_SIZE_MAX:
         raise CheckpointMalformed("the size is not a plain number of at most 2**53 - 1")
-    root = _unbase64(root_text)
+    root = base64text.decode(root_text)
     if root is None or len(root) != HASH_BYTES:
         raise CheckpointMalformed("the root is not the base64 of 32 bytes")
     if size == 0 and root != EMPTY_ROOT:
@@ -368,16 +368,3 @@ def verify_cosignature(note: bytes, name: str, public: bytes) -> int:
 
 def _cosigned_text(text: bytes, at_s: int) -> bytes:
     return b"cosignature/v1\ntime %d\n%b" % (at_s, text)
-
-
-def _base64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
-
-
-def _unbase64(text: str) -> bytes | None:
-    """Return the bytes of canonical base64 (RFC 4648, section 4), or None: re-encoding must give the same text."""
-    try:
-        data = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    except ValueError:  # binascii.Error and UnicodeEncodeError are ValueErrors
-        return None
-    return data if _base64(data) == text else None
