@@ -4,7 +4,8 @@ It checks the form only; `merkle` and `note` decide whether the proof holds.
 
 Rule, with its error:
 - Q1.1 the lines are exactly those of c2sp.org/tlog-proof@v1: header, an optional `extra` (ignored: nothing vouches for
-  it), `index`, at most PROOF_HASHES_MAX hashes in canonical base64, an empty line, the checkpoint: TLOG_PROOF_MALFORMED.
+  it), `index`, at most PROOF_HASHES_MAX hashes in canonical base64, an empty line, the checkpoint:
+  TLOG_PROOF_MALFORMED.
 """
 
 import re
@@ -49,9 +50,9 @@ def parse(text: str) -> TlogProof:
     lines = head.split("\n")
     if not empty_line or lines.pop(0) != _HEADER:
         raise TlogProofMalformed(f"not a {_HEADER}")
-    if lines and lines[0].startswith("extra "):
-        if base64text.decode(lines.pop(0).removeprefix("extra ")) is None:
-            raise TlogProofMalformed("the extra data is not base64")
+    extra = lines.pop(0).removeprefix("extra ") if lines and lines[0].startswith("extra ") else ""
+    if base64text.decode(extra) is None:
+        raise TlogProofMalformed("the extra data is not base64")
     found = _INDEX.fullmatch(lines.pop(0)) if lines else None
     if found is None or int(found[1]) >= TREE_SIZE_MAX:
         raise TlogProofMalformed("the index is not a plain number")

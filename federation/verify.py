@@ -21,12 +21,13 @@ Rules, with the error that answers each; every error has a vector under spec/vec
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from domain.errors import GotongError
 from federation import entry as entries_
 from federation import tiles
 from federation.canonical import JSON
+from federation.did_service import LogKey, StatedHead
 from federation.entry import Entry, GenesisMalformed, PayloadUnexpected
 from federation.merkle import ConsistencyProofInvalid, Edge, leaf_hash, verify_consistency
 from federation.note import Checkpoint, CheckpointWrongOrigin, checkpoint_and_keys
@@ -112,30 +113,6 @@ class VerifiedBatch:
     tile_hashes: list[TileHash]
 
 
-class LogKey(Protocol):
-    """A key that a DID document lists for a log; `federation.did_service` has them."""
-
-    @property
-    def public(self) -> bytes:
-        """The raw 32-byte Ed25519 key."""
-
-    @property
-    def retired(self) -> "Retired | None":
-        """The last tree the key may have signed, if it is no longer in use."""
-
-
-class Retired(Protocol):
-    """The last tree of a retired key."""
-
-    @property
-    def size(self) -> int:
-        """Leaves."""
-
-    @property
-    def root(self) -> bytes:
-        """32 bytes."""
-
-
 # ---- checkpoints ----------------------------------------------------------------------------------------------------
 
 
@@ -145,14 +122,14 @@ def check_checkpoint(note: bytes, origin: str, keys: Sequence[LogKey], *, anchor
     `anchor` is a consistency proof to the (size, root) of the retired key that signed, for the rare checkpoint that
     only a retired key signed. Raises what `note.verify_checkpoint` raises, then CheckpointKeyRetired.
     """
-    checkpoint, signed_by = checkpoint_and_keys(note, origin, [key.public for key in keys])
-    signers = [key for key in keys if key.public in signed_by]
+    checkpoint, signed_by = checkpoint_and_keys(note, origin, [key.public_key for key in keys])
+    signers = [key for key in keys if key.public_key in signed_by]
     if not any(key.retired is None or _is_anchored(checkpoint, key.retired, anchor) for key in signers):
         raise CheckpointKeyRetired("only a retired key signed the checkpoint", origin=origin, size=checkpoint.size)
     return checkpoint
 
 
-def _is_anchored(checkpoint: Checkpoint, last: Retired, anchor: Sequence[bytes]) -> bool:
+def _is_anchored(checkpoint: Checkpoint, last: StatedHead, anchor: Sequence[bytes]) -> bool:
     try:
         verify_consistency(checkpoint.size, checkpoint.root, last.size, last.root, anchor)
     except ConsistencyProofInvalid:
