@@ -1,0 +1,1 @@
+"""Packaged reference data; read through importlib.resources by whoever wires a node, never at import."""

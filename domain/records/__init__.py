@@ -1,0 +1,1 @@
+"""Record types: one module each, named in registry.py and nowhere else."""
