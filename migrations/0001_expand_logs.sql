@@ -110,8 +110,10 @@ create table unprojected (
     record_id uuid not null,
     revision  integer not null,
     due_at    timestamptz,                                  -- when to try again by itself
+    waits_for text,                                         -- URI of the record that has not arrived
     primary key (log_id, index)
 );
+create index unprojected_waits on unprojected (waits_for) where waits_for is not null;
 create index unprojected_record on unprojected (log_id, record_id, revision desc);
 create index unprojected_due on unprojected (due_at) where due_at is not null;
 create index unprojected_type on unprojected (reason, type, v);

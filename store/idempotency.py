@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
+from store.database import Connection
 
 
-async def find(
-    connection: asyncpg.Connection, participant_id: int, keys: Sequence[str]
-) -> dict[str, tuple[bytes, Any]]:
+async def find(connection: Connection, participant_id: int, keys: Sequence[str]) -> dict[str, tuple[bytes, Any]]:
     """Return (digest, answer) of each of these keys that this participant used before."""
     records = await connection.fetch(
         "select key, digest, answer from idempotency where participant_id = $1 and key = any($2)",
@@ -18,9 +16,7 @@ async def find(
     return {record["key"]: (record["digest"], record["answer"]) for record in records}
 
 
-async def insert(
-    connection: asyncpg.Connection, participant_id: int, rows: Sequence[tuple[str, bytes, Any]]
-) -> None:
+async def insert(connection: Connection, participant_id: int, rows: Sequence[tuple[str, bytes, Any]]) -> None:
     """Remember (key, digest, answer) rows; the caller holds the participant's log, so no key can race."""
     await connection.copy_records_to_table(
         "idempotency",

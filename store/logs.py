@@ -11,6 +11,8 @@ from datetime import datetime
 
 import asyncpg
 
+from store.database import Connection
+
 BODY = 1
 RESTRICTED = 2
 
@@ -57,19 +59,19 @@ def _row(record: asyncpg.Record) -> LogRow:
     return LogRow(**dict(record))
 
 
-async def head(connection: asyncpg.Connection, origin: str) -> LogRow | None:
+async def head(connection: Connection, origin: str) -> LogRow | None:
     """Return the head of the log named `origin`, unlocked, or None."""
     record = await connection.fetchrow(f"{_HEADS} where log.origin = $1", origin)
     return None if record is None else _row(record)
 
 
-async def heads(connection: asyncpg.Connection, *, trust: Sequence[str] = ("allowed", "quarantined")) -> list[LogRow]:
+async def heads(connection: Connection, *, trust: Sequence[str] = ("allowed", "quarantined")) -> list[LogRow]:
     """Return the heads of all logs whose participant has one of these trusts, by origin."""
     records = await connection.fetch(f"{_HEADS} where participant.trust = any($1) order by log.origin", list(trust))
     return [_row(record) for record in records]
 
 
-async def lock_head(connection: asyncpg.Connection, origin: str) -> LogRow | None:
+async def lock_head(connection: Connection, origin: str) -> LogRow | None:
     """Return the head locked until the transaction ends, with its participant's trust held still, or None.
 
     The participant is locked FOR SHARE so that a change of trust sees either
@@ -81,7 +83,7 @@ async def lock_head(connection: asyncpg.Connection, origin: str) -> LogRow | Non
     return None if record is None else _row(record)
 
 
-async def newest_log(connection: asyncpg.Connection, scid: str) -> LogRow | None:
+async def newest_log(connection: Connection, scid: str) -> LogRow | None:
     """Return the head of the participant's newest epoch, or None."""
     record = await connection.fetchrow(
         f"{_HEADS} where participant.scid = $1 order by log.epoch desc limit 1",
@@ -90,7 +92,7 @@ async def newest_log(connection: asyncpg.Connection, scid: str) -> LogRow | None
     return None if record is None else _row(record)
 
 
-async def create(connection: asyncpg.Connection, participant_id: int, epoch: int, origin: str) -> int:
+async def create(connection: Connection, participant_id: int, epoch: int, origin: str) -> int:
     """Create an empty log and return its number; an existing one keeps its number."""
     number: int = await connection.fetchval(
         """
@@ -105,7 +107,7 @@ async def create(connection: asyncpg.Connection, participant_id: int, epoch: int
 
 
 async def insert_entries(
-    connection: asyncpg.Connection, log_id: int, entries: Sequence[StoredEntry], received_at: datetime
+    connection: Connection, log_id: int, entries: Sequence[StoredEntry], received_at: datetime
 ) -> None:
     """Write entries and the payload parts they come with."""
     await connection.copy_records_to_table(
@@ -125,9 +127,7 @@ async def insert_entries(
         )
 
 
-async def insert_tile_hashes(
-    connection: asyncpg.Connection, log_id: int, hashes: Iterable[tuple[int, int, bytes]]
-) -> None:
+async def insert_tile_hashes(connection: Connection, log_id: int, hashes: Iterable[tuple[int, int, bytes]]) -> None:
     """Write completed (level, index, hash) rows, levels from 1."""
     rows = [(log_id, *row) for row in hashes]
     if rows:
@@ -135,7 +135,7 @@ async def insert_tile_hashes(
 
 
 async def set_head(
-    connection: asyncpg.Connection, log_id: int, *, size: int, edge: bytes, checkpoint: bytes, verified_at: datetime
+    connection: Connection, log_id: int, *, size: int, edge: bytes, checkpoint: bytes, verified_at: datetime
 ) -> None:
     """Advance the head to a size that its own signed checkpoint states."""
     await connection.execute(
@@ -153,7 +153,7 @@ async def set_head(
 
 
 async def set_partial_head(
-    connection: asyncpg.Connection,
+    connection: Connection,
     log_id: int,
     *,
     size: int,
@@ -179,7 +179,7 @@ async def set_partial_head(
     )
 
 
-async def entry_data(connection: asyncpg.Connection, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
+async def entry_data(connection: Connection, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
     """Return the stored bytes of these entries by index; absent ones are left out."""
     records = await connection.fetch(
         "select index, data from entry where log_id = $1 and index = any($2)", log_id, list(indexes)
@@ -188,7 +188,7 @@ async def entry_data(connection: asyncpg.Connection, log_id: int, indexes: Seque
 
 
 async def entries(
-    connection: asyncpg.Connection, log_id: int, start: int, count: int, *, restricted: bool = False
+    connection: Connection, log_id: int, start: int, count: int, *, restricted: bool = False
 ) -> list[StoredEntry]:
     """Return up to `count` entries from index `start` on, in order, with their public payloads.
 
@@ -221,9 +221,7 @@ async def entries(
     ]
 
 
-async def payload(
-    connection: asyncpg.Connection, log_id: int, index: int, part: int
-) -> tuple[bytes, bytes] | None:
+async def payload(connection: Connection, log_id: int, index: int, part: int) -> tuple[bytes, bytes] | None:
     """Return (salt, canonical bytes) of one payload part, or None when it is not here."""
     record = await connection.fetchrow(
         "select salt, data from payload where log_id = $1 and index = $2 and part = $3", log_id, index, part
@@ -231,7 +229,7 @@ async def payload(
     return None if record is None else (record["salt"], record["data"])
 
 
-async def tile_hashes(connection: asyncpg.Connection, log_id: int, level: int, start: int, count: int) -> list[bytes]:
+async def tile_hashes(connection: Connection, log_id: int, level: int, start: int, count: int) -> list[bytes]:
     """Return the hashes start..start+count of tile level `level` that are held, in order (level 0 = leaf hashes)."""
     if level == 0:
         query = "select leaf_hash from entry where log_id = $1 and index >= $2 and index < $3 order by index"
@@ -242,3 +240,12 @@ async def tile_hashes(connection: asyncpg.Connection, log_id: int, level: int, s
     """
     records = await connection.fetch(query, log_id, level, start, start + count)
     return [record["hash"] for record in records]
+
+
+async def entry_received(connection: Connection, log_id: int, index: int) -> tuple[bytes, datetime]:
+    """Return the bytes of one held entry and when this node received it."""
+    record = await connection.fetchrow(
+        "select data, received_at from entry where log_id = $1 and index = $2", log_id, index
+    )
+    assert record is not None
+    return record["data"], record["received_at"]

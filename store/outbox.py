@@ -15,6 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
+from store.database import Connection
+
 SEQUENCE_BATCH_ROWS_MAX = 2_000
 _SEQUENCER_LOCK = 0x676F746F6E670001  # "gotong" 1
 
@@ -53,7 +55,7 @@ class EventRow:
     at: datetime
 
 
-async def record(connection: asyncpg.Connection, changes: Iterable[Change]) -> None:
+async def record(connection: Connection, changes: Iterable[Change]) -> None:
     """Write changes into the outbox, inside the transaction that made them."""
     rows = [(c.kind, c.type, c.publisher_id, c.record_id, c.revision) for c in changes]
     if rows:
@@ -62,12 +64,12 @@ async def record(connection: asyncpg.Connection, changes: Iterable[Change]) -> N
         )
 
 
-async def announce(connection: asyncpg.Connection, *channels: str) -> None:
+async def announce(connection: Connection, *channels: str) -> None:
     """Wake the listeners when this transaction commits; PostgreSQL folds equal notifications into one."""
     await connection.execute("select " + ", ".join(f"pg_notify('{channel}', '')" for channel in channels))
 
 
-async def sequence(connection: asyncpg.Connection) -> int:
+async def sequence(connection: Connection) -> int:
     """Number up to SEQUENCE_BATCH_ROWS_MAX committed changes and index their text; return how many.
 
     Returns 0 at once when another process is doing it.
@@ -94,14 +96,14 @@ async def sequence(connection: asyncpg.Connection) -> int:
         return len(moved)
 
 
-async def _index_text(connection: asyncpg.Connection, moved: Sequence[asyncpg.Record]) -> None:
+async def _index_text(connection: Connection, moved: Sequence[asyncpg.Record]) -> None:
     for table in SEARCHED_TABLES:
         keys = [(row["publisher_id"], row["record_id"]) for row in moved if row["type"] == table]
         if keys:
             await index_text(connection, table, keys)
 
 
-async def index_text(connection: asyncpg.Connection, table: str, keys: Sequence[tuple[int, UUID]]) -> None:
+async def index_text(connection: Connection, table: str, keys: Sequence[tuple[int, UUID]]) -> None:
     """Bring the search side table of `table` up to date for these (publisher_id, record_id)."""
     await connection.execute(
         f"""
@@ -118,21 +120,19 @@ async def index_text(connection: asyncpg.Connection, table: str, keys: Sequence[
     )
 
 
-async def stream_id(connection: asyncpg.Connection) -> UUID:
+async def stream_id(connection: Connection) -> UUID:
     """Return the identity of this database's numbering; a restored database has another."""
     value: UUID = await connection.fetchval("select stream_id from node_state")
     return value
 
 
-async def latest_seq(connection: asyncpg.Connection) -> int:
+async def latest_seq(connection: Connection) -> int:
     """Return the highest number given so far, 0 at the beginning."""
     value: int = await connection.fetchval("select coalesce(max(seq), 0) from event")
     return value
 
 
-async def events_after(
-    connection: asyncpg.Connection, seq: int, limit: int, *, type: str | None = None
-) -> list[EventRow]:
+async def events_after(connection: Connection, seq: int, limit: int, *, type: str | None = None) -> list[EventRow]:
     """Return up to `limit` events numbered above `seq`, in order, of one record type or of all."""
     columns = "seq, kind, type, publisher_id, record_id, revision, at"
     if type is None:

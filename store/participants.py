@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
 from store import outbox
+from store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +25,25 @@ class ParticipantRow:
 _COLUMNS = "id, scid, did, host, slug, hosted, trust, trust_set_by, did_version"
 
 
-async def find(connection: asyncpg.Connection, scid: str) -> ParticipantRow | None:
+async def find(connection: Connection, scid: str) -> ParticipantRow | None:
     """Return the participant with this SCID, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from participant where scid = $1", scid)
     return None if record is None else ParticipantRow(**dict(record))
 
 
-async def find_hosted(connection: asyncpg.Connection, slug: str) -> ParticipantRow | None:
+async def find_hosted(connection: Connection, slug: str) -> ParticipantRow | None:
     """Return the participant hosted here under this slug, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from participant where hosted and slug = $1", slug)
     return None if record is None else ParticipantRow(**dict(record))
 
 
-async def hosted(connection: asyncpg.Connection) -> list[ParticipantRow]:
+async def hosted(connection: Connection) -> list[ParticipantRow]:
     """Return the participants hosted here, by slug."""
     records = await connection.fetch(f"select {_COLUMNS} from participant where hosted order by slug")
     return [ParticipantRow(**dict(record)) for record in records]
 
 
-async def operator(connection: asyncpg.Connection) -> ParticipantRow | None:
+async def operator(connection: Connection) -> ParticipantRow | None:
     """Return this node's operator participant, or None before `gotong init`."""
     record = await connection.fetchrow(
         f"select {_COLUMNS} from participant where id = (select operator_id from node_state)"
@@ -52,9 +51,7 @@ async def operator(connection: asyncpg.Connection) -> ParticipantRow | None:
     return None if record is None else ParticipantRow(**dict(record))
 
 
-async def insert(
-    connection: asyncpg.Connection, *, scid: str, did: str, host: str, slug: str, hosted: bool, trust: str
-) -> int:
+async def insert(connection: Connection, *, scid: str, did: str, host: str, slug: str, hosted: bool, trust: str) -> int:
     """Insert a participant, or lock and return the one that is there."""
     number: int = await connection.fetchval(
         """
@@ -71,7 +68,7 @@ async def insert(
     return number
 
 
-async def did_lines(connection: asyncpg.Connection, participant_id: int) -> list[bytes]:
+async def did_lines(connection: Connection, participant_id: int) -> list[bytes]:
     """Return the participant's DID log, one line a version, in order."""
     records = await connection.fetch(
         "select line from did_line where participant_id = $1 order by version", participant_id
@@ -79,7 +76,7 @@ async def did_lines(connection: asyncpg.Connection, participant_id: int) -> list
     return [record["line"] for record in records]
 
 
-async def did_witness(connection: asyncpg.Connection, participant_id: int) -> bytes | None:
+async def did_witness(connection: Connection, participant_id: int) -> bytes | None:
     """Return the witness proofs that go with the DID log, if any."""
     value: bytes | None = await connection.fetchval(
         "select proofs from did_witness where participant_id = $1", participant_id
@@ -88,7 +85,7 @@ async def did_witness(connection: asyncpg.Connection, participant_id: int) -> by
 
 
 async def append_did_lines(
-    connection: asyncpg.Connection,
+    connection: Connection,
     participant_id: int,
     *,
     first_version: int,
@@ -123,7 +120,7 @@ async def append_did_lines(
 
 
 async def set_trust(
-    connection: asyncpg.Connection, participant_ids: Sequence[int], trust: str, *, set_by: str, tables: dict[str, str]
+    connection: Connection, participant_ids: Sequence[int], trust: str, *, set_by: str, tables: dict[str, str]
 ) -> list[int]:
     """Set trust and return the participants whose trust changed; what becomes visible is put into the outbox.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import asyncpg
+from store.database import Connection
 
 EVIDENCE_BYTES_MAX = 65_536
 
@@ -28,7 +28,7 @@ class PeerRow:
 _COLUMNS = "id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms"
 
 
-async def add(connection: asyncpg.Connection, url: str, *, trust: str = "quarantined") -> PeerRow:
+async def add(connection: Connection, url: str, *, trust: str = "quarantined") -> PeerRow:
     """Add a peer, or return the one already there under this URL."""
     record = await connection.fetchrow(
         f"""
@@ -38,33 +38,34 @@ async def add(connection: asyncpg.Connection, url: str, *, trust: str = "quarant
         url,
         trust,
     )
+    assert record is not None
     return PeerRow(**dict(record))
 
 
-async def every(connection: asyncpg.Connection) -> list[PeerRow]:
+async def every(connection: Connection) -> list[PeerRow]:
     """Return all peers, by URL."""
     return [PeerRow(**dict(r)) for r in await connection.fetch(f"select {_COLUMNS} from peer order by url")]
 
 
-async def find(connection: asyncpg.Connection, url: str) -> PeerRow | None:
+async def find(connection: Connection, url: str) -> PeerRow | None:
     """Return the peer under this URL, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from peer where url = $1", url)
     return None if record is None else PeerRow(**dict(record))
 
 
-async def set_trust(connection: asyncpg.Connection, peer_id: int, trust: str) -> None:
+async def set_trust(connection: Connection, peer_id: int, trust: str) -> None:
     """Set a peer's trust; its participants' follows in participants.set_trust."""
     await connection.execute("update peer set trust = $2 where id = $1", peer_id, trust)
 
 
-async def hosted_by(connection: asyncpg.Connection, peer_id: int) -> list[int]:
+async def hosted_by(connection: Connection, peer_id: int) -> list[int]:
     """Return the participants whose home this peer is known to be."""
     records = await connection.fetch("select id from participant where home_peer_id = $1 order by id", peer_id)
     return [record["id"] for record in records]
 
 
 async def succeeded(
-    connection: asyncpg.Connection,
+    connection: Connection,
     peer_id: int,
     *,
     operator_scid: str,
@@ -89,7 +90,7 @@ async def succeeded(
     )
 
 
-async def failed(connection: asyncpg.Connection, peer_id: int, *, code: str, next_pull_at: datetime) -> None:
+async def failed(connection: Connection, peer_id: int, *, code: str, next_pull_at: datetime) -> None:
     """Remember a failed exchange and when to try again."""
     await connection.execute(
         "update peer set failures = failures + 1, last_error_code = $2, next_pull_at = $3 where id = $1",
@@ -100,7 +101,7 @@ async def failed(connection: asyncpg.Connection, peer_id: int, *, code: str, nex
 
 
 async def report(
-    connection: asyncpg.Connection,
+    connection: Connection,
     *,
     peer_id: int | None,
     origin: str | None,
@@ -121,7 +122,7 @@ async def report(
     )
 
 
-async def allowed_skew_ms(connection: asyncpg.Connection) -> int | None:
+async def allowed_skew_ms(connection: Connection) -> int | None:
     """Return the median of how far our clock is ahead of the allowed peers', or None without any."""
     value: int | None = await connection.fetchval(
         """

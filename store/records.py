@@ -12,6 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
+from store.database import Connection
+
 BASE_COLUMNS = (
     "publisher_id",
     "record_id",
@@ -48,11 +50,10 @@ class Unprojected:
     record_id: UUID
     revision: int
     due_at: datetime | None = None
+    waits_for: str | None = None
 
 
-async def shown(
-    connection: asyncpg.Connection, table: str, publisher_id: int, record_ids: Sequence[UUID]
-) -> dict[UUID, Shown]:
+async def shown(connection: Connection, table: str, publisher_id: int, record_ids: Sequence[UUID]) -> dict[UUID, Shown]:
     """Return what is shown of each of these records; absent ones are left out."""
     records = await connection.fetch(
         f"""
@@ -65,7 +66,7 @@ async def shown(
     return {record["record_id"]: Shown(**dict(record)) for record in records}
 
 
-async def any_record(connection: asyncpg.Connection, table: str, publisher_id: int) -> UUID | None:
+async def any_record(connection: Connection, table: str, publisher_id: int) -> UUID | None:
     """Return the id of a record this publisher has in `table`, or None."""
     found: UUID | None = await connection.fetchval(
         f"select record_id from {table} where publisher_id = $1 limit 1", publisher_id
@@ -74,7 +75,7 @@ async def any_record(connection: asyncpg.Connection, table: str, publisher_id: i
 
 
 async def replace(
-    connection: asyncpg.Connection, table: str, rows: Sequence[Mapping[str, Any]], *, existing: Sequence[UUID]
+    connection: Connection, table: str, rows: Sequence[Mapping[str, Any]], *, existing: Sequence[UUID]
 ) -> None:
     """Write rows, all of one publisher, instead of those of `existing`."""
     if existing:
@@ -89,28 +90,120 @@ async def replace(
     )
 
 
-async def insert_unprojected(connection: asyncpg.Connection, log_id: int, rows: Sequence[Unprojected]) -> None:
+async def insert_unprojected(connection: Connection, log_id: int, rows: Sequence[Unprojected]) -> None:
     """Remember entries that have no row."""
+    columns = ("index", "reason", "type", "v", "record_id", "revision", "due_at", "waits_for")
     await connection.copy_records_to_table(
         "unprojected",
-        columns=["log_id", "index", "reason", "type", "v", "record_id", "revision", "due_at"],
-        records=[
-            (log_id, row.index, row.reason, row.type, row.v, row.record_id, row.revision, row.due_at) for row in rows
-        ],
+        columns=["log_id", *columns],
+        records=[(log_id, *(getattr(row, column) for column in columns)) for row in rows],
     )
 
 
-async def unprojected_heads(
-    connection: asyncpg.Connection, log_id: int, record_ids: Sequence[UUID], reasons: Sequence[str]
-) -> dict[UUID, Unprojected]:
-    """Return, of each record, the newest revision that waits for one of `reasons`."""
+async def unprojected_tips(
+    connection: Connection, log_id: int, record_ids: Sequence[UUID], broken: Sequence[str]
+) -> list[Unprojected]:
+    """Return, of each record, the newest revision without a row that is not there for a reason in `broken`."""
     records = await connection.fetch(
         """
-        select distinct on (record_id) index, reason, type, v, record_id, revision, due_at from unprojected
-        where log_id = $1 and record_id = any($2) and reason = any($3) order by record_id, revision desc
+        select distinct on (record_id, type) index, reason, type, v, record_id, revision, due_at, waits_for
+        from unprojected where log_id = $1 and record_id = any($2) and reason <> all($3)
+        order by record_id, type, revision desc
         """,
         log_id,
         list(record_ids),
-        list(reasons),
+        list(broken),
     )
-    return {record["record_id"]: Unprojected(**dict(record)) for record in records}
+    return [Unprojected(**dict(record)) for record in records]
+
+
+async def wake_waiting(connection: Connection, uris: Sequence[str]) -> None:
+    """Make entries due that wait for these records."""
+    await connection.execute("update unprojected set due_at = clock_timestamp() where waits_for = any($1)", list(uris))
+
+
+async def due_logs(connection: Connection, as_of: datetime) -> list[str]:
+    """Return the origins of logs with entries whose time to be tried again has come."""
+    records = await connection.fetch(
+        """
+        select distinct log.origin from unprojected join log on log.id = unprojected.log_id where due_at <= $1
+        """,
+        as_of,
+    )
+    return [record["origin"] for record in records]
+
+
+async def take_due(connection: Connection, log_id: int, as_of: datetime, limit: int) -> list[int]:
+    """Return the indexes of due entries, in order, and forget that they had no row; the caller projects them now."""
+    records = await connection.fetch(
+        """
+        with due as (select index from unprojected where log_id = $1 and due_at <= $2 order by index limit $3)
+        delete from unprojected where log_id = $1 and index in (select index from due) returning index
+        """,
+        log_id,
+        as_of,
+        limit,
+    )
+    return sorted(record["index"] for record in records)
+
+
+async def make_due(connection: Connection, reasons: Sequence[str], known: Sequence[tuple[str, int]]) -> None:
+    """Make entries due that were kept for one of `reasons` and whose (type, version) is known by now."""
+    await connection.execute(
+        """
+        update unprojected set due_at = clock_timestamp()
+        where reason = any($1) and (type, v) in (select * from unnest($2::text[], $3::integer[]))
+        """,
+        list(reasons),
+        [type for type, _ in known],
+        [version for _, version in known],
+    )
+
+
+async def existing(connection: Connection, table: str, keys: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+    """Return which of these (scid, record_id) have a row in `table`."""
+    records = await connection.fetch(
+        f"""
+        select participant.scid, record_id from {table} join participant on participant.id = publisher_id
+        where (participant.scid, record_id) in (select * from unnest($1::text[], $2::uuid[]))
+        """,
+        [scid for scid, _ in keys],
+        [record_id for _, record_id in keys],
+    )
+    return {(record["scid"], record["record_id"]) for record in records}
+
+
+async def existing_publishers(connection: Connection, table: str, scids: Sequence[str]) -> set[str]:
+    """Return which of these participants have a row in `table`."""
+    records = await connection.fetch(
+        f"select scid from participant where scid = any($1) and exists (select from {table} where publisher_id = id)",
+        list(scids),
+    )
+    return {record["scid"] for record in records}
+
+
+async def due_rows(connection: Connection, table: str, as_of: datetime, limit: int) -> list[asyncpg.Record]:
+    """Return up to `limit` rows whose state the clock changes, locked; rows another process has are passed over."""
+    return list(
+        await connection.fetch(
+            f"""
+            select publisher_id, record_id, revision, revised_at, next_due_at, doc from {table}
+            where next_due_at <= $1 order by next_due_at limit $2 for update skip locked
+            """,
+            as_of,
+            limit,
+        )
+    )
+
+
+async def set_state(
+    connection: Connection, table: str, publisher_id: int, record_id: UUID, state: str, next_due_at: datetime | None
+) -> None:
+    """Store a state that the clock brought about and when the next one comes."""
+    await connection.execute(
+        f"update {table} set state = $3, next_due_at = $4 where publisher_id = $1 and record_id = $2",
+        publisher_id,
+        record_id,
+        state,
+        next_due_at,
+    )

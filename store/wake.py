@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import structlog
 
+from store.database import Connection
 from store.outbox import EVENT_CHANNEL, HEAD_CHANNEL, OUTBOX_CHANNEL
 
 POLL_S = 2.0
@@ -44,7 +45,7 @@ class Watch:
 class Wake:
     """Fan-out of PostgreSQL notifications inside this process. Run `run()` as a background task."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._connect = connect
         self._watches: dict[str, set[Watch]] = {channel: set() for channel in CHANNELS}
 

@@ -1,0 +1,117 @@
+"""Store what `verify` let through: entries, payloads, projection, events and head, all or nothing. Shell.
+
+It takes only a VerifiedBatch, so nothing reaches the database unverified. It
+is idempotent: a batch that does not begin where the log ends now changes
+nothing and says so.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+
+from domain.errors import GotongError
+from federation.did_service import log_service
+from federation.did_state import DidState
+from federation.did_syntax import parse as parse_did
+from federation.fold import Arrival
+from federation.names import origin as origin_of
+from federation.note import Checkpoint
+from federation.project import project
+from federation.verify import Verified, VerifiedBatch
+from store import logs, outbox, participants
+from store.database import Connection, Database
+from store.logs import LogRow, StoredEntry
+
+
+class HeadMoved(GotongError):
+    """The log grew or changed since the batch was asked for; ask again from the new head."""
+
+    code: ClassVar[str] = "HEAD_MOVED"
+
+
+async def meet(
+    connection: Connection, state: DidState, lines: list[bytes], *, held: int, witness: bytes | None = None
+) -> LogRow:
+    """Store the verified DID log lines after the `held` first ones and return the head of the log they state.
+
+    `state` has passed `require_gotong`. A participant met for the first time is quarantined. Call inside a transaction.
+    """
+    place = parse_did(state.did)
+    host = place.host if place.port is None else f"{place.host}:{place.port}"
+    slug = place.slug
+    participant_id = await participants.insert(
+        connection, scid=state.scid, did=state.did, host=host, slug=slug, hosted=False, trust="quarantined"
+    )
+    await participants.append_did_lines(
+        connection,
+        participant_id,
+        first_version=held + 1,
+        lines=lines,
+        did=state.did,
+        host=host,
+        slug=slug,
+        witness=witness,
+    )
+    origin = origin_of(state.scid, log_service(state).epoch)
+    await logs.create(connection, participant_id, log_service(state).epoch, origin)
+    head = await logs.head(connection, origin)
+    assert head is not None
+    return head
+
+
+async def apply(
+    database: Database,
+    batch: VerifiedBatch,
+    *,
+    start: int,
+    note: bytes,
+    target: Checkpoint,
+    proof: tuple[bytes, ...],
+    now: datetime,
+) -> int:
+    """Append a verified batch that follows `start` entries and return how many records changed, durably.
+
+    Raises HeadMoved, with nothing written, when the log does not hold exactly `start` entries any more.
+    """
+    async with database.transaction() as connection:
+        log = await logs.lock_head(connection, batch.head.origin)
+        if log is None or log.size != start:
+            raise HeadMoved("the log is at another size", origin=batch.head.origin, expected=start)
+        stored = [_stored(verified) for verified in batch.entries]
+        await logs.insert_entries(connection, log.id, stored, now)
+        await logs.insert_tile_hashes(connection, log.id, batch.tile_hashes)
+        arrivals = [Arrival(verified.index, verified.entry, verified.body) for verified in batch.entries]
+        changed = await project(connection, log, arrivals, as_of=now)
+        await _move_head(connection, log, batch, note, target, proof, now)
+        await outbox.announce(connection, outbox.HEAD_CHANNEL)
+    return changed
+
+
+def _stored(verified: Verified) -> StoredEntry:
+    received = verified.received
+    body = None if received.body is None or received.salt is None else (received.salt, received.body)
+    return StoredEntry(verified.index, verified.leaf, received.data, body)
+
+
+async def _move_head(
+    connection: Connection,
+    log: LogRow,
+    batch: VerifiedBatch,
+    note: bytes,
+    target: Checkpoint,
+    proof: tuple[bytes, ...],
+    now: datetime,
+) -> None:
+    edge = batch.head.edge
+    if edge.size == target.size:
+        await logs.set_head(connection, log.id, size=edge.size, edge=edge.to_bytes(), checkpoint=note, verified_at=now)
+        return
+    await logs.set_partial_head(
+        connection,
+        log.id,
+        size=edge.size,
+        edge=edge.to_bytes(),
+        target=note,
+        target_size=target.size,
+        target_proof=b"".join(proof),
+        verified_at=now,
+    )

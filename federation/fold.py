@@ -1,0 +1,217 @@
+"""Decide which verified entries become rows. Pure: history and time are arguments.
+
+A record is a chain of revisions inside one log: revision 0, then each revision
+naming the index of the one before. The chain is decided by the entries alone;
+whether its newest revision can be shown depends on the payload, on the version
+of this program and on the clock, and may change later. So everything refused
+here keeps its entry and a reason, and nothing depends on arrival order.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain.errors import GotongError
+from domain.records.base import AnyRecordType
+from federation.entry import GENESIS_TYPE, Entry
+
+AHEAD_MAX = timedelta(minutes=15)
+TARGET_RETRY = timedelta(seconds=5)
+
+Key = tuple[str, UUID]
+
+
+class Reason(StrEnum):
+    """Why a verified entry has no row."""
+
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"  # a record type, version, operation or member of a newer program
+    WITHHELD = "WITHHELD"  # its payload has not come and no erase explains that
+    NOT_YET = "NOT_YET"  # dated more than AHEAD_MAX ahead
+    TARGET_MISSING = "TARGET_MISSING"  # the record it is about has not arrived
+    RECORD_INVALID = "RECORD_INVALID"  # its content breaks a rule of its type
+    CHAIN_BROKEN = "CHAIN_BROKEN"  # it does not revise the newest revision of its record
+    SECOND_RECORD = "SECOND_RECORD"  # of a type that a participant has once, without the genesis entry's id
+
+
+OUTSIDE_CHAIN = (Reason.CHAIN_BROKEN,)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A verified entry with its index and its decoded public payload, if that is here."""
+
+    index: int
+    entry: Entry
+    body: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The newest revision in a record's chain, and the newest that has a row."""
+
+    revision: int
+    index: int
+    published_at: datetime
+    received_at: datetime
+    shown_revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a record's row is to say; the store adds the local numbers of log and publisher."""
+
+    entry: Entry
+    index: int
+    published_at: datetime
+    received_at: datetime
+    columns: dict[str, Any]
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An entry that gets no row."""
+
+    index: int
+    entry: Entry
+    reason: Reason
+    due_at: datetime | None = None
+    waits_for: str | None = None
+
+
+@dataclass(slots=True)
+class Folded:
+    """The outcome: rows to replace, entries without rows."""
+
+    rows: dict[Key, Row] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the database knows about the records of a batch."""
+
+    tips: Mapping[Key, Tip]
+    targets: frozenset[str]  # URIs, of those the batch refers to, whose records are here
+    singleton_id: UUID | None  # the id its log's genesis entry gives to records a participant has once
+
+
+FindType = Callable[[str, int], AnyRecordType | None]
+
+
+def fold(
+    arrivals: Iterable[Arrival], history: History, find_type: FindType, *, scid: str, as_of: datetime, retried: bool
+) -> Folded:
+    """Return the rows and the skipped entries of one log's `arrivals`, in index order.
+
+    `retried` entries were in their chain when they first came: only what kept
+    them from having a row is decided again.
+    """
+    folding = _Folding(history, find_type, scid, as_of)
+    for arrival in arrivals:
+        folding.add(arrival, retried=retried)
+    return folding.outcome
+
+
+class _Folding:
+    def __init__(self, history: History, find_type: FindType, scid: str, as_of: datetime) -> None:
+        self.outcome = Folded()
+        self._tips = dict(history.tips)
+        self._targets = set(history.targets)
+        self._singleton_id = history.singleton_id
+        self._find_type = find_type
+        self._scid = scid
+        self._as_of = as_of
+
+    def add(self, arrival: Arrival, *, retried: bool) -> None:
+        entry = arrival.entry
+        if entry.type == GENESIS_TYPE:
+            self._singleton_id = entry.id
+            return
+        key = (entry.type, entry.id)
+        tip = self._tips.get(key)
+        if retried:
+            if tip is not None and tip.shown_revision is not None and tip.shown_revision >= entry.rev:
+                return  # a later revision has been shown meanwhile
+        else:
+            if not _continues(entry, tip):
+                self._skip(arrival, Reason.CHAIN_BROKEN)
+                return
+            tip = _advanced(arrival, tip, self._as_of)
+            self._tips[key] = tip
+        self._show(arrival, key, tip)
+
+    def _show(self, arrival: Arrival, key: Key, tip: Tip | None) -> None:
+        entry = arrival.entry
+        record_type = self._find_type(entry.type, entry.v)
+        if record_type is None or entry.unknown or entry.op != "put":
+            self._skip(arrival, Reason.UNKNOWN_TYPE)
+        elif record_type.one_per_log and entry.id != self._singleton_id:
+            self._skip(arrival, Reason.SECOND_RECORD)
+        elif entry.body is not None and arrival.body is None:
+            self._skip(arrival, Reason.WITHHELD)
+        elif entry.at > self._as_of + AHEAD_MAX:
+            self._skip(arrival, Reason.NOT_YET, due_at=entry.at - AHEAD_MAX)
+        elif (missing := self._missing_target(record_type, arrival)) is not None:
+            self._skip(arrival, Reason.TARGET_MISSING, due_at=self._as_of + TARGET_RETRY, waits_for=missing)
+        else:
+            self._project(arrival, key, tip, record_type)
+
+    def _missing_target(self, record_type: AnyRecordType, arrival: Arrival) -> str | None:
+        for uri in references(record_type, arrival):
+            if uri not in self._targets:
+                return uri
+        return None
+
+    def _project(self, arrival: Arrival, key: Key, tip: Tip | None, record_type: AnyRecordType) -> None:
+        entry = arrival.entry
+        try:
+            record_type.validate(entry.core, arrival.body, None, rev=entry.rev, previous=None)
+            columns = record_type.row(entry.core, arrival.body or {}, at=entry.at, received=self._as_of)
+        except GotongError:
+            self._skip(arrival, Reason.RECORD_INVALID)
+            return
+        tip = tip if tip is not None else Tip(entry.rev, arrival.index, entry.at, self._as_of, None)
+        first = tip.shown_revision is None
+        earlier = self.outcome.rows.get(key)
+        if earlier is not None:
+            first = earlier.first
+        self.outcome.rows[key] = Row(entry, arrival.index, tip.published_at, tip.received_at, columns, first)
+        self._tips[key] = replace(tip, shown_revision=entry.rev)
+        self._targets.add(record_uri(self._scid, record_type, entry.id))
+
+    def _skip(
+        self, arrival: Arrival, reason: Reason, *, due_at: datetime | None = None, waits_for: str | None = None
+    ) -> None:
+        self.outcome.skipped.append(Skipped(arrival.index, arrival.entry, reason, due_at, waits_for))
+
+
+def _continues(entry: Entry, tip: Tip | None) -> bool:
+    if tip is None:
+        return entry.rev == 0
+    return entry.rev == tip.revision + 1 and entry.prev == tip.index
+
+
+def _advanced(arrival: Arrival, tip: Tip | None, as_of: datetime) -> Tip:
+    entry = arrival.entry
+    if tip is None:
+        return Tip(entry.rev, arrival.index, entry.at, as_of, None)
+    return replace(tip, revision=entry.rev, index=arrival.index)
+
+
+def references(record_type: AnyRecordType, arrival: Arrival) -> Sequence[str]:
+    """Return the URIs that must have arrived before this entry gets a row; malformed content refers to nothing."""
+    if arrival.body is None:
+        return ()
+    try:
+        return record_type.references(arrival.entry.core, arrival.body)
+    except GotongError:
+        return ()
+
+
+def record_uri(scid: str, record_type: AnyRecordType, record_id: UUID) -> str:
+    """Return the URI of a record: a participant's own for the type it has once."""
+    return f"gotong:{scid}" if record_type.one_per_log else f"gotong:{scid}/{record_type.name}/{record_id}"
