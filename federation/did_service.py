@@ -221,7 +221,7 @@ def _document_keys(version: Version, pattern: re.Pattern[str], purpose: Purpose)
 def _require_separate_keys(version: Version) -> None:
     """One key for two purposes would let a signature made for the one be shown as the other."""
     stated = [_method(item, version.did) for item in _list(version.document, "verificationMethod")]
-    keys = [key for named in stated if named is not None for key in named[1:]]
+    keys = [named[1] for named in stated if named is not None]
     if len(set(keys)) != len(keys):
         raise DidServiceMalformed("every verification method has a key of its own", version=version.number)
 
