@@ -41,7 +41,7 @@ class NotJson(NotCanonical):
 
 
 class ValueNotAllowed(NotCanonical):
-    """The value holds a float, an integer of 2^53 or more, a NUL, a lone surrogate, a non-ASCII key or a foreign type."""
+    """The value holds a float, an integer from 2^53, a NUL, a lone surrogate, a non-ASCII key or a foreign type."""
 
     code: ClassVar[str] = "JSON_VALUE_NOT_ALLOWED"
 

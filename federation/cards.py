@@ -14,8 +14,8 @@ from typing import ClassVar, Literal
 import segno
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics
-from shamir_mnemonic.wordlist import WORDLIST
+from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics  # type: ignore[import-untyped]
+from shamir_mnemonic.wordlist import WORDLIST  # type: ignore[import-untyped]
 
 from domain.errors import GotongError
 from federation.cards_text import PAGE, TEXTS
@@ -31,7 +31,7 @@ Language = Literal["id", "en"]
 
 
 class CardMistyped(GotongError):
-    """A card's words are misspelt, swapped, missing or too many; the details name the card and the position if known."""
+    """A card's words are misspelt, swapped, missing or too many; the details name card and position where known."""
 
     code: ClassVar[str] = "CARD_MISTYPED"
 
