@@ -18,6 +18,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 import tempfile
 import time
 import urllib.parse
@@ -89,9 +90,7 @@ class EmbeddedServer:
         with told_as_ours(f"The database under {self.data_dir} cannot be stopped"), self._guard():
             if self._last() and self._postmaster() is not None:
                 programs = self._given_programs or find_programs()
-                done = programs.run(
-                    "pg_ctl", "stop", "-D", str(self.cluster), "-m", "fast", "-w", "-t", f"{STOP_TIMEOUT_S:.0f}"
-                )
+                done = self._control(programs, "stop", "-m", "fast", timeout_s=STOP_TIMEOUT_S)
                 if done.returncode != 0 and self._postmaster() is not None:
                     raise known_failure(done.stdout, "The database did not stop")
 
@@ -173,21 +172,32 @@ class EmbeddedServer:
         """Return the directory of the socket of a server started here; raise when it does not come up."""
         socket_dir = self._choose_socket_dir(programs)
         self._write_configuration(socket_dir)
-        deadline_s = time.monotonic() + START_TIMEOUT_S
+        # Nobody else may hold it: we have the guard, and no server of this cluster is alive.
+        (socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
         log = self.cluster / "start.log"
+        deadline_s = time.monotonic() + START_TIMEOUT_S
         while True:
             log.unlink(missing_ok=True)
-            done = programs.run(
-                "pg_ctl", "start", "-D", str(self.cluster), "-l", str(log), "-w", "-t", f"{START_TIMEOUT_S:.0f}",
-                timeout_s=START_TIMEOUT_S + 10,
-            )  # fmt: skip
+            done = self._control(programs, "start", "-l", log.name, timeout_s=START_TIMEOUT_S)
             if done.returncode == 0:
                 return socket_dir
-            said = log.read_text(errors="replace") if log.exists() else done.stdout
+            said = (log.read_text(errors="replace") if log.exists() else done.stdout) + self._log_of_last_start()
             # The children of a server that was killed need a moment to notice.
             if "shared memory block" not in said or time.monotonic() > deadline_s:
                 raise known_failure(_fatal_line(said), "The database did not start")
             time.sleep(POLL_INTERVAL_S)
+
+    def _control(
+        self, programs: Programs, action: str, *arguments: str, timeout_s: float
+    ) -> subprocess.CompletedProcess[str]:
+        # From inside, by relative paths: pg_ctl hands paths to a shell and quotes them badly.
+        arguments = (action, "-D", ".", "-w", "-t", f"{timeout_s:.0f}", *arguments)
+        return programs.run("pg_ctl", *arguments, cwd=self.cluster, timeout_s=timeout_s + 10)
+
+    def _log_of_last_start(self) -> str:
+        """Return what the server's own log says since it last began; its collector takes over from start.log early."""
+        logs = sorted((self.cluster / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        return logs[-1].read_text(errors="replace").rpartition("starting PostgreSQL")[2] if logs else ""
 
     def _write_configuration(self, socket_dir: Path) -> None:
         settings = {
@@ -258,7 +268,7 @@ class EmbeddedServer:
             return None
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(int(lines[0]))
-            if process.status() != psutil.STATUS_ZOMBIE and str(self.cluster) in process.cmdline():
+            if process.name().startswith("postgres") and Path(process.cwd()) == self.cluster.resolve():
                 return process
         return None
 

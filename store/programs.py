@@ -53,14 +53,19 @@ class Programs:
     owner: Owner | None
 
     def run(
-        self, program: str, *arguments: str, given: str = "", timeout_s: float = PROGRAM_TIMEOUT_S
+        self,
+        program: str,
+        *arguments: str,
+        cwd: Path = Path("/"),
+        given: str = "",
+        timeout_s: float = PROGRAM_TIMEOUT_S,
     ) -> subprocess.CompletedProcess[str]:
-        """Return the finished run of `program` with the input `given`, all its output in `stdout`.
+        """Return the finished run of `program` in `cwd` with the input `given`, all its output in `stdout`.
 
         Raises EmbeddedDatabaseUnavailable when it cannot be started or does not end in time. The exit status is the
         caller's to judge.
         """
-        return _run_as(self.owner, [str(self.directory / program), *arguments], timeout_s, given)
+        return _run_as(self.owner, [str(self.directory / program), *arguments], timeout_s, cwd, given)
 
     def adopt(self, directory: Path) -> None:
         """Make `directory` the server's own and closed to everybody else; raise EmbeddedDatabaseUnavailable when its
@@ -163,7 +168,7 @@ def _reachable_copy(installation: Path) -> Path:
 
 
 def _run_as(
-    owner: Owner | None, command: Sequence[str], timeout_s: float, given: str = ""
+    owner: Owner | None, command: Sequence[str], timeout_s: float, cwd: Path = Path("/"), given: str = ""
 ) -> subprocess.CompletedProcess[str]:
     # Files, not pipes: the server a program leaves running would keep a pipe open and us waiting.
     name = Path(command[0]).name
@@ -182,7 +187,7 @@ def _run_as(
                 stderr=subprocess.STDOUT,
                 timeout=timeout_s,
                 check=False,
-                cwd="/",
+                cwd=cwd,
                 env=ENVIRONMENT,
                 user=None if owner is None else owner.uid,
                 group=None if owner is None else owner.gid,

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import urllib.parse
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer
 from store.migrate import migrate, read_migrations
 from tests.clock import FrozenClock
+from tests.dsn import dsn_of
 
 GIVEN_URL = "GOTONG_TEST_DATABASE_URL"
 RUN_DIR_PREFIX = "gotong-tests-"
@@ -147,18 +147,6 @@ async def empty_database_dsn(database_server: str) -> AsyncIterator[str]:
 def clock() -> FrozenClock:
     """A clock that stands still until the test moves it."""
     return FrozenClock()
-
-
-def dsn_of(server_dsn: str, name: str) -> str:
-    """Return the DSN of the database `name` on the same server."""
-    return urllib.parse.urlunsplit(
-        urllib.parse.urlsplit(server_dsn)._replace(path=f"/{name}", netloc=_netloc(server_dsn))
-    )
-
-
-def _netloc(dsn: str) -> str:
-    # Without a netloc urlunsplit drops the slashes: postgresql:/name.
-    return urllib.parse.urlsplit(dsn).netloc or "postgres@"
 
 
 async def _template(server_dsn: str) -> str:
