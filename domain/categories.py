@@ -42,52 +42,52 @@ class Category:
 
 # code | Indonesian | English | OCHA cluster | SDG
 _TABLE: Final = """
-food                   | Pangan                     | Food                             | Food Security                | 2
-food.rice              | Beras dan sembako          | Rice and staples                 | Food Security                | 2
-food.meals             | Makanan siap santap        | Cooked meals                     | Food Security                | 2
-food.baby              | Makanan bayi dan anak      | Baby and child food              | Nutrition                    | 2
-food.farming           | Pertanian dan kebun        | Farming and gardens              | Food Security                | 2
-water                  | Air                        | Water                            | WASH                         | 6
-water.drinking         | Air minum                  | Drinking water                   | WASH                         | 6
-water.sanitation       | Sanitasi dan kebersihan    | Sanitation and hygiene           | WASH                         | 6
-shelter                | Tempat tinggal             | Shelter                          | Shelter                      | 11
-shelter.emergency      | Hunian darurat dan tenda   | Emergency shelter and tents      | Shelter                      | 11
-shelter.repair         | Perbaikan rumah            | House repair                     | Shelter                      | 11
-shelter.household      | Perlengkapan rumah tangga  | Household items                  | Shelter                      | 1
-clothing               | Pakaian dan selimut        | Clothing and blankets            | Shelter                      | 1
-health                 | Kesehatan                  | Health                           | Health                       | 3
-health.ambulance       | Ambulans dan pengawalan    | Ambulance and escort             | Health                       | 3
-health.accident        | Korban kecelakaan          | Accident victims                 | Health                       | 3
-health.blood           | Donor darah                | Blood donation                   | Health                       | 3
-health.elderly         | Lansia dan perawatan       | Elderly people and care          | Health                       | 3
-health.mother          | Ibu dan anak               | Mothers and children             | Nutrition                    | 3
-health.mental          | Kesehatan jiwa             | Mental health                    | Health                       | 3
-medical                | Bantuan medis              | Medical aid                      | Health                       | 3
-medical.supplies       | Obat dan alat medis        | Medicines and supplies           | Health                       | 3
-education              | Pendidikan                 | Education                        | Education                    | 4
-education.books        | Buku dan taman baca        | Books and reading corners        | Education                    | 4
-education.equipment    | Alat belajar               | Learning equipment               | Education                    | 4
-education.teaching     | Pengajar dan pendamping    | Teachers and tutors              | Education                    | 4
-education.digital      | Belajar digital dan coding | Digital skills and coding        | Education                    | 4
-education.fees         | Biaya sekolah              | School fees                      | Education                    | 4
-environment            | Lingkungan                 | Environment                      | Early Recovery               | 13
-environment.river      | Sungai dan pesisir         | Rivers and coasts                | Early Recovery               | 14
-environment.waste      | Sampah dan daur ulang      | Waste and recycling              | WASH                         | 12
-environment.trees      | Penanaman pohon            | Tree planting                    | Early Recovery               | 15
-livelihood             | Penghidupan                | Livelihood                       | Early Recovery               | 8
-livelihood.cooperative | Koperasi dan usaha kecil   | Co-operatives and small business | Early Recovery               | 8
-livelihood.tools       | Alat kerja                 | Tools of a trade                 | Early Recovery               | 8
-livelihood.training    | Pelatihan kerja            | Vocational training              | Early Recovery               | 8
-transport              | Transportasi               | Transport                        | Logistics                    | 11
-energy                 | Energi dan penerangan      | Energy and light                 | Shelter                      | 7
-communication          | Komunikasi dan informasi   | Communication and information    | Emergency Telecommunications | 9
-infrastructure         | Jalan, jembatan, bangunan  | Roads, bridges, buildings        | Early Recovery               | 9
-protection             | Perlindungan               | Protection                       | Protection                   | 16
-protection.missing     | Orang hilang               | Missing people                   | Protection                   | 16
-protection.children    | Perlindungan anak          | Child protection                 | Protection                   | 16
-rescue                 | Pencarian dan penyelamatan | Search and rescue                | Coordination                 | 11
-culture                | Seni, budaya, olahraga     | Arts, culture, sport             | Education                    | 11
-other                  | Lainnya                    | Other                            | Multi-sector                 | 17
+food                   | Pangan                     | Food                             | Food Security      | 2
+food.rice              | Beras dan sembako          | Rice and staples                 | Food Security      | 2
+food.meals             | Makanan siap santap        | Cooked meals                     | Food Security      | 2
+food.baby              | Makanan bayi dan anak      | Baby and child food              | Nutrition          | 2
+food.farming           | Pertanian dan kebun        | Farming and gardens              | Food Security      | 2
+water                  | Air                        | Water                            | WASH               | 6
+water.drinking         | Air minum                  | Drinking water                   | WASH               | 6
+water.sanitation       | Sanitasi dan kebersihan    | Sanitation and hygiene           | WASH               | 6
+shelter                | Tempat tinggal             | Shelter                          | Shelter            | 11
+shelter.emergency      | Hunian darurat dan tenda   | Emergency shelter and tents      | Shelter            | 11
+shelter.repair         | Perbaikan rumah            | House repair                     | Shelter            | 11
+shelter.household      | Perlengkapan rumah tangga  | Household items                  | Shelter            | 1
+clothing               | Pakaian dan selimut        | Clothing and blankets            | Shelter            | 1
+health                 | Kesehatan                  | Health                           | Health             | 3
+health.ambulance       | Ambulans dan pengawalan    | Ambulance and escort             | Health             | 3
+health.accident        | Korban kecelakaan          | Accident victims                 | Health             | 3
+health.blood           | Donor darah                | Blood donation                   | Health             | 3
+health.elderly         | Lansia dan perawatan       | Elderly people and care          | Health             | 3
+health.mother          | Ibu dan anak               | Mothers and children             | Nutrition          | 3
+health.mental          | Kesehatan jiwa             | Mental health                    | Health             | 3
+medical                | Bantuan medis              | Medical aid                      | Health             | 3
+medical.supplies       | Obat dan alat medis        | Medicines and supplies           | Health             | 3
+education              | Pendidikan                 | Education                        | Education          | 4
+education.books        | Buku dan taman baca        | Books and reading corners        | Education          | 4
+education.equipment    | Alat belajar               | Learning equipment               | Education          | 4
+education.teaching     | Pengajar dan pendamping    | Teachers and tutors              | Education          | 4
+education.digital      | Belajar digital dan coding | Digital skills and coding        | Education          | 4
+education.fees         | Biaya sekolah              | School fees                      | Education          | 4
+environment            | Lingkungan                 | Environment                      | Early Recovery     | 13
+environment.river      | Sungai dan pesisir         | Rivers and coasts                | Early Recovery     | 14
+environment.waste      | Sampah dan daur ulang      | Waste and recycling              | WASH               | 12
+environment.trees      | Penanaman pohon            | Tree planting                    | Early Recovery     | 15
+livelihood             | Penghidupan                | Livelihood                       | Early Recovery     | 8
+livelihood.cooperative | Koperasi dan usaha kecil   | Co-operatives and small business | Early Recovery     | 8
+livelihood.tools       | Alat kerja                 | Tools of a trade                 | Early Recovery     | 8
+livelihood.training    | Pelatihan kerja            | Vocational training              | Early Recovery     | 8
+transport              | Transportasi               | Transport                        | Logistics          | 11
+energy                 | Energi dan penerangan      | Energy and light                 | Shelter            | 7
+communication          | Komunikasi dan informasi   | Communication and information    | Telecommunications | 9
+infrastructure         | Jalan, jembatan, bangunan  | Roads, bridges, buildings        | Early Recovery     | 9
+protection             | Perlindungan               | Protection                       | Protection         | 16
+protection.missing     | Orang hilang               | Missing people                   | Protection         | 16
+protection.children    | Perlindungan anak          | Child protection                 | Protection         | 16
+rescue                 | Pencarian dan penyelamatan | Search and rescue                | Coordination       | 11
+culture                | Seni, budaya, olahraga     | Arts, culture, sport             | Education          | 11
+other                  | Lainnya                    | Other                            | Multi-sector       | 17
 """
 
 

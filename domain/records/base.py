@@ -87,6 +87,10 @@ class RecordType(Generic[Body]):
             raise RecordInvalid(f"a record of type {self.name} needs a body", type=self.name, part="body", field="")
         return _convert(body, self.body, "body")
 
+    def parse_restricted(self, restricted: Part) -> msgspec.Struct | None:
+        """Return the typed restricted part, None for a type that has none, or raise RecordInvalid."""
+        return None if self.restricted is None else _convert(restricted, self.restricted, "restricted")
+
     def validate(
         self, core: Part, body: Part | None, restricted: Part | None, *, rev: int, previous: Part | None
     ) -> None:
@@ -100,7 +104,7 @@ class RecordType(Generic[Body]):
         if self.core is not None:
             _convert(core, self.core, "core")
         if restricted is not None and self.restricted is not None:
-            self.check_restricted(_convert(restricted, self.restricted, "restricted"))
+            self.check_restricted(self.parse_restricted(restricted))
         if previous is not None and body is not None:
             self._check_fixed(body, rev, previous)
 
