@@ -47,15 +47,14 @@ def data_dir() -> Iterator[Path]:
 @contextlib.contextmanager
 def holder(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process that uses the server until it is told to stop, and the DSN it got."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process, process.stdout.readline().strip()
-    finally:
-        if process.poll() is None:
-            process.communicate("stop\n", timeout=60)
+    command = [sys.executable, "-c", HOLDER, str(data_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            if process.poll() is None:
+                process.communicate("stop\n", timeout=60)
 
 
 def postmaster(data_dir: Path) -> psutil.Process | None:
