@@ -207,7 +207,7 @@ def references(record_type: AnyRecordType, arrival: Arrival) -> Sequence[str]:
     if arrival.body is None:
         return ()
     try:
-        return record_type.references(arrival.entry.core, arrival.body)
+        return record_type.references(arrival.body)
     except GotongError:
         return ()
 

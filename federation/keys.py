@@ -28,10 +28,9 @@ class KeyRing:
         self._directory = directory
         self._load = lru_cache(maxsize=1024)(self._read)
 
-    def create(self, name: str) -> Ed25519PrivateKey:
-        """Return a new key stored durably under `name`; raise FileExistsError rather than replace one."""
+    def save(self, name: str, key: Ed25519PrivateKey) -> None:
+        """Store `key` durably under `name`; raise FileExistsError rather than replace one."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -40,7 +39,6 @@ class KeyRing:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
-        return key
 
     def get(self, name: str) -> Ed25519PrivateKey:
         """Return the key stored under `name`, or raise KeyMissing."""
@@ -48,10 +46,12 @@ class KeyRing:
 
     def get_or_create(self, name: str) -> Ed25519PrivateKey:
         """Return the key stored under `name`, creating it the first time; two processes agree on one."""
+        key = Ed25519PrivateKey.generate()
         try:
-            return self.create(name)
+            self.save(name, key)
         except FileExistsError:
             return self.get(name)
+        return key
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.pem"

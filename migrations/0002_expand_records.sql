@@ -146,7 +146,7 @@ create table update_post (
     exercise        boolean not null,
     about_uri       text not null,
     about_publisher text not null,
-    about_type      text not null,
+    about_type      text,
     about_id        uuid,
     about_leaf      bytea,
     body_text       jsonb not null,

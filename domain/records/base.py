@@ -9,7 +9,7 @@ Members of a record that this version does not know are ignored, and stay in the
 signed bytes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -58,12 +58,17 @@ def _no_codes(_body: Any) -> Codes:
     return Codes()
 
 
+def _no_targets(_body: Any) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordType(Generic[Body]):
     """One type of record in one version of its schema.
 
     `project` gives the columns of `table` that depend on the body alone; `clock`, where present, adds `state` and
     `next_due_at`. `fixed` names body members (as spelled in the bytes) that no revision may change.
+    `targets` names the records without which it cannot be shown.
     `one_per_log` marks the record a participant has exactly one of, whose URI is the participant's own.
     """
 
@@ -77,6 +82,7 @@ class RecordType(Generic[Body]):
     check: Callable[[Body], None] = _nothing_more
     check_restricted: Callable[[Any], None] = _nothing_more
     codes: Callable[[Body], Codes] = _no_codes
+    targets: Callable[[Body], Sequence[str]] = _no_targets
     clock: Callable[[Body, datetime], Clock] | None = None
     fixed: tuple[str, ...] = ()
     one_per_log: bool = False
@@ -114,6 +120,10 @@ class RecordType(Generic[Body]):
         for name in self.fixed:
             if body.get(name) != previous.get(name):
                 raise RecordInvalid(f"a revision may not change {name}: publish a new record", part="body", field=name)
+
+    def references(self, body: Part | None) -> Sequence[str]:
+        """Return the URIs of the records that must be here before this one gets a row, or raise RecordInvalid."""
+        return self.targets(self.parse(body))
 
     def row(self, core: Part, body: Part, *, at: datetime, received: datetime) -> Row:
         """Return column -> value of this record's table, but for the columns every record has.

@@ -59,6 +59,10 @@ def _project(body: UpdateBody) -> Row:
     }
 
 
+def _targets(body: UpdateBody) -> tuple[str]:
+    return (body.about.uri,)
+
+
 UPDATE = RecordType(
     name="update",
     version=1,
@@ -66,5 +70,6 @@ UPDATE = RecordType(
     body=UpdateBody,
     check=_check,
     project=_project,
+    targets=_targets,
     fixed=("about",),
 )
