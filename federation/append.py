@@ -229,8 +229,11 @@ async def _prepare_each(batch: Batch, requests: Sequence[_Request]) -> list[tupl
 
 
 async def _roll_back(connection: Connection, transaction: asyncpg.transaction.Transaction) -> None:
-    if not connection.is_closed():
+    """Undo what was written; a connection that cannot is thrown away, which undoes it as well."""
+    try:
         await transaction.rollback()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection.terminate()
 
 
 async def _stored_leaf_hashes(connection: Connection, log: LogRow, count: int) -> list[bytes]:

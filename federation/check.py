@@ -12,7 +12,7 @@ from federation import did, tiles, verify
 from federation.did_service import log_service
 from federation.merkle import Edge
 from federation.tiles import TileHash
-from federation.verify import Head, Received
+from federation.verify import Received
 from store import logs, participants
 from store.database import Connection
 from store.logs import LogRow, StoredEntry

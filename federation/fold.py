@@ -142,9 +142,9 @@ class _Folding:
                 return
             tip = _advanced(arrival, tip, self._as_of)
             self._tips[key] = tip
-        self._show(arrival, key, tip)
+        self._show(arrival, key, tip, retried=retried)
 
-    def _show(self, arrival: Arrival, key: Key, tip: Tip | None) -> None:
+    def _show(self, arrival: Arrival, key: Key, tip: Tip | None, *, retried: bool) -> None:
         entry = arrival.entry
         record_type = self._find_type(entry.type, entry.v)
         if record_type is None or entry.unknown or entry.op != "put":
@@ -156,7 +156,9 @@ class _Folding:
         elif entry.at > self._as_of + AHEAD_MAX:
             self._skip(arrival, Reason.NOT_YET, due_at=entry.at - AHEAD_MAX)
         elif (missing := self._missing_target(record_type, arrival)) is not None:
-            self._skip(arrival, Reason.TARGET_MISSING, due_at=self._as_of + TARGET_RETRY, waits_for=missing)
+            # Once more by itself, for a target committed meanwhile by another transaction; then when the target comes.
+            again_at = None if retried else self._as_of + TARGET_RETRY
+            self._skip(arrival, Reason.TARGET_MISSING, due_at=again_at, waits_for=missing)
         else:
             self._project(arrival, key, tip, record_type)
 

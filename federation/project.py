@@ -39,7 +39,7 @@ async def project(
     """Project `arrivals` of `log` in index order and return how many records changed."""
     history = await _history(connection, log, arrivals)
     folded = fold(arrivals, history, RECORDS.get, scid=log.scid, as_of=as_of, retried=retried)
-    await _write_rows(connection, log, folded)
+    await _write_rows(connection, log, folded, as_of)
     await _write_skipped(connection, log, folded)
     if folded.rows and log.trust == "allowed":
         await outbox.record(connection, [_change(log, row) for row in folded.rows.values()])
@@ -76,10 +76,10 @@ async def advance_states(connection: Connection, *, as_of: datetime) -> int:
     return len(changes)
 
 
-async def make_known_types_due(connection: Connection) -> None:
+async def make_known_types_due(connection: Connection, *, as_of: datetime) -> None:
     """After an upgrade: have entries of types and versions known by now tried again."""
     known = [(record_type.name, record_type.version) for record_type in RECORDS]
-    await records.make_due(connection, [Reason.UNKNOWN_TYPE], known)
+    await records.make_due(connection, [Reason.UNKNOWN_TYPE], known, as_of)
 
 
 async def _stored_arrival(connection: Connection, log: LogRow, index: int) -> Arrival:
@@ -166,7 +166,7 @@ async def _singleton_id(connection: Connection, log: LogRow, ids: dict[str, set[
     return parse_entry(stored[0]).id if stored else None
 
 
-async def _write_rows(connection: Connection, log: LogRow, folded: Folded) -> None:
+async def _write_rows(connection: Connection, log: LogRow, folded: Folded, as_of: datetime) -> None:
     by_type: dict[str, list[Row]] = {}
     for (name, _), row in folded.rows.items():
         by_type.setdefault(name, []).append(row)
@@ -182,7 +182,7 @@ async def _write_rows(connection: Connection, log: LogRow, folded: Folded) -> No
         )
         new_uris += [record_uri(log.scid, record_type, row.entry.id) for row in rows if row.first]
     if new_uris:
-        await records.wake_waiting(connection, new_uris)
+        await records.wake_waiting(connection, new_uris, as_of)
 
 
 def _columns(log: LogRow, row: Row) -> dict[str, object]:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -51,6 +51,9 @@ _GONE = (
     asyncpg.IdleSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # what was the primary is a standby now
 )
+
+
+_DRIVER_LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class DatabaseUnavailable(GotongError):
@@ -343,17 +346,25 @@ class Lease:
     ) -> None:
         connection, self._connection = self._connection, None
         assert connection is not None
+        chain = list(_chain(error))
+        if any(isinstance(each, asyncpg.ReadOnlySQLTransactionError | asyncpg.InternalClientError) for each in chain):
+            connection.terminate()  # a standby now, or a driver that a cut connection left out of step
         gone = connection.is_closed()
-        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-            connection.terminate()
         self._database.give(connection)
         if error is None or isinstance(error, GotongError):
             return
-        known = translated(error)
-        if known is None and gone and isinstance(error, OSError | asyncpg.InterfaceError):
+        known = next(filter(None, map(translated, chain)), None)
+        if known is None and gone and any(isinstance(each, _DRIVER_LOST) for each in chain):
             known = DatabaseUnavailable("The database went away during the work.", reason=type(error).__name__)
         if known is not None:
             raise known from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error` and what it was raised while handling: a failed rollback hides why it was needed."""
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 def _expire(waiter: "asyncio.Future[Connection | None]", connections_max: int) -> None:

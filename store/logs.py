@@ -49,8 +49,8 @@ class StoredEntry:
 
 
 _HEAD = """
-    log.id, log.participant_id, participant.scid, log.epoch, log.origin, participant.hosted, participant.trust, log.size,
-    log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof
+    log.id, log.participant_id, participant.scid, log.epoch, log.origin, participant.hosted, participant.trust,
+    log.size, log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof
 """
 _HEADS = f"select {_HEAD} from log join participant on participant.id = log.participant_id"
 
@@ -200,7 +200,8 @@ async def entries(
                hidden.salt as hidden_salt, hidden.data as hidden_data
         from entry
         left join payload body on body.log_id = entry.log_id and body.index = entry.index and body.part = 1
-        left join payload hidden on $4 and hidden.log_id = entry.log_id and hidden.index = entry.index and hidden.part = 2
+        left join payload hidden
+            on $4 and hidden.log_id = entry.log_id and hidden.index = entry.index and hidden.part = 2
         where entry.log_id = $1 and entry.index >= $2 and entry.index < $2 + $3
         order by entry.index
         """,

@@ -132,15 +132,16 @@ async def latest_seq(connection: Connection) -> int:
     return value
 
 
-async def events_after(connection: Connection, seq: int, limit: int, *, type: str | None = None) -> list[EventRow]:
+async def events_after(
+    connection: Connection, seq: int, limit: int, *, record_type: str | None = None
+) -> list[EventRow]:
     """Return up to `limit` events numbered above `seq`, in order, of one record type or of all."""
     columns = "seq, kind, type, publisher_id, record_id, revision, at"
-    if type is None:
+    if record_type is None:
         records = await connection.fetch(
             f"select {columns} from event where seq > $1 order by seq limit $2", seq, limit
         )
     else:
-        records = await connection.fetch(
-            f"select {columns} from event where type = $3 and seq > $1 order by seq limit $2", seq, limit, type
-        )
+        query = f"select {columns} from event where type = $3 and seq > $1 order by seq limit $2"
+        records = await connection.fetch(query, seq, limit, record_type)
     return [EventRow(**dict(row)) for row in records]

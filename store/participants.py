@@ -140,7 +140,7 @@ async def set_trust(
     )
     now_visible = [row["id"] for row in changed if trust == "allowed" and row["was"] != "allowed"]
     if now_visible:
-        for type, table in tables.items():
+        for record_type, table in tables.items():
             await connection.execute(
                 f"""
                 insert into outbox (kind, type, publisher_id, record_id, revision)
@@ -149,7 +149,7 @@ async def set_trust(
                 """,
                 now_visible,
                 outbox.PUBLISHED,
-                type,
+                record_type,
             )
         await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
     return [row["id"] for row in changed]

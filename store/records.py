@@ -117,9 +117,9 @@ async def unprojected_tips(
     return [Unprojected(**dict(record)) for record in records]
 
 
-async def wake_waiting(connection: Connection, uris: Sequence[str]) -> None:
+async def wake_waiting(connection: Connection, uris: Sequence[str], as_of: datetime) -> None:
     """Make entries due that wait for these records."""
-    await connection.execute("update unprojected set due_at = clock_timestamp() where waits_for = any($1)", list(uris))
+    await connection.execute("update unprojected set due_at = $2 where waits_for = any($1)", list(uris), as_of)
 
 
 async def due_logs(connection: Connection, as_of: datetime) -> list[str]:
@@ -147,16 +147,19 @@ async def take_due(connection: Connection, log_id: int, as_of: datetime, limit: 
     return sorted(record["index"] for record in records)
 
 
-async def make_due(connection: Connection, reasons: Sequence[str], known: Sequence[tuple[str, int]]) -> None:
+async def make_due(
+    connection: Connection, reasons: Sequence[str], known: Sequence[tuple[str, int]], as_of: datetime
+) -> None:
     """Make entries due that were kept for one of `reasons` and whose (type, version) is known by now."""
     await connection.execute(
         """
-        update unprojected set due_at = clock_timestamp()
+        update unprojected set due_at = $4
         where reason = any($1) and (type, v) in (select * from unnest($2::text[], $3::integer[]))
         """,
         list(reasons),
-        [type for type, _ in known],
+        [name for name, _ in known],
         [version for _, version in known],
+        as_of,
     )
 
 

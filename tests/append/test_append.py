@@ -52,7 +52,8 @@ async def test_the_restricted_part_is_committed_to_and_stays_apart(node: TestNod
         assert public.restricted is None
         assert b"8123456789" not in public.data + (public.body or (b"", b""))[1]
         (home,) = await logs.entries(connection, log.id, appended.index, 1, restricted=True)
-        assert home.restricted is not None and b"8123456789" in home.restricted[1]
+        assert home.restricted is not None
+        assert b"8123456789" in home.restricted[1]
 
 
 async def test_a_hundred_concurrent_writers_leave_a_gapless_log_and_few_checkpoints(

@@ -1,0 +1,74 @@
+"""What a node does by itself: number events, bring records whose time has come, advance states.
+
+Each loop is woken by the database and polls besides. Any number of processes
+may run them: advisory and row locks decide who does the work.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from domain.errors import GotongError
+from federation.project import advance_states, make_known_types_due, settle
+from store import outbox, records
+from store.database import Database
+from store.wake import Wake
+
+SWEEP_S = 2.0
+PAUSE_AFTER_ERROR_S = 1.0
+
+Clock = Callable[[], datetime]
+
+_log = structlog.get_logger()
+
+
+async def sequence_events(database: Database, wake: Wake) -> None:
+    """Number committed changes as they come, until cancelled."""
+    async with wake.watch(outbox.OUTBOX_CHANNEL) as watch:
+        while True:
+            await _guarded("sequence_events", lambda: _sequence_all(database))
+            await watch.wait()
+
+
+async def sweep(database: Database, clock: Clock) -> None:
+    """Apply what the clock changes, every SWEEP_S, until cancelled; first give newly known types their rows."""
+    await _guarded("make_known_types_due", lambda: _make_due(database, clock()))
+    while True:
+        await _guarded("sweep", lambda: sweep_once(database, clock()))
+        await asyncio.sleep(SWEEP_S)
+
+
+async def sweep_once(database: Database, as_of: datetime) -> None:
+    """Project entries that are due and store the states that `as_of` brings, each in transactions of its own."""
+    async with database.acquire() as connection:
+        origins = await records.due_logs(connection, as_of)
+    for origin in origins:
+        async with database.transaction() as connection:
+            await settle(connection, origin, as_of=as_of)
+    async with database.transaction() as connection:
+        await advance_states(connection, as_of=as_of)
+
+
+async def _sequence_all(database: Database) -> None:
+    async with database.acquire() as connection:
+        while await outbox.sequence(connection):
+            pass
+
+
+async def _make_due(database: Database, as_of: datetime) -> None:
+    async with database.transaction() as connection:
+        await make_known_types_due(connection, as_of=as_of)
+
+
+async def _guarded(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run one round; a refused or failed one is logged and tried again, never ends the loop."""
+    try:
+        await work()
+    except GotongError as error:
+        _log.warning("background_failed", task=name, code=error.code, message=error.message)
+        await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+    except Exception:
+        _log.exception("background_failed", task=name)
+        await asyncio.sleep(PAUSE_AFTER_ERROR_S)

@@ -1,0 +1,196 @@
+"""What other nodes may read of the logs here: heads, pages of entries, DID lines and tiles. SQL only.
+
+Only checkpoints held in full are given, and only logs whose participant this
+node's operator allows (its own participants are allowed from the start): a
+relay spreads nothing that its operator has not looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.database import Connection
+
+CHANGES_TRANSACTIONS_MAX = 2**30  # a hint older than this many transactions is stale: row ids wrap at 2**31
+_RELAYED = "participant.trust = 'allowed' and log.checkpoint is not null"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRow:
+    """A log as others may have it: `size` entries under the signed note `checkpoint`."""
+
+    log_id: int
+    participant_id: int
+    origin: str
+    hosted: bool
+    size: int
+    checkpoint: bytes
+    did_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Entries start..stop of one log."""
+
+    log_id: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEntry:
+    """One entry with its public payload; `number` is the place of its range in the request."""
+
+    number: int
+    index: int
+    data: bytes
+    salt: bytes | None
+    body: bytes | None
+
+
+_COLUMNS = """
+    log.id as log_id, participant.id as participant_id, log.origin, participant.hosted, log.checkpoint_size as size,
+    log.checkpoint, participant.did_version
+"""
+_LOGS = "log join participant on participant.id = log.participant_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A point in this database's history: `stream` says which database, `transaction` how far."""
+
+    stream: str
+    transaction: int
+
+
+async def position(connection: Connection) -> Position:
+    """Return a point such that everything committed before it is visible now.
+
+    It is the oldest transaction still running: what that one commits later lies after the point.
+    """
+    record = await connection.fetchrow(
+        "select stream_id::text as stream, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as transaction"
+        " from node_state"
+    )
+    return Position("", 0) if record is None else Position(**dict(record))
+
+
+async def heads(connection: Connection) -> list[RelayRow]:
+    """Return every relayed log, by origin."""
+    records = await connection.fetch(f"select {_COLUMNS} from {_LOGS} where {_RELAYED} order by log.origin")
+    return [RelayRow(**dict(record)) for record in records]
+
+
+async def heads_changed(connection: Connection, after: Position) -> list[RelayRow] | None:
+    """Return the relayed logs that may have changed after a point, or None when the point says nothing here.
+
+    A row changed if the transaction that wrote it is at or after the point. Too many is possible, too few is not.
+    """
+    record = await connection.fetchrow(
+        "select stream_id::text as stream, pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next"
+        " from node_state"
+    )
+    if record is None or record["stream"] != after.stream:
+        return None
+    behind = record["next"] - after.transaction
+    if not 0 <= behind <= CHANGES_TRANSACTIONS_MAX:
+        return None
+    # age() counts from the next transaction id of the moment, which others may have moved on: hence the difference.
+    records = await connection.fetch(
+        f"""
+        select {_COLUMNS} from {_LOGS}
+        where {_RELAYED} and least(age(log.xmin), age(participant.xmin))
+            <= (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - $1
+               + greatest(0, age(pg_snapshot_xmax(pg_current_snapshot())::xid))
+        order by log.origin
+        """,
+        after.transaction,
+    )
+    return [RelayRow(**dict(record)) for record in records]
+
+
+async def relayed(connection: Connection, origins: Sequence[str]) -> dict[str, RelayRow]:
+    """Return those of these logs that are relayed, by origin."""
+    records = await connection.fetch(
+        f"select {_COLUMNS} from {_LOGS} where log.origin = any($1) and {_RELAYED}", list(origins)
+    )
+    return {record["origin"]: RelayRow(**dict(record)) for record in records}
+
+
+async def did_lines_after(connection: Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, list[bytes]]:
+    """Return by participant the DID lines after a version, in order, for each (participant id, version)."""
+    records = await connection.fetch(
+        """
+        select did_line.participant_id, did_line.line
+        from unnest($1::integer[], $2::integer[]) as wanted (participant_id, version)
+        join did_line on did_line.participant_id = wanted.participant_id and did_line.version > wanted.version
+        order by did_line.participant_id, did_line.version
+        """,
+        [participant_id for participant_id, _ in wanted],
+        [version for _, version in wanted],
+    )
+    found: dict[int, list[bytes]] = {}
+    for record in records:
+        found.setdefault(record["participant_id"], []).append(record["line"])
+    return found
+
+
+async def witnesses(connection: Connection, participant_ids: Sequence[int]) -> dict[int, bytes]:
+    """Return by participant the witness proofs that go with its DID log, where there are any."""
+    records = await connection.fetch(
+        "select participant_id, proofs from did_witness where participant_id = any($1)", list(participant_ids)
+    )
+    return {record["participant_id"]: record["proofs"] for record in records}
+
+
+async def entries(connection: Connection, ranges: Sequence[Range], bytes_max: int) -> list[RelayEntry]:
+    """Return the entries of these ranges with their public payloads, in order, cut where `bytes_max` is reached.
+
+    At least the first one comes. One statement, however many logs there are.
+    """
+    records = await connection.fetch(
+        """
+        select number, index, data, salt, body from (
+            select wanted.number, entry.index, entry.data, payload.salt, payload.data as body,
+                   sum(length(entry.data) + coalesce(length(payload.data), 0))
+                       over (order by wanted.number, entry.index rows unbounded preceding) as total,
+                   row_number() over (order by wanted.number, entry.index) as place
+            from unnest($1::integer[], $2::bigint[], $3::bigint[]) with ordinality
+                 as wanted (log_id, start, stop, number)
+            join entry on entry.log_id = wanted.log_id and entry.index >= wanted.start and entry.index < wanted.stop
+            left join payload on payload.log_id = entry.log_id and payload.index = entry.index and payload.part = 1
+        ) page
+        where total <= $4 or place = 1
+        order by number, index
+        """,
+        [each.log_id for each in ranges],
+        [each.start for each in ranges],
+        [each.stop for each in ranges],
+        bytes_max,
+    )
+    return [RelayEntry(*record.values()) for record in records]
+
+
+async def hashes(connection: Connection, log_id: int, wanted: Sequence[tuple[int, int, int]]) -> list[list[bytes]]:
+    """Return the hashes of each (tile level, first index, count), level 0 being the leaves; absent ones are left out."""
+    records = await connection.fetch(
+        """
+        select wanted.number, entry.leaf_hash as hash, entry.index
+        from unnest($2::integer[], $3::bigint[], $4::bigint[]) with ordinality as wanted (level, start, count, number)
+        join entry on entry.log_id = $1 and entry.index >= wanted.start and entry.index < wanted.start + wanted.count
+        where wanted.level = 0
+        union all
+        select wanted.number, tile_hash.hash, tile_hash.index
+        from unnest($2::integer[], $3::bigint[], $4::bigint[]) with ordinality as wanted (level, start, count, number)
+        join tile_hash on tile_hash.log_id = $1 and tile_hash.level = wanted.level
+                      and tile_hash.index >= wanted.start and tile_hash.index < wanted.start + wanted.count
+        order by number, index
+        """,
+        log_id,
+        [level for level, _, _ in wanted],
+        [start for _, start, _ in wanted],
+        [count for _, _, count in wanted],
+    )
+    found: list[list[bytes]] = [[] for _ in wanted]
+    for record in records:
+        found[record["number"] - 1].append(record["hash"])
+    return found
