@@ -226,8 +226,8 @@ def _malformed(message: str) -> EntryMalformed:
 
 def build(
     *,
-    type: str,
-    id: uuid.UUID,
+    type: str,  # noqa: A002 - an entry's member has that name
+    id: uuid.UUID,  # noqa: A002
     at: datetime,
     rev: int = 0,
     prev: int | None = None,
@@ -265,7 +265,13 @@ def build(
 
 
 def genesis(
-    scid: str, epoch: int, network: Network, at: datetime, id: uuid.UUID, *, copied: tuple[int, bytes] | None = None
+    scid: str,
+    epoch: int,
+    network: Network,
+    at: datetime,
+    id: uuid.UUID,  # noqa: A002
+    *,
+    copied: tuple[int, bytes] | None = None,
 ) -> bytes:
     """Return the bytes of a log's first entry; raises GenesisMalformed or what `build` raises.
 

@@ -66,7 +66,7 @@ def parse_origin(text: str) -> LogName:
     return LogName(found["scid"], int(found["epoch"]))
 
 
-def uri(scid: str, type: str | None = None, id: uuid.UUID | None = None) -> str:
+def uri(scid: str, type: str | None = None, id: uuid.UUID | None = None) -> str:  # noqa: A002
     """Return the URI of a record, or of the organization when neither type nor id is given; raises UriMalformed."""
     text = f"gotong:{scid}" if type is None and id is None else f"gotong:{scid}/{type}/{id}"
     parse_uri(text)

@@ -1,0 +1,307 @@
+"""Cases about many entries: batches that extend a log, and the self-contained proof of one record."""
+
+import json
+from typing import Any
+
+from federation import did_create, entry, proof, tlog_proof
+from federation.note import Checkpoint, Signer, sign_checkpoint
+from spec.cases import naive
+from spec.cases.keys import (
+    AT,
+    GENESIS_ID,
+    ORIGIN,
+    SCID,
+    Cases,
+    private_key,
+    public_key,
+    record_id,
+    refused,
+    salt,
+    seed,
+    valid,
+)
+
+_PAYLOAD = b'{"title":[{"lang":"id","text":"Beras untuk dapur umum"}]}'
+_OTHER = naive.leaf(b"another leaf").hex()
+
+
+def cases() -> Cases:
+    """Yield the cases of verify.py, tlog_proof.py and proof.py."""
+    yield from _extensions()
+    yield from _batches()
+    yield from _tlog_proofs()
+    yield from _proofs()
+
+
+def _log(scid: str, size: int) -> list[bytes]:
+    """Return the entries of a small log: the genesis, then needs with a body each."""
+    needs = [
+        entry.build(type="need", id=record_id(n), at=AT, core={"n": n}, body=entry.commit(salt(f"{n}"), _PAYLOAD))
+        for n in range(1, size)
+    ]
+    return [entry.genesis(scid, 0, "test", AT, GENESIS_ID), *needs]
+
+
+_ENTRIES = _log(SCID, 7)
+_TEXTS = [each.decode() for each in _ENTRIES]
+_LEAVES = [naive.leaf(each) for each in _ENTRIES]
+
+
+def _step(old: int, new: int, target: int) -> dict[str, Any]:
+    """Return the input of `extend` from `old` to `new` entries under a checkpoint of `target`."""
+    parts, low = "", 0
+    for height in range(old.bit_length() - 1, -1, -1):
+        if old >> height & 1:
+            parts += naive.root(_LEAVES[low : low + (1 << height)]).hex()
+            low += 1 << height
+    return {
+        "origin": ORIGIN,
+        "size": old,
+        "edge": parts,
+        "entries": _TEXTS[old:new],
+        "target": {"origin": ORIGIN, "size": target, "root": naive.root(_LEAVES[:target]).hex()},
+        "proof": [each.hex() for each in naive.consistency(new, _LEAVES[:target])],
+    }
+
+
+def _extensions() -> Cases:
+    name = "extend"
+    for old, new, target in ((0, 7, 7), (0, 4, 7), (3, 5, 7), (3, 7, 7), (5, 5, 7), (7, 7, 7)):
+        about = f"from {old} to {new} entries under a checkpoint of {target}"
+        yield valid(name, f"{old}-to-{new}-of-{target}", about, **_step(old, new, target))
+    good = _step(3, 5, 7)
+    other = {**good["target"], "origin": f"gotong/{SCID}/1"}
+    for error, case, about, change in (
+        (
+            "NOT_A_PREFIX",
+            "entry-changed",
+            "a digit is changed",
+            {"entries": [_TEXTS[3], _TEXTS[4].replace("4", "5", 1)]},
+        ),
+        ("NOT_A_PREFIX", "entry-missing", "one left out", {"entries": _TEXTS[4:5]}),
+        ("NOT_A_PREFIX", "entries-swapped", "order is the index", {"entries": [_TEXTS[4], _TEXTS[3]]}),
+        ("NOT_A_PREFIX", "no-proof", "the proof is missing", {"proof": []}),
+        ("NOT_A_PREFIX", "proof-changed", "another hash", {"proof": [_OTHER, *good["proof"][1:]]}),
+        ("NOT_A_PREFIX", "other-root", "a fork", {"target": {**good["target"], "root": _OTHER}}),
+        ("NOT_A_PREFIX", "equal-size-other-root", "one size, two roots", _fork()),
+        ("NOT_A_PREFIX", "equal-size-with-proof", "nothing is to be proven", {**_step(3, 7, 7), "proof": [_OTHER]}),
+        ("BEYOND_CHECKPOINT", "one-more", "an entry the checkpoint does not cover", _beyond()),
+        ("BEYOND_CHECKPOINT", "stale-checkpoint", "the head is further already", {**_step(5, 5, 5), **_target(4)}),
+        ("CHECKPOINT_WRONG_ORIGIN", "next-epoch", "another log's checkpoint", {"target": other}),
+        ("EDGE_MALFORMED", "edge-cut", "the head is damaged", {"edge": good["edge"][:-64]}),
+    ):
+        yield refused(name, error, case, about, **{**good, **change})
+    too_many = {"list_of": "{}", "times": 4097}
+    yield refused(name, "BATCH_TOO_LARGE", "4097-entries", "4096 at most", **{**good, "entries": too_many})
+    large = {"list_of": {"repeat": "a", "times": 65536}, "times": 257}
+    yield refused(name, "BATCH_TOO_LARGE", "too-many-bytes", "16 MiB at most", **{**good, "entries": large})
+
+
+def _fork() -> dict[str, Any]:
+    step = _step(3, 7, 7)
+    return {**step, "target": {**step["target"], "root": _OTHER}}
+
+
+def _target(size: int) -> dict[str, Any]:
+    return {"target": _step(0, 0, size)["target"]}
+
+
+def _beyond() -> dict[str, Any]:
+    return {**_step(3, 6, 6), **_target(5)}
+
+
+def _batches() -> Cases:
+    name = "check_entries"
+    received = [{"entry": text} if n == 0 else _with_payload(n) for n, text in enumerate(_TEXTS[:3])]
+    base: dict[str, Any] = {"origin": ORIGIN, "network": "test", "start_index": 0, "received": received}
+    yield valid(name, "from-genesis", "the first three entries", **base)
+    middle = {**base, "start_index": 3}
+    yield valid(name, "withheld", "a missing payload is no error", **{**middle, "received": [{"entry": _TEXTS[3]}]})
+    bodiless = entry.build(type="need", id=record_id(3), at=AT).decode()
+    revision = entry.build(type="need", id=record_id(1), at=AT, rev=1, prev=3).decode()
+    other_salt = {**_with_payload(3), "salt": salt("4").hex()}
+    spaced = _committed(b'{"a": 1}')
+    for error, case, about, start, one in (
+        ("GENESIS_MALFORMED", "no-genesis", "a log begins with its genesis", 0, _with_payload(1)),
+        ("GENESIS_MALFORMED", "second-genesis", "only the first entry opens a log", 3, {"entry": _TEXTS[0]}),
+        ("PREV_NOT_EARLIER", "prev-is-itself", "the previous revision comes before", 3, {"entry": revision}),
+        ("PREV_NOT_EARLIER", "prev-is-later", "the previous revision comes before", 2, {"entry": revision}),
+        ("PAYLOAD_COMMITMENT_MISMATCH", "other-salt", "another salt", 3, other_salt),
+        (
+            "PAYLOAD_UNEXPECTED",
+            "none-committed",
+            "nothing was committed to",
+            3,
+            {**_with_payload(3), "entry": bodiless},
+        ),
+        ("PAYLOAD_UNEXPECTED", "salt-missing", "they come together", 3, {**_with_payload(3), "salt": None}),
+        ("PAYLOAD_UNEXPECTED", "payload-missing", "they come together", 3, {**_with_payload(3), "payload": None}),
+        ("PAYLOAD_NOT_CANONICAL", "white-space", "as committed, but not canonical", 3, spaced),
+        ("ENTRY_MALFORMED", "v-zero", "versions begin at 1", 3, {"entry": _TEXTS[3].replace('"v":1', '"v":0')}),
+    ):
+        yield refused(name, error, case, about, **{**base, "start_index": start, "received": [one]})
+    yield refused(name, "NETWORK_MISMATCH", "test-on-live", "the two never mix", **{**base, "network": "live"})
+
+
+def _with_payload(n: int) -> dict[str, Any]:
+    return {"entry": _TEXTS[n], "salt": salt(f"{n}").hex(), "payload": _PAYLOAD.decode()}
+
+
+def _committed(payload: bytes) -> dict[str, Any]:
+    data = entry.build(type="need", id=record_id(3), at=AT, body=entry.commit(salt("3"), payload))
+    return {"entry": data.decode(), "salt": salt("3").hex(), "payload": payload.decode()}
+
+
+def _tlog_proofs() -> Cases:
+    name, error = "parse_tlog_proof", "TLOG_PROOF_MALFORMED"
+    note = sign_checkpoint(Checkpoint(ORIGIN, 7, naive.root(_LEAVES)), Signer(ORIGIN, private_key("log")))
+    good = tlog_proof.encode(4, naive.inclusion(4, _LEAVES), note)
+    yield valid(name, "plain", "an entry of seven", text=good)
+    yield valid(name, "extra", "extra data is ignored", text=good.replace("index", "extra AAAA\nindex", 1))
+    yield valid(name, "one-leaf", "no hashes", text=tlog_proof.encode(0, [], note))
+    for case, about, text in (
+        ("other-header", "version 2", good.replace("@v1", "@v2")),
+        ("index-missing", "where is it?", good.replace("index 4\n", "")),
+        ("index-leading-zero", "no leading zeros", good.replace("index 4", "index 04")),
+        ("index-negative", "digits only", good.replace("index 4", "index -4")),
+        ("index-too-large", "below 2**53", good.replace("index 4", f"index {2**53}")),
+        ("extra-not-base64", "base64", good.replace("index", "extra ?\nindex", 1)),
+        ("extra-twice", "one such line", good.replace("index", "extra AAAA\nextra AAAA\nindex", 1)),
+        ("hash-cut", "32 bytes", good.replace("index 4\n", "index 4\nAAAA\n")),
+        ("too-many-hashes", "64 at most", tlog_proof.encode(4, [bytes(32)] * 65, note)),
+        ("no-checkpoint", "a checkpoint follows", good.partition("\n\n")[0] + "\n"),
+        ("empty", "nothing", ""),
+    ):
+        yield refused(name, error, case, about, text=text)
+
+
+# ---- the proof of one record ----------------------------------------------------------------------------------------
+
+_CREATED = did_create.create(
+    did_create.Place("vectors.gotong.test", None, "dapur"),
+    base_url="https://vectors.gotong.test",
+    network="test",
+    log_public_key=public_key("log"),
+    update_key=seed("update 0"),
+    next_public_key=did_create.public_key(seed("update 1")),
+    now=AT,
+)
+_DID_ORIGIN = entry.origin(_CREATED.scid, 0)
+_DID_ENTRIES = _log(_CREATED.scid, 7)
+_DID_LEAVES = [naive.leaf(each) for each in _DID_ENTRIES]
+_NOW = entry.instant(AT)
+
+
+def _bundle(index: int = 4, *, size: int = 7, bridge: int | None = None, payload: bytes | None = _PAYLOAD) -> str:
+    root = naive.root(_DID_LEAVES[:size])
+    way = None if bridge is None else proof.Bridge(bridge, tuple(naive.consistency(bridge, _DID_LEAVES[:size])))
+    return proof.build(
+        index=index,
+        header=_DID_ENTRIES[index],
+        inclusion=naive.inclusion(index, _DID_LEAVES[: bridge or size]),
+        checkpoint=sign_checkpoint(Checkpoint(_DID_ORIGIN, size, root), Signer(_DID_ORIGIN, private_key("log"))),
+        did_log=[_CREATED.line],
+        salt=None if payload is None else salt(f"{index}"),
+        payload=payload,
+        bridge=way,
+    )
+
+
+def _proofs() -> Cases:
+    name = "check_proof"
+    good, bridged = _bundle(), _bundle(bridge=5)
+    yield valid(name, "record", "an entry of seven with its body", bundle=good, now=_NOW)
+    yield valid(name, "bridge", "by way of a tree of five", bundle=bridged, now=_NOW)
+    yield valid(name, "erased", "without its body", bundle=_bundle(payload=None), now=_NOW)
+    yield valid(name, "genesis", "the first entry", bundle=_bundle(0, payload=None), now=_NOW)
+    pretty = json.dumps(json.loads(good), indent=2)
+    yield valid(name, "pretty-printed", "layout does not matter", bundle=pretty, now=_NOW)
+    for error, case, about, bundle in (*_broken_bundles(good), *_broken_bridges(bridged), *_broken_parts(good)):
+        yield refused(name, error, case, about, bundle=bundle, now=_NOW)
+    large = {"repeat": " ", "times": 4 * 1024 * 1024 + 1}
+    yield refused(name, "PROOF_TOO_LARGE", "too-large", "4 MiB at most", bundle=large, now=_NOW)
+
+
+Broken = list[tuple[str, str, str, str]]
+
+
+def _with(bundle: str, **members: Any) -> str:
+    return json.dumps({**json.loads(bundle), **members}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _broken_bundles(good: str) -> Broken:
+    error = "PROOF_MALFORMED"
+    without = {name: value for name, value in json.loads(good).items() if name != "salt"}
+    return [
+        (error, "not-json", "cut", good[:-1]),
+        (error, "not-an-object", "a list", "[]"),
+        (error, "version-2", "a newer version", _with(good, v=2)),
+        (error, "member-missing", "null is said, not left out", json.dumps(without)),
+        (error, "member-more", "nothing else", _with(good, note="trust me")),
+        (error, "repeated-key", "which one counts?", good.replace('"v":1', '"v":1,"v":1')),
+        (error, "no-did-log", "who is it?", _with(good, didLog=[])),
+        (error, "core-changed", "core repeats the entry's", _with(good, core={"n": 5})),
+        (error, "salt-capitals", "lowercase hex", _with(good, salt=salt("4").hex().upper())),
+        (error, "salt-short", "16 bytes", _with(good, salt="00")),
+        (error, "surrogate", "not text", _with(good, header="\ud800").replace("\ud800", "\\ud800")),
+    ]
+
+
+def _broken_bridges(bridged: str) -> Broken:
+    bridge = json.loads(bridged)["bridge"]
+    hashes = bridge["consistency"]
+    return [
+        ("PROOF_MALFORMED", "bridge-not-smaller", "no way to go", _with(bridged, bridge={**bridge, "size": 7})),
+        (
+            "INCLUSION_PROOF_INVALID",
+            "bridge-size-changed",
+            "another size",
+            _with(bridged, bridge={**bridge, "size": 6}),
+        ),
+        ("CONSISTENCY_PROOF_INVALID", "bridge-cut", "too short", _with(bridged, bridge={**bridge, "consistency": []})),
+        (
+            "CONSISTENCY_PROOF_INVALID",
+            "bridge-not-base64",
+            "a hash is broken",
+            _with(bridged, bridge={**bridge, "consistency": ["?", *hashes[1:]]}),
+        ),
+        (
+            "CONSISTENCY_PROOF_INVALID",
+            "bridge-entry-changed",
+            "it leads to another root",
+            _with(bridged, header=json.loads(bridged)["header"].replace("019ced20", "019ced21"), core={"n": 4}),
+        ),
+    ]
+
+
+def _broken_parts(good: str) -> Broken:
+    parts = json.loads(good)
+    text, header, payload = parts["tlogProof"], parts["header"], parts["payload"]
+    [line] = parts["didLog"]
+    other_log = _with(good, tlogProof=text.replace(_DID_ORIGIN, ORIGIN))
+    return [
+        (
+            "INCLUSION_PROOF_INVALID",
+            "header-changed",
+            "another id",
+            _with(good, header=header.replace("20-", "21-", 1)),
+        ),
+        (
+            "INCLUSION_PROOF_INVALID",
+            "index-changed",
+            "elsewhere",
+            _with(good, tlogProof=text.replace("index 4", "index 5")),
+        ),
+        ("TLOG_PROOF_MALFORMED", "proof-version", "a newer version", _with(good, tlogProof=text.replace("@v1", "@v2"))),
+        (
+            "CHECKPOINT_SIGNATURE_INVALID",
+            "size-changed",
+            "signed for 7",
+            _with(good, tlogProof=text.replace("\n7\n", "\n8\n")),
+        ),
+        ("CHECKPOINT_WRONG_ORIGIN", "other-log", "another participant's", other_log),
+        ("PAYLOAD_COMMITMENT_MISMATCH", "payload-changed", "a letter", _with(good, payload=payload.replace("B", "b"))),
+        ("PAYLOAD_COMMITMENT_MISMATCH", "salt-changed", "another salt", _with(good, salt="00" * 16)),
+        ("PAYLOAD_UNEXPECTED", "salt-alone", "they come together", _with(good, payload=None)),
+        ("DID_SCID_MISMATCH", "did-log-changed", "another key", _with(good, didLog=[line.replace("dapur", "gapur")])),
+    ]
