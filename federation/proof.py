@@ -18,13 +18,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.errors import GotongError
-from federation import base64text, did, entry, tlog_proof
+from federation import base64text, canonical, did, entry, tlog_proof
 from federation.canonical import JSON, NotCanonical, decode_any
 from federation.did_service import log_service, require_gotong
 from federation.entry import Entry
@@ -152,8 +152,7 @@ def check(bundle_text: str, now: datetime) -> ProvenRecord:
     _check_inclusion(header, placed, checkpoint, bundle.bridge)  # rule P2.3
     received = Received(header, _salt(bundle.salt), None if bundle.payload is None else _bytes(bundle.payload))
     [record] = check_entries(origin, service.network, placed.index, [received])  # rule P2.4
-    if record.entry.core != bundle.core:
-        raise ProofMalformed("core is not the one in the entry", member="core")
+    _check_core(cast("dict[str, JSON]", bundle.core), record.entry)
     return ProvenRecord(
         did=state.did,
         scid=state.scid,
@@ -198,6 +197,16 @@ def _salt(text: str | None) -> bytes | None:
     if len(salt) != entry.SALT_BYTES or salt.hex() != text:
         raise ProofMalformed("a salt is 16 bytes in lowercase hex", member="salt")
     return salt
+
+
+def _check_core(core: dict[str, JSON], proven: Entry) -> None:
+    """Compare bytes, not values: 1, 1.0 and true are equal in many languages."""
+    try:
+        same = canonical.encode(core) == canonical.encode(dict(proven.core))
+    except NotCanonical:
+        same = False
+    if not same:
+        raise ProofMalformed("core is not the one in the entry", member="core")
 
 
 def _check_inclusion(

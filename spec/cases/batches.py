@@ -1,9 +1,8 @@
-"""Cases about many entries: batches that extend a log, and the self-contained proof of one record."""
+"""Cases about many entries: batches that extend a log, and the text that says where one stands."""
 
-import json
 from typing import Any
 
-from federation import did_create, entry, proof, tlog_proof
+from federation import entry, tlog_proof
 from federation.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
 from spec.cases.keys import (
@@ -13,36 +12,33 @@ from spec.cases.keys import (
     SCID,
     Cases,
     private_key,
-    public_key,
     record_id,
     refused,
     salt,
-    seed,
     valid,
 )
 
-_PAYLOAD = b'{"title":[{"lang":"id","text":"Beras untuk dapur umum"}]}'
+PAYLOAD = b'{"title":[{"lang":"id","text":"Beras untuk dapur umum"}]}'
 _OTHER = naive.leaf(b"another leaf").hex()
 
 
 def cases() -> Cases:
-    """Yield the cases of verify.py, tlog_proof.py and proof.py."""
+    """Yield the cases of verify.py and tlog_proof.py."""
     yield from _extensions()
     yield from _batches()
     yield from _tlog_proofs()
-    yield from _proofs()
 
 
-def _log(scid: str, size: int) -> list[bytes]:
+def small_log(scid: str, size: int) -> list[bytes]:
     """Return the entries of a small log: the genesis, then needs with a body each."""
     needs = [
-        entry.build(type="need", id=record_id(n), at=AT, core={"n": n}, body=entry.commit(salt(f"{n}"), _PAYLOAD))
+        entry.build(type="need", id=record_id(n), at=AT, core={"n": n}, body=entry.commit(salt(f"{n}"), PAYLOAD))
         for n in range(1, size)
     ]
     return [entry.genesis(scid, 0, "test", AT, GENESIS_ID), *needs]
 
 
-_ENTRIES = _log(SCID, 7)
+_ENTRIES = small_log(SCID, 7)
 _TEXTS = [each.decode() for each in _ENTRIES]
 _LEAVES = [naive.leaf(each) for each in _ENTRIES]
 
@@ -144,7 +140,7 @@ def _batches() -> Cases:
 
 
 def _with_payload(n: int) -> dict[str, Any]:
-    return {"entry": _TEXTS[n], "salt": salt(f"{n}").hex(), "payload": _PAYLOAD.decode()}
+    return {"entry": _TEXTS[n], "salt": salt(f"{n}").hex(), "payload": PAYLOAD.decode()}
 
 
 def _committed(payload: bytes) -> dict[str, Any]:
@@ -173,135 +169,3 @@ def _tlog_proofs() -> Cases:
         ("empty", "nothing", ""),
     ):
         yield refused(name, error, case, about, text=text)
-
-
-# ---- the proof of one record ----------------------------------------------------------------------------------------
-
-_CREATED = did_create.create(
-    did_create.Place("vectors.gotong.test", None, "dapur"),
-    base_url="https://vectors.gotong.test",
-    network="test",
-    log_public_key=public_key("log"),
-    update_key=seed("update 0"),
-    next_public_key=did_create.public_key(seed("update 1")),
-    now=AT,
-)
-_DID_ORIGIN = entry.origin(_CREATED.scid, 0)
-_DID_ENTRIES = _log(_CREATED.scid, 7)
-_DID_LEAVES = [naive.leaf(each) for each in _DID_ENTRIES]
-_NOW = entry.instant(AT)
-
-
-def _bundle(index: int = 4, *, size: int = 7, bridge: int | None = None, payload: bytes | None = _PAYLOAD) -> str:
-    root = naive.root(_DID_LEAVES[:size])
-    way = None if bridge is None else proof.Bridge(bridge, tuple(naive.consistency(bridge, _DID_LEAVES[:size])))
-    return proof.build(
-        index=index,
-        header=_DID_ENTRIES[index],
-        inclusion=naive.inclusion(index, _DID_LEAVES[: bridge or size]),
-        checkpoint=sign_checkpoint(Checkpoint(_DID_ORIGIN, size, root), Signer(_DID_ORIGIN, private_key("log"))),
-        did_log=[_CREATED.line],
-        salt=None if payload is None else salt(f"{index}"),
-        payload=payload,
-        bridge=way,
-    )
-
-
-def _proofs() -> Cases:
-    name = "check_proof"
-    good, bridged = _bundle(), _bundle(bridge=5)
-    yield valid(name, "record", "an entry of seven with its body", bundle=good, now=_NOW)
-    yield valid(name, "bridge", "by way of a tree of five", bundle=bridged, now=_NOW)
-    yield valid(name, "erased", "without its body", bundle=_bundle(payload=None), now=_NOW)
-    yield valid(name, "genesis", "the first entry", bundle=_bundle(0, payload=None), now=_NOW)
-    pretty = json.dumps(json.loads(good), indent=2)
-    yield valid(name, "pretty-printed", "layout does not matter", bundle=pretty, now=_NOW)
-    for error, case, about, bundle in (*_broken_bundles(good), *_broken_bridges(bridged), *_broken_parts(good)):
-        yield refused(name, error, case, about, bundle=bundle, now=_NOW)
-    large = {"repeat": " ", "times": 4 * 1024 * 1024 + 1}
-    yield refused(name, "PROOF_TOO_LARGE", "too-large", "4 MiB at most", bundle=large, now=_NOW)
-
-
-Broken = list[tuple[str, str, str, str]]
-
-
-def _with(bundle: str, **members: Any) -> str:
-    return json.dumps({**json.loads(bundle), **members}, ensure_ascii=False, separators=(",", ":"))
-
-
-def _broken_bundles(good: str) -> Broken:
-    error = "PROOF_MALFORMED"
-    without = {name: value for name, value in json.loads(good).items() if name != "salt"}
-    return [
-        (error, "not-json", "cut", good[:-1]),
-        (error, "not-an-object", "a list", "[]"),
-        (error, "version-2", "a newer version", _with(good, v=2)),
-        (error, "member-missing", "null is said, not left out", json.dumps(without)),
-        (error, "member-more", "nothing else", _with(good, note="trust me")),
-        (error, "repeated-key", "which one counts?", good.replace('"v":1', '"v":1,"v":1')),
-        (error, "no-did-log", "who is it?", _with(good, didLog=[])),
-        (error, "core-changed", "core repeats the entry's", _with(good, core={"n": 5})),
-        (error, "salt-capitals", "lowercase hex", _with(good, salt=salt("4").hex().upper())),
-        (error, "salt-short", "16 bytes", _with(good, salt="00")),
-        (error, "surrogate", "not text", _with(good, header="\ud800").replace("\ud800", "\\ud800")),
-    ]
-
-
-def _broken_bridges(bridged: str) -> Broken:
-    bridge = json.loads(bridged)["bridge"]
-    hashes = bridge["consistency"]
-    return [
-        ("PROOF_MALFORMED", "bridge-not-smaller", "no way to go", _with(bridged, bridge={**bridge, "size": 7})),
-        (
-            "INCLUSION_PROOF_INVALID",
-            "bridge-size-changed",
-            "another size",
-            _with(bridged, bridge={**bridge, "size": 6}),
-        ),
-        ("CONSISTENCY_PROOF_INVALID", "bridge-cut", "too short", _with(bridged, bridge={**bridge, "consistency": []})),
-        (
-            "CONSISTENCY_PROOF_INVALID",
-            "bridge-not-base64",
-            "a hash is broken",
-            _with(bridged, bridge={**bridge, "consistency": ["?", *hashes[1:]]}),
-        ),
-        (
-            "CONSISTENCY_PROOF_INVALID",
-            "bridge-entry-changed",
-            "it leads to another root",
-            _with(bridged, header=json.loads(bridged)["header"].replace("019ced20", "019ced21"), core={"n": 4}),
-        ),
-    ]
-
-
-def _broken_parts(good: str) -> Broken:
-    parts = json.loads(good)
-    text, header, payload = parts["tlogProof"], parts["header"], parts["payload"]
-    [line] = parts["didLog"]
-    other_log = _with(good, tlogProof=text.replace(_DID_ORIGIN, ORIGIN))
-    return [
-        (
-            "INCLUSION_PROOF_INVALID",
-            "header-changed",
-            "another id",
-            _with(good, header=header.replace("20-", "21-", 1)),
-        ),
-        (
-            "INCLUSION_PROOF_INVALID",
-            "index-changed",
-            "elsewhere",
-            _with(good, tlogProof=text.replace("index 4", "index 5")),
-        ),
-        ("TLOG_PROOF_MALFORMED", "proof-version", "a newer version", _with(good, tlogProof=text.replace("@v1", "@v2"))),
-        (
-            "CHECKPOINT_SIGNATURE_INVALID",
-            "size-changed",
-            "signed for 7",
-            _with(good, tlogProof=text.replace("\n7\n", "\n8\n")),
-        ),
-        ("CHECKPOINT_WRONG_ORIGIN", "other-log", "another participant's", other_log),
-        ("PAYLOAD_COMMITMENT_MISMATCH", "payload-changed", "a letter", _with(good, payload=payload.replace("B", "b"))),
-        ("PAYLOAD_COMMITMENT_MISMATCH", "salt-changed", "another salt", _with(good, salt="00" * 16)),
-        ("PAYLOAD_UNEXPECTED", "salt-alone", "they come together", _with(good, payload=None)),
-        ("DID_SCID_MISMATCH", "did-log-changed", "another key", _with(good, didLog=[line.replace("dapur", "gapur")])),
-    ]
