@@ -1,0 +1,57 @@
+# Everything one does with a checkout. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.gotong-installed
+ROOMS := api schema federation auth domain store node web tests bench
+SOURCES = $(wildcard $(ROOMS))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-url check fmt docs lock
+
+help: ## list what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv with everything in it; needs the network the first time only
+
+demo: setup ## run a small federation with sample data, ask it a question, show the answer
+	@$(BIN)/gotong demo
+
+test: check ## lint, types, and all tests on the embedded PostgreSQL
+	@$(BIN)/pytest -n 2
+
+test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_URL=postgresql://...
+	@test -n "$(DATABASE_URL)" || { echo "usage: make test-url DATABASE_URL=postgresql://user@host/name" >&2; exit 2; }
+	@GOTONG_TEST_DATABASE_URL="$(DATABASE_URL)" $(BIN)/pytest -n 2
+
+check: setup ## lint, format and types only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fmt: setup ## format the code and mend what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: setup ## write docs/errors.md and docs/settings.md from the code
+	@$(BIN)/python -m node.docs
+
+lock: setup ## write the lock files from requirements*.in
+	@$(COMPILE) -o requirements.lock requirements.in
+	@$(COMPILE) -o requirements-dev.lock requirements-dev.in
+	@$(MAKE) --no-print-directory setup
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Gotong needs Python 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

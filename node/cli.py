@@ -1,0 +1,57 @@
+"""The command `gotong`: names the commands and turns what they raise into exit codes.
+
+0    done
+1    refused: a rule of Gotong was broken; the first word says which
+2    usage: the command line itself is wrong
+3    unavailable: the database, the disk or another machine; trying again later may help
+70   a bug in Gotong, with a traceback
+130  interrupted at the keyboard
+"""
+
+import sys
+import traceback
+
+import typer
+
+from domain.errors import GotongError
+from node.commands.migrate import migrate
+from node.commands.version import version
+from node.output import show_error
+
+EXIT_REFUSED = 1
+EXIT_UNAVAILABLE = 3
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+# By code, not by class: importing the classes would load the database driver for `gotong --help`.
+UNAVAILABLE = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY", "DISK_FULL", "EMBEDDED_DATABASE_UNAVAILABLE"})
+
+app = typer.Typer(
+    name="gotong",
+    help="Run a node of Gotong: signed public records of what communities do and need.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print the values of variables, secrets too
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(migrate)
+app.command()(version)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(given, prog_name="gotong")
+    except GotongError as error:
+        show_error(error, as_json="--json" in given)
+        sys.exit(EXIT_UNAVAILABLE if error.code in UNAVAILABLE else EXIT_REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.write("This is a bug in Gotong; please report it with the lines above.\n")
+        sys.exit(EXIT_BUG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`gotong org`: the participants this node hosts."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import typer
+
+from domain.errors import GotongError
+from node.output import AsJson, DataDir, show
+
+app = typer.Typer(help="The communities and organizations this node hosts.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Its name, as people know it.")]
+Region = Annotated[str, typer.Option("--region", help="Where it is: a region code such as 32.03.28, or a name.")]
+Kind = Annotated[
+    str, typer.Option("--kind", help="COMMUNITY, NGO, GOVERNMENT, SPONSOR, COOPERATIVE or SCHOOL.", show_default=True)
+]
+Slug = Annotated[str | None, typer.Option("--slug", help="Short name on this node; made from the name by default.")]
+Description = Annotated[str | None, typer.Option("--description", help="What it does, in a sentence or two.")]
+CardsDir = Annotated[
+    Path | None,
+    typer.Option("--cards", metavar="DIR", help="Where the three recovery cards are written, outside --data."),
+]
+NoCards = Annotated[bool, typer.Option("--no-cards", help="Make no cards: only on the test network.")]
+
+
+class CardsNeeded(GotongError):
+    """On the live network nobody may be made without recovery cards: a lost key would be the end of the identity."""
+
+    code: ClassVar[str] = "CARDS_NEEDED"
+
+
+@app.command()
+def create(
+    name: Name,
+    region: Region,
+    kind: Kind = "COMMUNITY",
+    slug: Slug = None,
+    description: Description = None,
+    cards: CardsDir = None,
+    no_cards: NoCards = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a participant: identity, log key, recovery cards, and its public organization record."""
+    import asyncio
+
+    from node.identity import Profile, make_participant
+    from node.settings import Settings
+    from node.slug import slug_of
+    from node.wiring import opened
+
+    settings = Settings.load(data_dir)
+    profile = Profile(slug or slug_of(name), name, kind, region, description)
+    directory = cards_of(cards, profile.slug, no_cards=no_cards, network=settings.network)
+
+    async def run() -> dict[str, str]:
+        async with opened(settings) as node:
+            made = await make_participant(node, profile, cards_dir=directory)
+        return {"scid": made.scid, "did": made.did, "id": f"gotong:{made.scid}", "slug": profile.slug}
+
+    made = asyncio.run(run())
+    text = f"{name} is here.\nIdentity  {made['did']}\n{told_cards(directory)}"
+    show({**made, "cards": None if directory is None else str(directory)}, text, as_json=as_json)
+
+
+@app.command("list")
+def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the participants this node hosts."""
+    import asyncio
+
+    from node.settings import Settings
+    from node.wiring import opened
+    from store import participants
+
+    async def run() -> list[dict[str, str]]:
+        async with opened(Settings.load(data_dir)) as node, node.database.acquire() as connection:
+            return [
+                {"slug": row.slug, "id": f"gotong:{row.scid}", "did": row.did}
+                for row in await participants.hosted(connection)
+            ]
+
+    rows = asyncio.run(run())
+    show(rows, "\n".join(f"{row['slug']:<24} {row['id']}" for row in rows), as_json=as_json)
+
+
+def cards_of(cards: Path | None, slug: str, *, no_cards: bool, network: str) -> Path | None:
+    """Return the directory for the cards, or None where none are wanted; raise CardsNeeded."""
+    if no_cards:
+        if network != "test":
+            raise CardsNeeded("--no-cards is for the test network; on the live one cards are always made")
+        return None
+    return cards or Path(f"gotong-cards-{slug}")
+
+
+def told_cards(directory: Path | None) -> str:
+    """Return what a person is told about the cards."""
+    if directory is None:
+        return "No recovery cards were made: this identity cannot be recovered."
+    return (
+        f"Recovery cards  {directory}: print the three pages, give them to three people, then delete the files.\n"
+        f"Kartu pemulihan {directory}: cetak ketiganya, titipkan pada tiga orang berbeda, lalu hapus berkasnya."
+    )

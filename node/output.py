@@ -1,0 +1,38 @@
+"""Print what a command has to say: text for people, one JSON document with `--json`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from domain.errors import GotongError
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Data directory of the node (GOTONG_DATA_DIR).", show_default=".gotong"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def show(answer: Json, text: str, *, as_json: bool) -> None:
+    """Print `answer` as JSON, or `text`."""
+    sys.stdout.write(f"{_encoded(answer)}\n" if as_json else f"{text}\n")
+
+
+def show_error(error: GotongError, *, as_json: bool) -> None:
+    """Print a refusal: `CODE: message` to standard error, or the one JSON document to standard output."""
+    if as_json:
+        answer: Json = {"code": error.code, "message": error.message, "details": dict(error.details)}
+        sys.stdout.write(f"{_encoded({'error': answer})}\n")
+    else:
+        sys.stderr.write(f"{error}\n")
+
+
+def _encoded(answer: Json) -> str:
+    import orjson
+
+    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,151 @@
+"""Read what the operator set: the only module that looks at the environment.
+
+Decides names, bounds and defaults of the settings, and which source wins: what a command was told, then
+the environment (`GOTONG_PORT`), then a container's secrets (`/run/secrets/gotong_database_url`), then
+`<data>/gotong.toml` (`port = 8080`). A wrong value is refused by name before anything starts.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from domain.errors import GotongError
+
+PREFIX = "GOTONG_"
+FILE_NAME = "gotong.toml"
+SECRETS_DIR = Path("/run/secrets")
+DATA_DIR_DEFAULT = Path(".gotong")
+SECRET_SETTINGS = frozenset({"database_url"})
+
+
+class SettingInvalid(GotongError):
+    """A setting has a value that is not allowed, or is not one of the settings there are."""
+
+    code: ClassVar[str] = "SETTING_INVALID"
+
+
+class Settings(BaseSettings):
+    """What a node is told about itself and its machine; the field descriptions are the documentation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(
+        DATA_DIR_DEFAULT,
+        description="Directory of everything this node keeps: its keys, its settings file and the embedded database. "
+        "Not allowed in the settings file, which lies in it.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL 15 or newer to use instead of the embedded one: `postgresql://user:password@host/name`.",
+    )
+    database_connections: int = Field(
+        10, ge=2, le=200, description="Connections each process holds to the database; more than about 10 rarely helps."
+    )
+    statement_timeout_s: float = Field(
+        15.0, ge=0.1, le=600, description="Seconds after which the database cancels a statement of a request."
+    )
+    base_url: AnyHttpUrl = Field(
+        default_factory=lambda: TypeAdapter(AnyHttpUrl).validate_python("http://localhost:8080"),
+        description="Address under which others reach this node: scheme, host and port, no path. "
+        "It becomes part of the identities created here, so set it before the first `gotong init`.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` for all of them.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that serve requests.")
+    network: Literal["live", "test"] = Field(
+        "live", description="Which federation this node belongs to; a `test` node and a `live` one never exchange logs."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="How log lines are written to standard error: for people, or one JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe line written."
+    )
+    poll_interval_s: float = Field(
+        30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
+            raise ValueError("should start with postgresql://")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_origin(cls, value: AnyHttpUrl) -> AnyHttpUrl:
+        if value.path not in (None, "", "/") or value.query or value.fragment or value.username or value.password:
+            raise ValueError("should be scheme, host and port alone, such as https://desa.example.org")
+        return value
+
+    @property
+    def origin(self) -> str:
+        """The base URL without a slash at its end."""
+        return str(self.base_url).rstrip("/")
+
+    @classmethod
+    def load(cls, data_dir: Path | None = None, **given: Any) -> Self:
+        """Return the settings of this process; raise SettingInvalid for the first that is wrong.
+
+        `given` holds what the command line said; None stands for what it did not say.
+        """
+        told = {name: value for name, value in given.items() if value is not None}
+        directory = data_dir or Path(os.environ.get(f"{PREFIX}DATA_DIR") or DATA_DIR_DEFAULT)
+        file_values = _read_file(directory / FILE_NAME)
+
+        class Sourced(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                in_file = InitSettingsSource(settings_cls, file_values)
+                return init_settings, env_settings, file_secret_settings, in_file
+
+        secrets = {"_secrets_dir": SECRETS_DIR} if SECRETS_DIR.is_dir() else {}
+        try:
+            loaded = Sourced(data_dir=directory, **told, **secrets)
+        except ValidationError as error:
+            raise _refusal(error.errors(include_context=False)[0]) from None  # the cause would quote the value
+        return cls.model_construct(**{name: getattr(loaded, name) for name in cls.model_fields})
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingInvalid(f"{path} cannot be read: {error}", file=str(path)) from error
+    if "data_dir" in values:
+        raise SettingInvalid("data_dir cannot be set in the file that lies in it.", setting="data_dir", file=str(path))
+    return values
+
+
+def _refusal(error: ErrorDetails) -> SettingInvalid:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    if error["type"] == "extra_forbidden":
+        return SettingInvalid(f"There is no setting {name!r}; docs/settings.md lists them all.", setting=name)
+    allowed = error["msg"].removeprefix("Value error, ")
+    allowed = allowed[:1].lower() + allowed[1:]
+    secret = name in SECRET_SETTINGS
+    shown = "the given value" if secret else repr(error.get("input"))
+    return SettingInvalid(
+        f"{PREFIX}{name.upper()} is wrong: {shown} {allowed if allowed.startswith('should') else f'({allowed})'}.",
+        setting=name,
+        given=None if secret else str(error.get("input")),
+        allowed=allowed,
+    )

@@ -1,0 +1,73 @@
+"""Put a node's parts together: database, keys, appender, regions. What commands and the server share."""
+
+import contextlib
+import importlib.metadata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+
+from domain.regions import Regions, parse_regions
+from federation.append import Appender
+from federation.enroll import NodeMissing
+from federation.keys import KeyRing
+from node.database import database_dsn
+from node.settings import Settings
+from store import migrate, participants
+from store.database import Database
+from store.participants import ParticipantRow
+
+TOKEN_KEY = "token-0"  # noqa: S105 - the name of a key, not the key
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of one process of a node."""
+
+    settings: Settings
+    dsn: str
+    database: Database
+    keys: KeyRing
+    appender: Appender
+    regions: Regions
+
+    async def operator(self) -> ParticipantRow:
+        """Return the operator participant, or raise NodeMissing."""
+        async with self.database.acquire() as connection:
+            operator = await participants.operator(connection)
+        if operator is None:
+            raise NodeMissing("there is no node in this data directory yet; run `gotong init` first")
+        return operator
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, *, migrating: bool = False) -> AsyncIterator[Node]:
+    """Return the parts, closed afterwards; apply missing migrations, or raise MigrationPending when not `migrating`."""
+    async with database_dsn(settings) as dsn:
+        if migrating:
+            await migrate.migrate(dsn)
+        database = Database(
+            dsn, connections=settings.database_connections, statement_timeout_s=settings.statement_timeout_s
+        )
+        async with database:
+            if not migrating:
+                async with database.acquire() as connection:
+                    await migrate.check(connection)
+            keys = KeyRing(settings.data_dir / "keys")
+            yield Node(settings, dsn, database, keys, Appender(database, keys, now), load_regions())
+
+
+def load_regions() -> Regions:
+    """Return the packaged code list of regions."""
+    with resources.files("domain.data").joinpath("regions.csv").open(encoding="utf-8", newline="") as lines:
+        return Regions(parse_regions(lines))
+
+
+def now() -> datetime:
+    """Return the present instant: the node's only clock."""
+    return datetime.now(UTC)
+
+
+def version() -> str:
+    """Return the version of Gotong that runs."""
+    return importlib.metadata.version("gotong")
