@@ -1,0 +1,1 @@
+"""Which person or machine may do what."""

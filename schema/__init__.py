@@ -1,0 +1,1 @@
+"""The GraphQL contract: what can be asked, written and followed, and how it is read."""

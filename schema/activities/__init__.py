@@ -1,0 +1,1 @@
+"""Activities: what communities do."""

@@ -1,0 +1,1 @@
+"""What every feature shares: scalars, connections, records, text, places, provenance."""

@@ -1,0 +1,154 @@
+"""Conditions that filters of several record types share."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import strawberry
+
+from domain.categories import CATEGORIES
+from domain.errors import GotongError
+from domain.ids import parse_uri
+from domain.place import ancestors
+from schema.common.records import ExternalIdInput, external_id_key
+from schema.common.scalars import DateTime
+from schema.compile.read import where
+
+if TYPE_CHECKING:
+    from schema.context import Services
+
+LIST_LENGTH_MAX = 100
+TEXT_CHARS_MAX = 200
+
+
+class FilterTooLarge(GotongError):
+    """A list in a filter has more than 100 members, or a text to search for more than 200 characters."""
+
+    code: ClassVar[str] = "FILTER_TOO_LARGE"
+
+
+def names(values: Sequence[Enum]) -> list[str]:
+    """Return the stored texts of enum values; raises FilterTooLarge."""
+    return [value.value for value in bounded(values)]
+
+
+def bounded(values: Sequence[Any]) -> list[Any]:
+    """Return the list; raises FilterTooLarge."""
+    if len(values) > LIST_LENGTH_MAX:
+        raise FilterTooLarge(f"A list in a filter has at most {LIST_LENGTH_MAX} members.", length=len(values))
+    return list(values)
+
+
+def scids(uris: Sequence[str]) -> list[str]:
+    """Return the SCIDs of organizations' URIs; raises IdMalformed, FilterTooLarge."""
+    return [parse_uri(uri).scid for uri in bounded(uris)]
+
+
+def with_descendants(codes: Sequence[str]) -> list[str]:
+    """Return these categories and all this version knows inside them; raises FilterTooLarge."""
+    found = dict.fromkeys(bounded(codes))
+    for code in codes:
+        found |= dict.fromkeys(known for known in CATEGORIES if known.startswith(f"{code}."))
+    return list(found)
+
+
+def check_region(services: "Services", code: str) -> None:
+    """Raise RegionUnknown or RegionCodeMalformed for a code no place can have."""
+    ancestors(code)
+    services.regions.find(code)
+
+
+def words(text: str) -> list[str | None]:
+    """Return [everything but the last word, the last word, that word as the beginning of one].
+
+    The last word counts as unfinished only where it is a plain word: not an operator, not in quotes.
+    """
+    if len(text) > TEXT_CHARS_MAX:
+        raise FilterTooLarge(f"A text to search for has at most {TEXT_CHARS_MAX} characters.", chars=len(text))
+    head, _, last = text.rstrip().rpartition(" ")
+    plain = last.isalnum() and last.lower() != "or" and text.count('"') % 2 == 0 and text == text.rstrip()
+    return [head, last, last] if plain else [text, "", None]
+
+
+def _one_language(configuration: str) -> str:
+    whole, last = f"websearch_to_tsquery('{configuration}', w[1])", f"websearch_to_tsquery('{configuration}', w[2])"
+    return f"({whole} && case when numnode({last}) = 0 then {last} else {last} || coalesce(prefix, ''::tsquery) end)"
+
+
+TEXT_SQL = f"""({{t}}.publisher_id, {{t}}.record_id) in (
+    select s.publisher_id, s.record_id from {{table}}_search s where s.document @@ (
+        select {_one_language("gotong_indonesian")} || {_one_language("gotong_english")}
+        from (select w, to_tsquery('simple', quote_literal(lower(unaccent(w[3]))) || ':*') as prefix
+              from (select {{v}} as w) given) typed
+    )
+)"""
+
+
+def publishers() -> list[str] | None:
+    """Return the filter field: by who signed it."""
+    field: list[str] | None = where(
+        "{p}.scid = any({v})", "text[]", "Only of these organizations, by id.", convert=scids
+    )
+    return field
+
+
+def region() -> str | None:
+    """Return the filter field: by region, everything inside it."""
+    field: str | None = where(
+        "{t}.region_path @> array[{v}]",
+        "text",
+        "Only inside this region: a Kemendagri code such as 32.03.",
+        check=check_region,
+    )
+    return field
+
+
+def text(table: str) -> str | None:
+    """Return the filter field: by words."""
+    field: str | None = where(
+        TEXT_SQL.replace("{table}", table),
+        "text[]",
+        'Only with these words, in Indonesian or English forms. "quotes" for phrases, `or`, `-not`; the last word may be unfinished.',
+        convert=words,
+    )
+    return field
+
+
+def instant(sql: str, description: str) -> DateTime | None:
+    """Return a filter field that compares an instant."""
+    field: DateTime | None = where(sql, "timestamptz", description)
+    return field
+
+
+def external_id() -> ExternalIdInput | None:
+    """Return the filter field: by a name elsewhere."""
+    field: ExternalIdInput | None = where(
+        "{t}.external_ids @> array[{v}]", "text", "Only with this name in another system.", convert=external_id_key
+    )
+    return field
+
+
+def exercise() -> bool | None:
+    """Return the filter field: drills instead of what is real."""
+    field: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="True: only drills. Otherwise drills are hidden."
+    )
+    return field
+
+
+def published_after() -> DateTime | None:
+    """Return the filter field: published after an instant, as its author says."""
+    return instant("{t}.published_at > {v}", "Only published after this, as their authors say.")
+
+
+def published_before() -> DateTime | None:
+    """Return the filter field: published before an instant, as its author says."""
+    return instant("{t}.published_at < {v}", "Only published before this, as their authors say.")
+
+
+def received_after() -> DateTime | None:
+    """Return the filter field: received by this node after an instant."""
+    return instant(
+        "{t}.received_at > {v}",
+        "Only received by this node after this: what a poller asks, so that a late village is not missed.",
+    )

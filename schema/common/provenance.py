@@ -1,0 +1,24 @@
+"""Where a record stands in its publisher's log, and the proof a stranger can check."""
+
+import strawberry
+
+from schema.common.proofs import bundles
+from schema.common.scalars import BigInt, DateTime
+from schema.compile.read import after, number, time, token
+
+
+@strawberry.type(description="Where a record's newest revision stands in its publisher's public log.")
+class Provenance:
+    """One entry of one log."""
+
+    log: strawberry.ID = token("{l}.origin", "The log's origin: gotong/<SCID>/<epoch>.")
+    index: BigInt = number("{t}.index", "The entry's position in the log.")
+    tree_size: BigInt = number("{l}.size", "How many verified entries of this log this node holds.")
+    entry_hash: str = token("encode({e}.leaf_hash, 'hex')", "The entry's RFC 6962 leaf hash, in hex.")
+    verified_at: DateTime = time("{e}.received_at", "When this node had verified the entry.")
+    proof: str | None = after(
+        "{t}.log_id || '/' || {t}.index",
+        bundles,
+        "A self-contained bundle that proves the record to a stranger, offline: save it and run `gotong verify-proof`. "
+        "Null while this node holds no signed head that covers the entry.",
+    )

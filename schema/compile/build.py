@@ -1,0 +1,203 @@
+"""The state of one compilation: parameters, aliases, what is computed afterwards, and where we are."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLSchema, SelectionSetNode
+from graphql.execution.values import VariableValues
+
+from domain.errors import GotongError
+from schema.compile.arguments import Arguments, Variables, arguments_of
+from schema.compile.read import READ, Batch, Read, Reader, Source
+from schema.compile.select import Fragments, Selected, collect
+
+if TYPE_CHECKING:
+    from schema.context import Caller, Services
+
+Path = tuple[str, ...]
+
+
+class TextInvalid(GotongError):
+    """A text holds a NUL character or half a surrogate pair, which no record can hold."""
+
+    code: ClassVar[str] = "TEXT_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request: everything a plan may depend on but the plan itself."""
+
+    services: "Services"
+    caller: "Caller"
+    variables: Variables
+    reader: Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Located(Exception):
+    """An error and the field it belongs to."""
+
+    error: Exception
+    path: Path
+    nodes: tuple[FieldNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binder:
+    """One parameter of a statement."""
+
+    get: Callable[[Asking], Any]
+    path: Path
+    nodes: tuple[FieldNode, ...]
+
+    def __call__(self, asking: Asking) -> Any:
+        """Return the parameter's value, or raise Located."""
+        try:
+            value = self.get(asking)
+            check_text(value)
+        except (GotongError, GraphQLError) as error:
+            raise Located(error, self.path, self.nodes) from error
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """What is computed after the SQL, for all keys of an answer at once, and how its result is written."""
+
+    batch: Batch
+    write: Callable[[Any, Asking], bytes]
+
+
+def check_text(value: Any) -> None:
+    """Return if PostgreSQL can hold the text; raises TextInvalid."""
+    if isinstance(value, str):
+        if "\0" in value or (not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value)):
+            raise TextInvalid("The text holds a character that is none: U+0000 or half a surrogate pair.")
+    elif isinstance(value, list):
+        for member in value:
+            check_text(member)
+
+
+class Statement:
+    """The parameters of one SQL statement, and what follows it."""
+
+    def __init__(self) -> None:
+        self.binders: list[Binder] = []
+        self.holes: list[Hole] = []
+        self._aliases = 0
+
+    def alias(self) -> int:
+        """Return the next alias number."""
+        self._aliases += 1
+        return self._aliases
+
+
+class Scope(Mapping[str, str]):
+    """What the holes of SQL templates stand for at one row; asking for the log or the entry joins it."""
+
+    def __init__(self, source: Source, row: str, participant: str, organization: str, joins: dict[str, str]) -> None:
+        self.source = source
+        self.row = row
+        self.joins = joins
+        self._names = {"t": row, "p": participant, "o": organization, "type": source.type}
+
+    @classmethod
+    def of(cls, source: Source, n: int) -> "Scope":
+        """Return the scope of the aliases `visibility.visible(source, n)` makes."""
+        organization = f"t{n}" if source.table == "organization" else f"o{n}"
+        return cls(source, f"t{n}", f"p{n}", organization, {})
+
+    def publisher(self, source: Source) -> "Scope":
+        """Return the scope of the row's publisher, an organization joined already."""
+        row = self._names["o"]
+        return Scope(source, row, self._names["p"], row, self.joins)
+
+    def filled(self, names: Mapping[str, str]) -> "Scope":
+        """Return this scope with more names."""
+        scope = Scope(self.source, self.row, self._names["p"], self._names["o"], self.joins)
+        scope._names = {**self._names, **names}
+        return scope
+
+    def join_sql(self) -> str:
+        """Return the joins asked for so far."""
+        return " ".join(self.joins.values())
+
+    def __getitem__(self, name: str) -> str:
+        row = self.row
+        if name == "l":
+            self.joins.setdefault(f"l_{row}", f"join log l_{row} on l_{row}.id = {row}.log_id")
+            return f"l_{row}"
+        if name == "e":
+            self.joins.setdefault(
+                f"e_{row}", f"join entry e_{row} on e_{row}.log_id = {row}.log_id and e_{row}.index = {row}.index"
+            )
+            return f"e_{row}"
+        return self._names[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@dataclass
+class Build:
+    """One compilation of one root field."""
+
+    schema: GraphQLSchema
+    fragments: Fragments
+    variables: VariableValues
+    localize: bool
+    statement: Statement = field(default_factory=Statement)
+    path: Path = ()
+    nodes: tuple[FieldNode, ...] = ()
+
+    def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None]) -> Selected:
+        """Return what is selected of `type_`, by response key."""
+        return collect(type_, sets, self.fragments, self.variables)
+
+    def arguments(self, declared: GraphQLField, node: FieldNode) -> tuple[Arguments, Callable[[Variables], Arguments]]:
+        """Return the field's arguments now, and for other variables of the same shape."""
+        return arguments_of(declared, node, self.variables)
+
+    def bind(self, type_: str, get: Callable[[Asking], Any]) -> str:
+        """Return the placeholder of a new parameter of SQL type `type_`."""
+        self.statement.binders.append(Binder(get, self.path, self.nodes))
+        return f"${len(self.statement.binders)}::{type_}"
+
+    def fresh(self) -> "Build":
+        """Return a build at the same place with a statement of its own."""
+        return Build(self.schema, self.fragments, self.variables, self.localize, Statement(), self.path, self.nodes)
+
+    @contextmanager
+    def at(self, key: str, nodes: list[FieldNode]) -> Iterator[None]:
+        """Return with `path` and `nodes` at a field while the block runs; errors leave it located there."""
+        before = self.path, self.nodes
+        self.path, self.nodes = (*self.path, key), tuple(nodes)
+        try:
+            yield
+        except (GotongError, GraphQLError) as error:
+            raise Located(error, self.path, self.nodes) from error
+        finally:
+            self.path, self.nodes = before
+
+
+def read_of(declared: GraphQLField) -> Read:
+    """Return how a field of the schema is read."""
+    read: Read = declared.extensions["strawberry-definition"].metadata[READ]
+    return read
+
+
+def source_of(type_: GraphQLObjectType) -> Source:
+    """Return the table of a record type."""
+    source: Source = type_.extensions["strawberry-definition"].origin.SOURCE
+    return source
+
+
+def class_name(cls: type) -> str:
+    """Return the name a Strawberry class has in the schema."""
+    name: str = cls.__strawberry_definition__.name  # type: ignore[attr-defined]
+    return name

@@ -1,0 +1,149 @@
+"""Compile the selection of one record into SQL that makes its JSON text."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLObjectType,
+    SelectionSetNode,
+    get_named_type,
+    is_abstract_type,
+    is_non_null_type,
+    is_object_type,
+)
+
+from schema.compile import connection, values
+from schema.compile.build import Asking, Build, Hole, Scope, read_of, source_of
+from schema.compile.read import (
+    After,
+    ElementsOf,
+    Embedded,
+    Linked,
+    Localized,
+    Many,
+    Publisher,
+    Scalar,
+)
+from schema.compile.text import Json, Sql, fill, members, nullable, quoted, render, scalar
+from schema.compile.visibility import visible
+
+HOLE_MARK = "\x01"  # no JSON text holds it: PostgreSQL escapes control characters
+
+Sets = Sequence[SelectionSetNode | None]
+
+
+def record(build: Build, type_: GraphQLObjectType, sets: Sets, scope: Scope) -> Json:
+    """Return the JSON of what is selected of a record or of an object inside its row."""
+    pairs = []
+    for key, nodes in build.fields(type_, sets).items():
+        name = nodes[0].name.value
+        if name == "__typename":
+            pairs.append((key, (quoted(type_.name),)))
+            continue
+        with build.at(key, nodes):
+            pairs.append((key, _field(build, type_.fields[name], nodes, scope)))
+    return members(pairs)
+
+
+def _field(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Scope) -> Json:
+    json = _raw(build, declared, nodes, scope)
+    return json if is_non_null_type(declared.type) else nullable(json)
+
+
+def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Scope) -> Json:
+    """Return the field's JSON; SQL null where it is null."""
+    read = read_of(declared)
+    sets = [node.selection_set for node in nodes]
+    type_ = get_named_type(declared.type)
+    match read:
+        case Scalar(sql, form):
+            return scalar(fill(sql, scope), form)
+        case Localized(sql):
+            return _localized(build, fill(sql, scope), declared, nodes[0])
+        case After(key, batch):
+            return _after(build, fill(key, scope), Hole(batch, _writer(build, declared, sets)))
+        case Many():
+            return connection.nested(build, read, declared, nodes, scope)
+    assert is_object_type(type_) or is_abstract_type(type_)
+    match read:
+        case Embedded(holes, present):
+            assert is_object_type(type_)
+            inner = record(build, type_, sets, scope.filled(holes))
+            return inner if present is None else _if(fill(present, scope), inner)
+        case ElementsOf(rows):
+            assert is_object_type(type_)
+            alias = f"x{build.statement.alias()}"
+            inner = record(build, type_, sets, scope.filled({"x": alias}))
+            rows_sql = fill(rows, scope.filled({"x": alias}))
+            return (Sql(f"(select '[' || coalesce(string_agg({render(inner)}, ','), '') || ']' from {rows_sql})"),)
+        case Publisher():
+            assert is_object_type(type_)
+            return record(build, type_, sets, scope.publisher(source_of(type_)))
+        case Linked():
+            return _linked(build, read, record_types(build, declared), sets, scope)
+    raise AssertionError(f"{read} is no field of a row")
+
+
+def _if(condition: str, json: Json) -> Json:
+    return (Sql(f"case when {condition} then {render(json)} end"),)
+
+
+def _localized(build: Build, column: str, declared: GraphQLField, node: FieldNode) -> Json:
+    now, later = build.arguments(declared, node)
+    if now.get("lang") is not None:
+        wanted = build.bind("text[]", lambda asking: fallbacks((later(asking.variables)["lang"],)))
+    elif build.localize:
+        wanted = build.bind("text[]", lambda asking: fallbacks(asking.reader.languages))
+    else:
+        return (Sql(f"({column} -> 0 -> 'text')::text"),)
+    language = "lower(x.value ->> 'lang')"
+    return (
+        Sql(
+            f"(select (x.value -> 'text')::text from jsonb_array_elements({column}) with ordinality x(value, n) "
+            f"order by least(array_position({wanted}, {language}), "
+            f"array_position({wanted}, split_part({language}, '-', 1))), x.n limit 1)"
+        ),
+    )
+
+
+def fallbacks(languages: Sequence[str]) -> list[str]:
+    """Return each language followed by what it is a variety of: the order `domain.text.pick` tries."""
+    return [tag for language in languages for tag in (language.lower(), language.partition("-")[0].lower())]
+
+
+def _after(build: Build, key: str, hole: Hole) -> Json:
+    build.statement.holes.append(hole)
+    return (f"{HOLE_MARK}{len(build.statement.holes) - 1}:", Sql(f"({key})"), HOLE_MARK)
+
+
+def _writer(build: Build, declared: GraphQLField, sets: Sets) -> Callable[[Any, Asking], bytes]:
+    return values.writer(build, declared.type, sets)
+
+
+def record_types(build: Build, declared: GraphQLField) -> list[GraphQLObjectType]:
+    """Return the record types a field may give."""
+    type_ = get_named_type(declared.type)
+    if is_abstract_type(type_):
+        return list(build.schema.get_possible_types(type_))
+    assert is_object_type(type_)
+    return [type_]
+
+
+def _linked(build: Build, read: Linked, types: list[GraphQLObjectType], sets: Sets, scope: Scope) -> Json:
+    """Return another record by the ids in this row, of whichever type it is, or null when it may not be seen."""
+    type_sql, scid_sql, id_sql = (fill(template, scope) for template in (read.type, read.scid, read.id))
+    cases = []
+    for type_ in types:
+        source = source_of(type_)
+        n = build.statement.alias()
+        inner_scope = Scope.of(source, n)
+        inner = record(build, type_, sets, inner_scope)
+        condition = f"p{n}.scid = {scid_sql}"
+        if source.table != "organization":
+            condition += f" and t{n}.record_id = {id_sql}"
+        query = f"select {render(inner)} from {visible(source, n)} {inner_scope.join_sql()} where {condition}"
+        name = "is null" if source.table == "organization" else f"= '{source.type}'"
+        cases.append(f"when {type_sql} {name} then ({query})")
+    return (Sql(f"case {' '.join(cases)} end"),)

@@ -1,0 +1,312 @@
+"""How a field of the contract is read: the words a type is declared with.
+
+A Strawberry field carries one of these in its metadata. The SDL comes from
+the field, the SQL from its metadata, so the two cannot drift apart. SQL here
+is a template: `{t}` is the record's row, `{p}` its publisher's `participant`,
+`{o}` the publisher's `organization`, `{l}` its log, `{e}` its entry, and an
+embedded type names further holes. Nothing here reads a database.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+if TYPE_CHECKING:
+    from schema.context import Caller, Services
+
+READ = "read"
+CLAUSE = "clause"
+
+
+class Form(Enum):
+    """How a column's value becomes JSON text."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TEXT = "text"  # anything: PostgreSQL escapes it
+    TOKEN = "token"  # verified elsewhere to hold nothing that JSON escapes
+    TOKENS = "tokens"  # an array of such
+    TIME = "time"
+    DECIMAL = "decimal"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value of the row."""
+
+    sql: str
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Localized:
+    """A text in several languages, a jsonb array of {lang, text}: the reader's language, else the first."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An object made of columns of the same row. `holes` names what its own templates leave open."""
+
+    holes: Mapping[str, str] = field(default_factory=dict)
+    present: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsOf:
+    """A list of objects, one an element of a jsonb array or of an SQL array: `{x}` in the objects' templates."""
+
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """The organization that signed the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Another record, named by the row: by columns holding its type, its publisher's SCID and its id."""
+
+    type: str
+    scid: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A keyset connection of another record type; nested ones say what binds them to the outer row.
+
+    In `on`, `{t}` and `{p}` are the inner row, `{outer}` is the outer row and `{outer_p}` its publisher.
+    """
+
+    node: Callable[[], type]
+    orders: Mapping[Enum, "Order"]
+    default: Enum
+    on: str | None = None
+    fixed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A total order of rows. All keys run the same way, so that a row comparison is a keyset."""
+
+    name: str
+    keys: tuple["Key", ...]
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One sort key: its SQL, its PostgreSQL type, and the SQL of its text inside a cursor."""
+
+    sql: str
+    type: str
+    text: str
+    parse: Callable[[str], Any]
+
+
+Batch = Callable[["Services", Sequence[str]], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Something SQL cannot say: computed for all rows of an answer at once, from a key each row gives."""
+
+    key: str
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A field of a Python object: an attribute, or a function of the object and the field's arguments."""
+
+    get: Callable[[Any, Mapping[str, Any], "Reader"], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A root field whose object is made by Python: a coroutine of the asking and the field's arguments."""
+
+    make: Callable[["Services", "Caller", Mapping[str, Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """A root field that finds records by id: `id`, `ids`, or an organization's `slug`."""
+
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A mutation: a coroutine of the services, the caller and the input object; its payload names a record."""
+
+    run: Callable[..., Awaitable[Any]]
+    input: type
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record inside a Python object, which holds its URI: read through the compiler."""
+
+    attribute: str = "uri"
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A subscription: events of `kinds` of one record type."""
+
+    node: Callable[[], type]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The table of a record type, its place in URIs, and the SQL of what makes a record critical."""
+
+    table: str
+    type: str
+    critical: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What of the caller an answer depends on: the languages asked for, best first, in lower case."""
+
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A condition an input field adds. `{v}` is the value, as the type after it; `convert` makes the parameter."""
+
+    sql: str
+    type: str
+    convert: Callable[[Any], Any] | None = None
+    check: Callable[["Services", Any], None] | None = None
+
+
+Read = (
+    Scalar
+    | Localized
+    | Embedded
+    | ElementsOf
+    | Publisher
+    | Linked
+    | Many
+    | After
+    | Value
+    | Answer
+    | ById
+    | Act
+    | Stored
+    | Follow
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a declared field."""
+
+    name: str
+    type: Any
+    description: str
+
+
+def declare(read: Read, description: str, arguments: Sequence[Argument] = (), **more: Any) -> Any:
+    """Return a Strawberry field that is read as `read`; typed Any, since its annotation is its type."""
+    declared: StrawberryField = strawberry.field(description=description, metadata={READ: read}, **more)
+    declared.arguments = [
+        StrawberryArgument(
+            python_name=argument.name,
+            graphql_name=None,
+            type_annotation=StrawberryAnnotation(argument.type),
+            description=argument.description,
+        )
+        for argument in arguments
+    ]
+    return declared
+
+
+def number(sql: str, description: str) -> Any:
+    """Return a field read as a number."""
+    return declare(Scalar(sql, Form.NUMBER), description)
+
+
+def boolean(sql: str, description: str) -> Any:
+    """Return a field read as a boolean."""
+    return declare(Scalar(sql, Form.BOOLEAN), description)
+
+
+def text(sql: str, description: str) -> Any:
+    """Return a field read as any text."""
+    return declare(Scalar(sql, Form.TEXT), description)
+
+
+def token(sql: str, description: str) -> Any:
+    """Return a field read as text that needs no escaping: codes, ids, enum values."""
+    return declare(Scalar(sql, Form.TOKEN), description)
+
+
+def tokens(sql: str, description: str) -> Any:
+    """Return a field read as a list of such texts."""
+    return declare(Scalar(sql, Form.TOKENS), description)
+
+
+def time(sql: str, description: str) -> Any:
+    """Return a field read as an instant."""
+    return declare(Scalar(sql, Form.TIME), description)
+
+
+def decimal(sql: str, description: str) -> Any:
+    """Return a field read as a decimal string."""
+    return declare(Scalar(sql, Form.DECIMAL), description)
+
+
+LANGUAGE = Argument("lang", str | None, "The language wanted, as a BCP 47 tag. Default: the Accept-Language header.")
+
+
+def localized(sql: str, description: str) -> Any:
+    """Return a field read as a text in the reader's language."""
+    return declare(
+        Localized(sql), description + " In the language asked for if there is one, else as written.", (LANGUAGE,)
+    )
+
+
+def embedded(description: str, *, present: str | None = None, **holes: str) -> Any:
+    """Return a field read as an object of the same row, null unless `present`."""
+    return declare(Embedded(holes, present), description)
+
+
+def elements(rows: str, description: str) -> Any:
+    """Return a field read as a list of objects, one a row of the template `rows`."""
+    return declare(ElementsOf(rows), description)
+
+
+def after(key: str, batch: Batch, description: str) -> Any:
+    """Return a field computed after the SQL, for all keys of an answer at once."""
+    return declare(After(key, batch), description)
+
+
+def value(
+    description: str, get: Callable[[Any, Mapping[str, Any], Reader], Any] | None = None, *arguments: Argument
+) -> Any:
+    """Return a field of a Python object."""
+    return declare(Value(get), description, arguments)
+
+
+def where(
+    sql: str, type_: str, description: str, convert: Callable[[Any], Any] | None = None, check: Any = None
+) -> Any:
+    """Return an optional input field that narrows a question by the condition `sql`."""
+    metadata = {CLAUSE: Clause(sql, type_, convert, check)}
+    return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

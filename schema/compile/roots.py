@@ -1,0 +1,301 @@
+"""Run the root fields of a query: each one SQL statement, or one Python answer, and the bytes it becomes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import asyncpg
+from graphql import FieldNode, GraphQLField, GraphQLObjectType
+
+from domain.errors import GotongError
+from domain.ids import RecordUri, parse_uri
+from schema.compile import connection, cursor, fields, values
+from schema.compile.after import filled
+from schema.compile.arguments import Variables
+from schema.compile.build import Asking, Binder, Build, Hole, Scope, source_of
+from schema.compile.connection import Member, Page
+from schema.compile.read import Answer, ById, Many
+from schema.compile.text import render
+from schema.compile.visibility import visible
+
+IDS_MAX = 100
+
+
+class RowUnreadable(Exception):
+    """A row lacks what the contract says every row has: a bug here, or a damaged projection."""
+
+
+class ArgumentsContradict(GotongError):
+    """Exactly one of two arguments must be given."""
+
+    code: ClassVar[str] = "ARGUMENTS_CONTRADICT"
+
+
+class TooManyIds(GotongError):
+    """More ids were asked for at once than a node answers."""
+
+    code: ClassVar[str] = "TOO_MANY_IDS"
+
+
+class Root(Protocol):
+    """A compiled root field."""
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the field's value as JSON; raises Located or a GotongError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement with its parameters and what follows it."""
+
+    sql: str
+    binders: Sequence[Binder]
+    holes: Sequence[Hole]
+
+    async def rows(self, asking: Asking) -> list[asyncpg.Record]:
+        """Return the statement's rows for this request's values."""
+        parameters = [bind(asking) for bind in self.binders]
+        async with asking.services.database.acquire() as database:
+            return await database.fetch(self.sql, *parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A field whose value the schema alone decides."""
+
+    json: bytes
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return it."""
+        return self.json
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A field Python makes."""
+
+    answer: Answer
+    later: Callable[[Variables], Mapping[str, Any]]
+    write: Callable[[Any, Asking], bytes]
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the written object."""
+        made = await self.answer.make(asking.services, asking.caller, self.later(asking.variables))
+        return self.write(made, asking)
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """A record by its URI, of whichever type it is: one statement a type, of which a request runs one."""
+
+    uri: Callable[[Asking], RecordUri]
+    queries: Mapping[str | None, Query]
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the record, or null when there is none to be seen."""
+        query = self.queries.get(self.uri(asking).type)
+        if query is None:
+            return b"null"
+        rows = await query.rows(asking)
+        return await filled(text(rows[0][0]), query.holes, asking) if rows else b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Records by their URIs, in the order asked for, null where there is none to be seen."""
+
+    count: Callable[[Asking], int]
+    query: Query
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the list."""
+        found = ["null"] * self.count(asking)
+        for position, json in await self.query.rows(asking):
+            found[position - 1] = text(json)
+        return await filled(f"[{','.join(found)}]", self.query.holes, asking)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A root connection: a row a node."""
+
+    page: Page
+    members: Sequence[Member]
+    query: Query
+    counted: bool
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the connection's object."""
+        rows = await self.query.rows(asking)
+        counts = rows[0] if self.counted else None
+        if self.counted and rows[0]["found"] is None:
+            rows = []
+        fetched = len(rows)
+        rows = rows[: self.page.rows_max]
+        if self.page.backward:
+            rows.reverse()
+        written = [
+            f"{key_json(member.key)}:{self._member(member, position, rows, fetched, counts)}"
+            for position, member in enumerate(self.members)
+        ]
+        return await filled(f"{{{','.join(written)}}}", self.query.holes, asking)
+
+    def _member(
+        self, member: Member, position: int, rows: list[asyncpg.Record], fetched: int, counts: asyncpg.Record | None
+    ) -> str:
+        match member.name:
+            case "nodes" | "edges":
+                column = f"c{position}"
+                try:
+                    return f"[{','.join([row[column] for row in rows])}]"
+                except TypeError:
+                    raise RowUnreadable(column) from None
+            case "pageInfo":
+                return _object((key, self._page_info(name, rows, fetched)) for key, name in member.inner)
+            case "__typename":
+                return key_json(self.page.type.name)
+        assert counts is not None
+        match member.name:
+            case "totalCount":
+                return "null" if counts["total"] > connection.TOTAL_COUNT_MAX else str(counts["total"])
+            case "totalAtLeast":
+                return str(min(counts["total"], connection.TOTAL_COUNT_MAX))
+        hidden = {"count": str(counts["hidden"]), "critical": str(counts["critical"]), "__typename": '"HiddenByTrust"'}
+        return _object((key, hidden[name]) for key, name in member.inner)
+
+    def _page_info(self, name: str, rows: list[asyncpg.Record], fetched: int) -> str:
+        page = self.page
+        after, before = page.ranged
+        match name:
+            case "hasNextPage":
+                return _boolean(before if page.backward else fetched > page.rows_max)
+            case "hasPreviousPage":
+                return _boolean(fetched > page.rows_max if page.backward else after)
+            case "__typename":
+                return '"PageInfo"'
+        if not rows:
+            return "null"
+        place = rows[0 if name == "startCursor" else -1]["place"]
+        return f'"{cursor.encode(page.cursor_head + place)}"'
+
+
+def text(json: str | None) -> str:
+    """Return a row's JSON; raises RowUnreadable where SQL found null in what is never null."""
+    if json is None:
+        raise RowUnreadable
+    return json
+
+
+def key_json(key: str) -> str:
+    """Return a response key as JSON; names need no escaping."""
+    return f'"{key}"'
+
+
+def _object(pairs: Any) -> str:
+    return "{" + ",".join(f'"{key}":{json}' for key, json in pairs) + "}"
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def compile_root(build: Build, declared: GraphQLField, nodes: list[FieldNode], read: Any) -> Root:
+    """Return a root field of Query, compiled."""
+    if isinstance(read, Many):
+        return _connection(build, read, declared, nodes)
+    if isinstance(read, Answer):
+        _, later = build.arguments(declared, nodes[0])
+        sets = [node.selection_set for node in nodes]
+        return Made(read, later, values.writer(build, declared.type, sets))
+    assert isinstance(read, ById), read
+    if read.argument == "ids":
+        return _several(build, declared, nodes)
+    return _one(build, declared, nodes)
+
+
+def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
+    page = connection.page(build, read, declared, nodes, None)
+    scope = Scope.of(page.source, page.n)
+    found = connection.members_of(build, page, scope)
+    counted = connection.selects(found, *connection.COUNTS)
+    rows = any(member.rows is not None or member.name == "pageInfo" for member in found)
+    sql = connection.rows_sql(page, found, scope)
+    if counted:
+        counts = connection.counts_sql(page, found)
+        listed = f"(select true as found, r.* from ({sql}) r)" if rows else "(select true as found where false)"
+        sql = f"select h.*, r.* from ({counts}) h left join {listed} r on true"
+    return Connection(page, found, Query(sql, build.statement.binders, build.statement.holes), counted)
+
+
+def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
+    now, later = build.arguments(declared, nodes[0])
+    sets = [node.selection_set for node in nodes]
+    types = fields.record_types(build, declared)
+    if "slug" in declared.args and (now.get("id") is None) == (now.get("slug") is None):
+        raise ArgumentsContradict("Give either `id` or `slug`.")
+    if now.get("id") is None:
+        query = _query(build, types[0], sets, [("slug", "text", lambda asking: later(asking.variables)["slug"])])
+        return One(lambda _: RecordUri(""), {None: query})
+
+    def uri(asking: Asking) -> RecordUri:
+        return parse_uri(later(asking.variables)["id"])
+
+    queries: dict[str | None, Query] = {}
+    for type_ in types:
+        source = source_of(type_)
+        keys: list[tuple[str, str, Callable[[Asking], Any]]] = [("scid", "text", lambda asking: uri(asking).scid)]
+        if source.table != "organization":
+            keys.append(("record_id", "uuid", lambda asking: uri(asking).id))
+        queries[None if source.table == "organization" else source.type] = _query(build, type_, sets, keys)
+    return One(uri, queries)
+
+
+_KEYS = {"scid": "p{n}.scid", "record_id": "t{n}.record_id", "slug": "t{n}.slug"}
+
+
+def _query(
+    build: Build, type_: GraphQLObjectType, sets: fields.Sets, keys: list[tuple[str, str, Callable[[Asking], Any]]]
+) -> Query:
+    """Return the statement of one record of one type by its keys. It has parameters of its own."""
+    own = build.fresh()
+    source = source_of(type_)
+    n = own.statement.alias()
+    scope = Scope.of(source, n)
+    where = [f"{_KEYS[name].replace('{n}', str(n))} = {own.bind(sql_type, get)}" for name, sql_type, get in keys]
+    json = render(fields.record(own, type_, sets, scope))
+    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {' and '.join(where)}"
+    if any(name == "slug" for name, _, _ in keys):
+        sql += f" order by p{n}.hosted desc, p{n}.first_seen, p{n}.id limit 1"
+    return Query(sql, own.statement.binders, own.statement.holes)
+
+
+def _several(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
+    _, later = build.arguments(declared, nodes[0])
+    sets = [node.selection_set for node in nodes]
+    selects = []
+    for type_ in fields.record_types(build, declared):
+        source = source_of(type_)
+        n = build.statement.alias()
+        scope = Scope.of(source, n)
+        json = render(fields.record(build, type_, sets, scope))
+        kind = None if source.table == "organization" else source.type
+        scids, uuids, positions = (
+            build.bind("text[]", lambda asking, kind=kind: [uri.scid for _, uri in _of(kind, later(asking.variables))]),
+            build.bind("uuid[]", lambda asking, kind=kind: [uri.id for _, uri in _of(kind, later(asking.variables))]),
+            build.bind("int[]", lambda asking, kind=kind: [place for place, _ in _of(kind, later(asking.variables))]),
+        )
+        same = f"p{n}.scid = asked.scid" + ("" if kind is None else f" and t{n}.record_id = asked.id")
+        selects.append(
+            f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
+            f"join unnest({scids}, {uuids}, {positions}) as asked(scid, id, place) on {same}"
+        )
+    query = Query(" union all ".join(selects), build.statement.binders, build.statement.holes)
+    return Several(lambda asking: len(later(asking.variables)["ids"]), query)
+
+
+def _of(kind: str | None, arguments: Mapping[str, Any]) -> list[tuple[int, RecordUri]]:
+    ids = arguments["ids"]
+    if len(ids) > IDS_MAX:
+        raise TooManyIds(f"At most {IDS_MAX} ids at once.", count=len(ids))
+    uris = [(place, parse_uri(text)) for place, text in enumerate(ids, 1)]
+    return [(place, uri) for place, uri in uris if uri.type == kind]

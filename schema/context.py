@@ -1,0 +1,38 @@
+"""What resolvers and compiled questions are given: the services of this process, and who asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from auth.tokens import TokenVerifier, Viewer
+from domain.regions import Regions
+from federation.append import Appender
+from store.database import Database
+from store.wake import Wake
+
+REPLY_KEY_CHARS_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What one process has at hand. `clock` gives aware UTC instants; `proofs` builds bundles for provenance."""
+
+    database: Database
+    appender: Appender
+    regions: Regions
+    wake: Wake
+    verifier: TokenVerifier
+    base_url: str
+    network: str
+    node_name: str
+    version: str
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what the transport said beside the document."""
+
+    viewer: Viewer | None = None
+    languages: tuple[str, ...] = ()
+    idempotency_key: str | None = None

@@ -1,0 +1,78 @@
+"""Answer one GraphQL request: find its plan, run it. Transports call this and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLSchema, OperationDefinitionNode, OperationType
+from graphql.execution.values import VariableValues
+
+from domain.errors import GotongError
+from schema import errors
+from schema.compile.build import Asking, Located
+from schema.compile.plan import Answer, Compiler, Document, RequestRefused, answered
+from schema.compile.read import Reader
+from schema.context import Caller, Services
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a transport received."""
+
+    query: str
+    variables: Mapping[str, Any]
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request that can be executed."""
+
+    document: Document
+    node: OperationDefinitionNode
+    variables: VariableValues
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.node.operation
+
+
+class Engine:
+    """The contract, ready to answer."""
+
+    def __init__(self, schema: GraphQLSchema, services: Services) -> None:
+        self.compiler = Compiler(schema)
+        self.services = services
+
+    def operation(self, request: Request) -> Operation:
+        """Return the operation a request names, its variables coerced; raises RequestRefused."""
+        document = self.compiler.document(request.query)
+        if document.errors:
+            raise RequestRefused(*document.errors)
+        try:
+            node = document.operation(request.operation_name)
+        except GotongError as error:
+            raise RequestRefused(errors.formatted(error)) from None
+        return Operation(document, node, self.compiler.variables(node, request.variables))
+
+    async def execute(self, operation: Operation, caller: Caller) -> Answer:
+        """Return the answer of a query or a mutation. Never raises but for cancellation."""
+        reader = Reader(caller.languages)
+        asking = Asking(self.services, caller, operation.variables.coerced, reader)
+        try:
+            return await answered(
+                self.compiler.plan(operation.document, operation.node, operation.variables, reader), asking
+            )
+        except Located as error:
+            return Answer(None, [errors.formatted(error.error, error.path, error.nodes)])
+        except Exception as error:
+            return Answer(None, [errors.formatted(error)])
+
+    async def ask(self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller | None = None) -> Answer:
+        """Return the answer to `query`: the whole way, as a transport would go it."""
+        try:
+            operation = self.operation(Request(query, variables or {}))
+        except RequestRefused as refused:
+            return Answer(None, refused.errors)
+        return await self.execute(operation, caller or Caller())

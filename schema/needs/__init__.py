@@ -1,0 +1,1 @@
+"""Needs: what communities ask for."""

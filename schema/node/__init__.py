@@ -1,0 +1,1 @@
+"""This node: what it is and what it holds, and who asks it."""

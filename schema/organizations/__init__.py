@@ -1,0 +1,1 @@
+"""Organizations: who they are."""

@@ -1,0 +1,1 @@
+"""Regions: the code list places are named by."""

@@ -1,0 +1,1 @@
+"""Updates: news about a record or a community."""

@@ -1,0 +1,161 @@
+"""A small world for questions: participants and records as rows, projected by the real record types."""
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from domain import categories
+from domain.ids import uuid7
+from domain.instants import format_instant
+from domain.records.registry import RECORDS
+from store.database import Database
+from store.outbox import index_text
+
+NOW = datetime(2026, 11, 22, 7, 0, 0, 123_000, tzinfo=UTC)
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def scid(number: int) -> str:
+    """Return the SCID of participant `number`."""
+    digest = hashlib.sha256(str(number).encode()).digest() * 2
+    return "Qm" + "".join(ALPHABET[byte % 58] for byte in digest[:44])
+
+
+def uuid(number: int) -> UUID:
+    """Return the record id `number`."""
+    return uuid7(1_700_000_000_000 + number, number.to_bytes(10))
+
+
+def need_body(**changes: Any) -> dict[str, Any]:
+    """Return a valid need's body."""
+    body: dict[str, Any] = {
+        "title": [{"lang": "id", "text": "Buku cerita anak"}, {"lang": "en", "text": "Children's story books"}],
+        "kind": "GOODS",
+        "category": "education.books",
+        "quantity": {"value": "40", "unit": "{buku}"},
+        "urgency": "MEDIUM",
+        "place": {"code": "32.03.28", "edition": "2025", "lat": "-6.75", "lon": "107", "precision_m": 5000},
+        "expiresAt": format_instant(NOW + timedelta(days=3000)),
+        "modes": ["DONATE", "LEND"],
+        "status": "OPEN",
+    }
+    body |= changes
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def organization_body(**changes: Any) -> dict[str, Any]:
+    """Return a valid organization's body."""
+    body: dict[str, Any] = {
+        "slug": "baca-yuk",
+        "name": [{"lang": "id", "text": "Baca Yuk!"}],
+        "kind": "COMMUNITY",
+        "place": {"code": "32.03.28", "edition": "2025"},
+        "languages": ["id", "su"],
+        "links": [{"url": "https://example.org/a"}],
+        "externalIds": [{"scheme": "iati", "value": 'ID-1:"x"'}],
+    }
+    body |= changes
+    return {name: value for name, value in body.items() if value is not None}
+
+
+@dataclass
+class World:
+    """The rows of one test."""
+
+    database: Database
+    numbers: "itertools.count[int]"
+
+    async def participant(self, number: int, *, trust: str = "allowed", **organization: Any) -> int:
+        """Add a participant with its organization and log; return its publisher id."""
+        async with self.database.acquire() as connection:
+            publisher = await connection.fetchval(
+                "insert into participant (scid, did, host, slug, trust) values ($1, $2, 'a.test', $3, $4) returning id",
+                scid(number),
+                f"did:webvh:{scid(number)}:a.test:o:o{number}",
+                f"o{number}",
+                trust,
+            )
+            await connection.execute(
+                "insert into log (participant_id, epoch, origin, size) values ($1, 0, $2, 7)",
+                publisher,
+                f"gotong/{scid(number)}/0",
+            )
+        body = organization_body(**{"slug": f"org-{number}", **organization})
+        await self.record("organization", publisher, body)
+        return int(publisher)
+
+    async def record(
+        self,
+        type_: str,
+        publisher: int,
+        body: dict[str, Any],
+        *,
+        number: int | None = None,
+        exercise: bool = False,
+        received: datetime | None = None,
+        published: datetime | None = None,
+        revision: int = 0,
+    ) -> UUID:
+        """Add one record's row, entry and search row; return its id."""
+        record_type = RECORDS.named(type_)
+        number = next(self.numbers) if number is None else number
+        record_type.validate({}, body, None, rev=0, previous=None)
+        at = published or NOW + timedelta(milliseconds=number)
+        row = {
+            "publisher_id": publisher,
+            "record_id": uuid(number),
+            "revision": revision,
+            "log_id": None,
+            "index": number,
+            "published_at": at,
+            "revised_at": at,
+            "received_at": received or NOW + timedelta(seconds=number, microseconds=17),
+            "next_due_at": None,
+            "exercise": exercise,
+            **record_type.row({}, body, at=at, received=NOW),
+        }
+        async with self.database.acquire() as connection:
+            row["log_id"] = await connection.fetchval("select id from log where participant_id = $1", publisher)
+            await connection.execute(
+                "insert into entry values ($1, $2, $3, $4, $5)",
+                row["log_id"],
+                number,
+                hashlib.sha256(str(number).encode()).digest(),
+                b"{}",
+                row["received_at"],
+            )
+            columns = list(row)
+            await connection.execute(
+                f"insert into {record_type.table} ({', '.join(columns)}) values ({', '.join(f'${i + 1}' for i in range(len(columns)))})",
+                *row.values(),
+            )
+            if record_type.table != "update_post":
+                await index_text(connection, record_type.table, [(publisher, uuid(number))])
+        return uuid(number)
+
+    async def need(
+        self,
+        publisher: int,
+        *,
+        number: int | None = None,
+        exercise: bool = False,
+        received: datetime | None = None,
+        published: datetime | None = None,
+        **changes: Any,
+    ) -> UUID:
+        """Add one need; return its id."""
+        return await self.record(
+            "need",
+            publisher,
+            need_body(**changes),
+            number=number,
+            exercise=exercise,
+            received=received,
+            published=published,
+        )
+
+
+assert categories.CATEGORIES
