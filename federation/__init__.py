@@ -1,0 +1,1 @@
+"""The protocol: what nodes sign, exchange and check."""

@@ -1,0 +1,138 @@
+"""Roads between the rooms go one way, and what is called pure is."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import ROOMS, ROOT, imports, modules, names_used
+
+# A room may use what stands on a lower floor, never its own floor's neighbour or what is above.
+FLOORS = {"domain": 0, "store": 1, "auth": 2, "federation": 2, "schema": 3, "api": 4, "web": 4, "node": 5}
+
+# The half of federation that talks to disks, clocks and networks. All the rest is pure; a new module that is not
+# has to be written down here.
+FEDERATION_SHELL = {
+    "announce",
+    "append",
+    "apply",
+    "cards",
+    "check",
+    "client",
+    "enroll",
+    "erase",
+    "keys",
+    "prepare",
+    "project",
+    "pull",
+    "requests",
+    "serve",
+    "static",
+    "stream",
+    "sync",
+}
+IMPURE_IMPORTS = {
+    "asyncio",
+    "asyncpg",
+    "fcntl",
+    "httpx",
+    "os",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+}
+IMPURE_NAMES = {
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+    "date.today",
+    "uuid.uuid1",
+    "uuid.uuid4",
+    "uuid.uuid7",
+}
+ENVIRONMENT = {"os.environ", "os.getenv", "os.putenv"}
+
+
+def is_pure(module: str) -> bool:
+    room, _, rest = module.partition(".")
+    return room == "domain" or (room == "federation" and rest.split(".")[0] not in FEDERATION_SHELL)
+
+
+def wrong_roads(module: str, source: str) -> Iterator[str]:
+    room = module.split(".")[0]
+    for imported in imports(source):
+        target = imported.split(".")[0]
+        if target in FLOORS and target != room and FLOORS[target] >= FLOORS[room]:
+            yield f"{module} imports {imported}"
+
+
+def impurities(module: str, source: str) -> Iterator[str]:
+    for imported in imports(source):
+        if imported.split(".")[0] in IMPURE_IMPORTS:
+            yield f"{module} imports {imported}"
+    for name in names_used(source):
+        if name in IMPURE_NAMES:
+            yield f"{module} uses {name}"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await):
+            yield f"{module} awaits at line {node.lineno}"
+
+
+def test_no_road_is_driven_the_wrong_way() -> None:
+    wrong = [road for name, path in modules() for road in wrong_roads(name, path.read_text())]
+    assert wrong == []
+
+
+def test_what_is_pure_has_no_clock_chance_or_input_of_its_own() -> None:
+    impure = [
+        found
+        for name, path in modules("domain", "federation")
+        if is_pure(name)
+        for found in impurities(name, path.read_text())
+    ]
+    assert impure == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {name for name, path in modules() if ENVIRONMENT & set(names_used(path.read_text()))}
+    readers |= {
+        name
+        for name, path in modules()
+        if {"os.environ", "os.getenv"} & set(imports(path.read_text()))  # from os import environ
+    }
+    assert readers == {"node.settings"}
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("domain.x", "from store.logs import y", ["domain.x imports store.logs.y"]),
+        ("auth.x", "import federation.sync", ["auth.x imports federation.sync"]),
+        ("schema.x", "def f():\n    import api", ["schema.x imports api"]),
+        ("schema.x", "from domain import money\nimport store.logs, schema.y, json", []),
+    ],
+    ids=["upwards", "sideways", "inside a function", "downwards"],
+)
+def test_the_walk_finds_wrong_roads(module: str, source: str, found: list[str]) -> None:
+    assert list(wrong_roads(module, source)) == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import time", "from os.path import join", "datetime.now()", "async def f(): ...", "def f():\n    import random"],
+)
+def test_the_walk_finds_impurities(source: str) -> None:
+    assert len(list(impurities("domain.x", source))) == 1
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if any((ROOT / room).glob("*.py"))])
+def test_the_top_level_packages_are_ours(room: str) -> None:
+    file = importlib.import_module(room).__file__
+    assert file is not None, f"{room}/ has no __init__.py"
+    assert Path(file).resolve() == ROOT / room / "__init__.py"
