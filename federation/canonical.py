@@ -168,14 +168,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _deeper_than(value: JSON, depth_max: int) -> bool:
-    level: list[JSON] = [value]
+    """Breadth first, so that the depth of hostile input never becomes the depth of our stack."""
+    level = [value]
     for _ in range(depth_max + 1):
-        level = [
-            member
-            for node in level
-            if isinstance(node, dict | list)
-            for member in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
+        nested = [node for node in level if isinstance(node, dict | list)]
+        if not nested:
             return False
+        level = [member for node in nested for member in (node.values() if isinstance(node, dict) else node)]
     return True
