@@ -93,6 +93,7 @@ class Appender:
             log = await self._hosted_head(connection, scid, lock=False)
             batch = Batch(connection, log, self._clock())
             await batch.check_clock()
+            await batch.load_answers([] if request.once is None else [request.once.key])
             return (await batch.prepare(request.drafts, request.once)).appended
 
     async def _write(self, scid: str) -> None:
@@ -217,6 +218,7 @@ class Appender:
 async def _prepare_each(batch: Batch, requests: Sequence[_Request]) -> list[tuple[_Request, Prepared]]:
     """Return the requests that can be appended; the others have their error as their answer."""
     prepared: list[tuple[_Request, Prepared]] = []
+    await batch.load_answers([request.once.key for request in requests if request.once is not None])
     for request in requests:
         try:
             prepared.append((request, await batch.prepare(request.drafts, request.once)))

@@ -144,12 +144,17 @@ class Batch:
         if skew_ms is not None and abs(timedelta(milliseconds=skew_ms)) > CLOCK_OFF_MAX:
             raise ClockOff("the clock is far from the peers' clocks", skew_ms=skew_ms)
 
+    async def load_answers(self, keys: Sequence[str]) -> None:
+        """Look up, in one go, what was answered to these idempotency keys before; do so before `prepare`."""
+        stored = await idempotency.find(self._connection, self._log.participant_id, keys) if keys else {}
+        self._answered = {key: (digest, from_answer(answer)) for key, (digest, answer) in stored.items()}
+
     async def prepare(self, drafts: Sequence[Draft], once: Once | None) -> Prepared:
         """Return the request's entries, placed after those before it, or raise and leave the batch as it was."""
         if len(drafts) > DRAFTS_PER_REQUEST_MAX:
             raise TooManyDrafts("too many records at once", count=len(drafts), count_max=DRAFTS_PER_REQUEST_MAX)
         if once is not None:
-            answered = await self._answer_of(once)
+            answered = self._answer_of(once)
             if answered is not None:
                 return Prepared(answered)
         prepared = Prepared([], once)
@@ -163,14 +168,10 @@ class Batch:
             self._answered[once.key] = (once.digest, prepared.appended)
         return prepared
 
-    async def _answer_of(self, once: Once) -> list[Appended] | None:
+    def _answer_of(self, once: Once) -> list[Appended] | None:
         found = self._answered.get(once.key)
         if found is None:
-            stored = await idempotency.find(self._connection, self._log.participant_id, [once.key])
-            if once.key not in stored:
-                return None
-            digest, answer = stored[once.key]
-            found = (digest, from_answer(answer))
+            return None
         if found[0] != once.digest:
             raise IdempotencyKeyReused("this idempotency key was used for something else", key=once.key)
         return [_repeated(appended) for appended in found[1]]

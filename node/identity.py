@@ -17,7 +17,8 @@ from domain.errors import GotongError
 from domain.records.registry import RECORDS
 from federation import cards
 from federation.append import Current, Draft, Parts
-from federation.did_create import PLACEHOLDER, Place
+from federation.did import PLACEHOLDER
+from federation.did_create import Place
 from federation.did_syntax import compose
 from federation.enroll import Enrolled, create_participant, start_node
 from node.wiring import Node, now

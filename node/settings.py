@@ -5,8 +5,10 @@ the environment (`GOTONG_PORT`), then a container's secrets (`/run/secrets/goton
 `<data>/gotong.toml` (`port = 8080`). A wrong value is refused by name before anything starts.
 """
 
+import json
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -121,6 +123,16 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise _refusal(error.errors(include_context=False)[0]) from None  # the cause would quote the value
         return cls.model_construct(**{name: getattr(loaded, name) for name in cls.model_fields})
+
+
+def write_file(settings: Settings, names: Sequence[str]) -> None:
+    """Write these settings into the data directory's file, unless there is one already: it is the operator's."""
+    path = settings.data_dir / FILE_NAME
+    if path.exists():
+        return
+    values = {name: getattr(settings, name) for name in names}
+    lines = [f"{name} = {value if isinstance(value, int) else json.dumps(str(value))}" for name, value in values.items()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

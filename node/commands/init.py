@@ -1,6 +1,5 @@
 """`gotong init`: begin a node."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +43,8 @@ def init(
     from node.slug import slug_of
     from node.wiring import opened
 
+    if base_url is None and port is not None:
+        base_url = f"http://localhost:{port}"
     told = {"base_url": base_url, "network": network, "port": port, "database_url": database_url}
     settings = Settings.load(data_dir, **told)
     profile = Profile(slug or slug_of(name), name, kind, region, description)

@@ -27,30 +27,31 @@ def token(
     from node.participants import hosted_participant
     from node.settings import Settings
     from node.wiring import TOKEN_KEY, now, opened
+    from store import audit
 
     settings = Settings.load(data_dir)
-    scopes = tuple(scope or SCOPES_DEFAULT)
+    scopes = scope or [*SCOPES_DEFAULT]
 
     async def run() -> tuple[str, str]:
         async with opened(settings) as node:
             participant = await hosted_participant(node, organization)
+            identity = f"gotong:{participant.scid}"
             made = issue(
                 node.keys.get_or_create(TOKEN_KEY),
                 issuer=settings.origin,
                 audience=settings.origin,
-                subject=f"gotong:{participant.scid}",
+                subject=identity,
                 organizations=[participant.scid],
                 scopes=scopes,
                 now=now(),
                 lifetime_s=lifetime_s,
             )
-            await audit(node, participant.scid, scopes, lifetime_s)
-        return made, participant.scid
+            async with node.database.acquire() as connection:
+                details = {"scopes": scopes, "lifetime_s": lifetime_s}
+                await audit.record(
+                    connection, actor="command line", action="token", subject=identity, details=details
+                )
+        return made, identity
 
-    async def audit(node: object, scid: str, scopes: tuple[str, ...], lifetime_s: int) -> None:
-        from node.participants import record_token
-
-        await record_token(node, scid, scopes, lifetime_s)  # type: ignore[arg-type]
-
-    made, scid = asyncio.run(run())
-    show({"token": made, "id": f"gotong:{scid}", "scopes": list(scopes), "expires_in_s": lifetime_s}, made, as_json=as_json)
+    made, identity = asyncio.run(run())
+    show({"token": made, "id": identity, "scopes": scopes, "expires_in_s": lifetime_s}, made, as_json=as_json)

@@ -1,0 +1,65 @@
+"""`gotong verify` and `gotong verify-proof`: believe nothing, recompute it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.output import AsJson, DataDir, Json, show
+
+ProofFile = Annotated[
+    Path, typer.Argument(help="A proof from an answer's `provenance { proof }`; `-` reads standard input.")
+]
+
+
+def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check every log this node holds from its first byte: tree, signatures, tiles, payloads."""
+    import asyncio
+
+    from federation.check import check_log
+    from node.settings import Settings
+    from node.wiring import now, opened
+    from store import logs
+
+    settings = Settings.load(data_dir)
+
+    async def run() -> list[dict[str, Json]]:
+        async with opened(settings) as node, node.database.transaction(isolation="repeatable_read") as connection:
+            rows = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
+            checked = [await check_log(connection, row, network=settings.network, now=now()) for row in rows]
+        return [
+            {"log": each.origin, "size": each.size, "signedSize": each.signed_size, "withheld": each.withheld}
+            for each in checked
+        ]
+
+    checked = asyncio.run(run())
+    lines = [f"ok  {each['log']}  {each['size']} entries, {each['withheld']} payloads withheld" for each in checked]
+    show({"logs": checked}, "\n".join(lines) or "This node holds no log.", as_json=as_json)
+
+
+def verify_proof(proof: ProofFile, as_json: AsJson = False) -> None:
+    """Check one record's proof offline, without a node or a database, and say what it proves and what not."""
+    import sys
+
+    import orjson
+
+    from federation.proof import check
+    from node.wiring import now
+
+    text = sys.stdin.read() if str(proof) == "-" else proof.read_text(encoding="utf-8")
+    proven = check(text, now())
+    answer: dict[str, Json] = {
+        "id": proven.uri,
+        "did": proven.did,
+        "network": proven.network,
+        "log": proven.checkpoint.origin,
+        "index": proven.index,
+        "treeSize": proven.checkpoint.size,
+        "entryHash": proven.leaf.hex(),
+        "body": None if proven.body is None else orjson.loads(orjson.dumps(proven.body)),
+        "proven": list(proven.proven),
+        "notProven": list(proven.not_proven),
+    }
+    lines = [f"{proven.uri}", *(f"proven      {each}" for each in proven.proven)]
+    lines += [f"not proven  {each}" for each in proven.not_proven]
+    show(answer, "\n".join(lines), as_json=as_json)

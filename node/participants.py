@@ -1,0 +1,25 @@
+"""Find the participant that a person names on the command line."""
+
+from typing import ClassVar
+
+from domain.errors import GotongError
+from node.wiring import Node
+from store import participants
+from store.participants import ParticipantRow
+
+
+class OrganizationNotHosted(GotongError):
+    """This node hosts no participant of that short name or id."""
+
+    code: ClassVar[str] = "ORGANIZATION_NOT_HOSTED"
+
+
+async def hosted_participant(node: Node, named: str) -> ParticipantRow:
+    """Return the participant hosted here with this slug, SCID or `gotong:<SCID>`, or raise OrganizationNotHosted."""
+    async with node.database.acquire() as connection:
+        found = await participants.find_hosted(connection, named)
+        if found is None:
+            found = await participants.find(connection, named.removeprefix("gotong:"))
+    if found is None or not found.hosted:
+        raise OrganizationNotHosted("no such organization on this node; `gotong org list` names them", named=named[:128])
+    return found
