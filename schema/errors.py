@@ -28,7 +28,7 @@ Formatted = dict[str, Any]
 def formatted(error: BaseException, path: Sequence[str | int] = (), nodes: Sequence[Any] = ()) -> Formatted:
     """Return `error` as a member of `errors`: what is wrong, its code, where; never anything from inside."""
     if isinstance(error, GotongError):
-        answer: Formatted = {"message": error.message, "extensions": {"code": error.code, **error.details}}
+        answer: Formatted = {"message": error.message, "extensions": {**error.details, "code": error.code}}
     elif isinstance(error, GraphQLError):
         answer = {"message": error.message, "extensions": {"code": BAD_USER_INPUT, **(error.extensions or {})}}
         if error.locations and not nodes:

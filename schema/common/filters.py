@@ -84,9 +84,9 @@ TEXT_SQL = f"""({{t}}.publisher_id, {{t}}.record_id) in (
 )"""
 
 
-def publishers() -> list[str] | None:
+def publishers() -> list[strawberry.ID] | None:
     """Return the filter field: by who signed it."""
-    field: list[str] | None = where(
+    field: list[strawberry.ID] | None = where(
         "{p}.scid = any({v})", "text[]", "Only of these organizations, by id.", convert=scids
     )
     return field
@@ -108,7 +108,8 @@ def text(table: str) -> str | None:
     field: str | None = where(
         TEXT_SQL.replace("{table}", table),
         "text[]",
-        'Only with these words, in Indonesian or English forms. "quotes" for phrases, `or`, `-not`; the last word may be unfinished.',
+        "Only with these words, in Indonesian or English forms. "
+        '"quotes" for phrases, `or`, `-not`. The last word may be unfinished.',
         convert=words,
     )
     return field

@@ -43,7 +43,7 @@ def _read_decimal(value: Any) -> str:
 SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant. Answers are UTC with milliseconds: 2026-11-22T07:00:00.000Z. Input: RFC 3339 with any offset.",
+        description="An instant. Answers are UTC in milliseconds: 2026-11-22T07:00:00.000Z. Input: RFC 3339.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=_write_time,
         parse_value=_read_time,

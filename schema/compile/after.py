@@ -11,16 +11,15 @@ async def filled(text: str, holes: Sequence[Hole], asking: Asking) -> bytes:
     if not holes:
         return text.encode()
     pieces = text.split(HOLE_MARK)
-    marks = [tuple(piece.split(":", 1)) for piece in pieces[1::2]]
     wanted: dict[int, dict[str, None]] = {}
-    for number, key in marks:
+    for mark in pieces[1::2]:
+        number, _, key = mark.partition(":")
         wanted.setdefault(int(number), {})[key] = None
-    written: dict[tuple[str, str], bytes] = {}
-    for number, keys in wanted.items():
-        hole = holes[number]
-        found = await hole.batch(asking.services, list(keys))
+    written: dict[str, bytes] = {}
+    for place, keys in wanted.items():
+        found = await holes[place].batch(asking.services, list(keys))
         for key in keys:
-            written[str(number), key] = hole.write(found.get(key), asking)
+            written[f"{place}:{key}"] = holes[place].write(found.get(key), asking)
     out = [piece.encode() for piece in pieces]
-    out[1::2] = [written[number, key] for number, key in marks]
+    out[1::2] = [written[mark] for mark in pieces[1::2]]
     return b"".join(out)

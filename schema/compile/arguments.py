@@ -92,7 +92,8 @@ def template(node: ValueNode, type_: GraphQLInputType) -> Callable[[Variables], 
         only = template(node, inner.of_type)
         return lambda current: [only(current)]
     named = get_named_type(inner)
-    assert is_input_object_type(named) and isinstance(node, ObjectValueNode)
+    assert is_input_object_type(named)
+    assert isinstance(node, ObjectValueNode)
     fields = {
         named.fields[member.name.value].out_name or member.name.value: template(
             member.value, named.fields[member.name.value].type

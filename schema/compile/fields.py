@@ -36,7 +36,7 @@ Sets = Sequence[SelectionSetNode | None]
 
 def record(build: Build, type_: GraphQLObjectType, sets: Sets, scope: Scope) -> Json:
     """Return the JSON of what is selected of a record or of an object inside its row."""
-    pairs = []
+    pairs: list[tuple[str, Json]] = []
     for key, nodes in build.fields(type_, sets).items():
         name = nodes[0].name.value
         if name == "__typename":

@@ -10,6 +10,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -22,10 +23,11 @@ from graphql.execution.values import VariableValues, get_variable_values
 from domain.errors import GotongError
 from schema import errors
 from schema.compile import limits
+from schema.compile.act import compile_act
 from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
 from schema.compile.introspect import Introspected
-from schema.compile.read import Reader
+from schema.compile.read import Act, Reader
 from schema.compile.roots import Constant, Root, compile_root
 from schema.compile.select import Fragments, collect
 from schema.errors import Formatted
@@ -187,7 +189,7 @@ class Compiler:
     def _planned(
         self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, localize: bool
     ) -> tuple[Planned, ...]:
-        type_ = self.schema.query_type
+        type_ = self.schema.get_root_type(operation.operation)
         assert type_ is not None
         selected = collect(type_, [operation.selection_set], document.fragments, variables)
         planned = []
@@ -215,9 +217,18 @@ class Compiler:
         nullable = not is_non_null_type(declared.type)
         try:
             with build.at(key, nodes):
-                return Planned(key, nullable, nodes[0], compile_root(build, declared, nodes, read_of(declared)))
+                return Planned(key, nullable, nodes[0], _compiled(build, declared, key, nodes))
         except Located as error:
             return Planned(key, nullable, nodes[0], error)
+
+
+def _compiled(build: Build, declared: GraphQLField, key: str, nodes: list[FieldNode]) -> Root:
+    read = read_of(declared)
+    return (
+        compile_act(build, declared, key, nodes, read)
+        if isinstance(read, Act)
+        else compile_root(build, declared, nodes, read)
+    )
 
 
 async def answered(planned: tuple[Planned, ...], asking: Asking) -> Answer:

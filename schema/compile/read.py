@@ -30,7 +30,7 @@ class Form(Enum):
     NUMBER = "number"
     BOOLEAN = "boolean"
     TEXT = "text"  # anything: PostgreSQL escapes it
-    TOKEN = "token"  # verified elsewhere to hold nothing that JSON escapes
+    TOKEN = "token"  # noqa: S105 -- no secret: verified elsewhere to hold nothing that JSON escapes
     TOKENS = "tokens"  # an array of such
     TIME = "time"
     DECIMAL = "decimal"
@@ -148,7 +148,7 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A mutation: a coroutine of the services, the caller and the input object; its payload names a record."""
+    """A mutation: a coroutine of a Deed, which gives an Outcome; the payload's record is read by its URI."""
 
     run: Callable[..., Awaitable[Any]]
     input: type
@@ -156,9 +156,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record inside a Python object, which holds its URI: read through the compiler."""
-
-    attribute: str = "uri"
+    """The record a mutation wrote, inside its payload: read through the compiler."""
 
 
 @dataclass(frozen=True, slots=True)

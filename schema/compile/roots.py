@@ -15,7 +15,7 @@ from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Binder, Build, Hole, Scope, source_of
 from schema.compile.connection import Member, Page
 from schema.compile.read import Answer, ById, Many
-from schema.compile.text import render
+from schema.compile.text import fill, render
 from schema.compile.visibility import visible
 
 IDS_MAX = 100
@@ -52,9 +52,11 @@ class Query:
     binders: Sequence[Binder]
     holes: Sequence[Hole]
 
-    async def rows(self, asking: Asking) -> list[asyncpg.Record]:
-        """Return the statement's rows for this request's values."""
+    async def rows(self, asking: Asking, uri: RecordUri | None = None) -> list[asyncpg.Record]:
+        """Return the statement's rows for this request's values, those of one record for its `uri`."""
         parameters = [bind(asking) for bind in self.binders]
+        if uri is not None:
+            parameters += [uri.scid] if uri.id is None else [uri.scid, uri.id]
         async with asking.services.database.acquire() as database:
             return await database.fetch(self.sql, *parameters)
 
@@ -92,12 +94,28 @@ class One:
     queries: Mapping[str | None, Query]
 
     async def run(self, asking: Asking) -> bytes:
-        """Return the record, or null when there is none to be seen."""
-        query = self.queries.get(self.uri(asking).type)
+        """Return the record the request names, or null when there is none to be seen."""
+        return await self.read(self.uri(asking), asking)
+
+    async def read(self, uri: RecordUri, asking: Asking) -> bytes:
+        """Return the record of that URI, or null when there is none to be seen."""
+        query = self.queries.get(uri.type)
         if query is None:
             return b"null"
-        rows = await query.rows(asking)
+        rows = await query.rows(asking, uri)
         return await filled(text(rows[0][0]), query.holes, asking) if rows else b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class BySlug:
+    """A record that a statement finds by other keys than its URI."""
+
+    query: Query
+
+    async def run(self, asking: Asking) -> bytes:
+        """Return the record, or null when there is none to be seen."""
+        rows = await self.query.rows(asking)
+        return await filled(text(rows[0][0]), self.query.holes, asking) if rows else b"null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,44 +247,46 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
 
 def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
     now, later = build.arguments(declared, nodes[0])
-    sets = [node.selection_set for node in nodes]
-    types = fields.record_types(build, declared)
-    if "slug" in declared.args and (now.get("id") is None) == (now.get("slug") is None):
+    if "slug" not in declared.args:
+        return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
+    if (now.get("id") is None) == (now.get("slug") is None):
         raise ArgumentsContradict("Give either `id` or `slug`.")
-    if now.get("id") is None:
-        query = _query(build, types[0], sets, [("slug", "text", lambda asking: later(asking.variables)["slug"])])
-        return One(lambda _: RecordUri(""), {None: query})
+    if now.get("id") is not None:
+        return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
+    slug = build.bind("text", lambda asking: later(asking.variables)["slug"])
+    order = "order by p{n}.hosted desc, p{n}.first_seen, p{n}.id limit 1"
+    return BySlug(_query(build, fields.record_types(build, declared)[0], nodes, f"t{{n}}.slug = {slug} {order}"))
 
-    def uri(asking: Asking) -> RecordUri:
-        return parse_uri(later(asking.variables)["id"])
 
+def one_by_uri(
+    build: Build, declared: GraphQLField, nodes: list[FieldNode], uri: Callable[[Asking], RecordUri] | None = None
+) -> One:
+    """Return a record field that is read by URI: the request's, or one its user has."""
     queries: dict[str | None, Query] = {}
-    for type_ in types:
+    for type_ in fields.record_types(build, declared):
         source = source_of(type_)
-        keys: list[tuple[str, str, Callable[[Asking], Any]]] = [("scid", "text", lambda asking: uri(asking).scid)]
-        if source.table != "organization":
-            keys.append(("record_id", "uuid", lambda asking: uri(asking).id))
-        queries[None if source.table == "organization" else source.type] = _query(build, type_, sets, keys)
-    return One(uri, queries)
+        own = build.fresh()
+        if source.table == "organization":
+            queries[None] = _query(own, type_, nodes, "p{n}.scid = {scid}")
+        else:
+            queries[source.type] = _query(own, type_, nodes, "p{n}.scid = {scid} and t{n}.record_id = {record_id}")
+    return One(uri or _no_uri, queries)
 
 
-_KEYS = {"scid": "p{n}.scid", "record_id": "t{n}.record_id", "slug": "t{n}.slug"}
+def _no_uri(_asking: Asking) -> RecordUri:
+    raise RowUnreadable("this field is read by another's URI")
 
 
-def _query(
-    build: Build, type_: GraphQLObjectType, sets: fields.Sets, keys: list[tuple[str, str, Callable[[Asking], Any]]]
-) -> Query:
-    """Return the statement of one record of one type by its keys. It has parameters of its own."""
-    own = build.fresh()
+def _query(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where: str) -> Query:
+    """Return the statement of one record; `{scid}` and `{record_id}` are parameters after those of its fields."""
     source = source_of(type_)
-    n = own.statement.alias()
+    n = build.statement.alias()
     scope = Scope.of(source, n)
-    where = [f"{_KEYS[name].replace('{n}', str(n))} = {own.bind(sql_type, get)}" for name, sql_type, get in keys]
-    json = render(fields.record(own, type_, sets, scope))
-    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {' and '.join(where)}"
-    if any(name == "slug" for name, _, _ in keys):
-        sql += f" order by p{n}.hosted desc, p{n}.first_seen, p{n}.id limit 1"
-    return Query(sql, own.statement.binders, own.statement.holes)
+    json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
+    count = len(build.statement.binders)
+    places = {"n": str(n), "scid": f"${count + 1}::text", "record_id": f"${count + 2}::uuid"}
+    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {fill(where, places)}"
+    return Query(sql, build.statement.binders, build.statement.holes)
 
 
 def _several(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
@@ -279,11 +299,9 @@ def _several(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Ro
         scope = Scope.of(source, n)
         json = render(fields.record(build, type_, sets, scope))
         kind = None if source.table == "organization" else source.type
-        scids, uuids, positions = (
-            build.bind("text[]", lambda asking, kind=kind: [uri.scid for _, uri in _of(kind, later(asking.variables))]),
-            build.bind("uuid[]", lambda asking, kind=kind: [uri.id for _, uri in _of(kind, later(asking.variables))]),
-            build.bind("int[]", lambda asking, kind=kind: [place for place, _ in _of(kind, later(asking.variables))]),
-        )
+        scids = build.bind("text[]", _column(kind, later, lambda _, uri: uri.scid))
+        uuids = build.bind("uuid[]", _column(kind, later, lambda _, uri: uri.id))
+        positions = build.bind("int[]", _column(kind, later, lambda place, _: place))
         same = f"p{n}.scid = asked.scid" + ("" if kind is None else f" and t{n}.record_id = asked.id")
         selects.append(
             f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
@@ -293,9 +311,16 @@ def _several(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Ro
     return Several(lambda asking: len(later(asking.variables)["ids"]), query)
 
 
-def _of(kind: str | None, arguments: Mapping[str, Any]) -> list[tuple[int, RecordUri]]:
-    ids = arguments["ids"]
-    if len(ids) > IDS_MAX:
-        raise TooManyIds(f"At most {IDS_MAX} ids at once.", count=len(ids))
-    uris = [(place, parse_uri(text)) for place, text in enumerate(ids, 1)]
-    return [(place, uri) for place, uri in uris if uri.type == kind]
+def _column(
+    kind: str | None, later: Callable[[Variables], Mapping[str, Any]], pick: Callable[[int, RecordUri], Any]
+) -> Callable[[Asking], list[Any]]:
+    """Return a parameter: one value of each id of that type."""
+
+    def column(asking: Asking) -> list[Any]:
+        ids = later(asking.variables)["ids"]
+        if len(ids) > IDS_MAX:
+            raise TooManyIds(f"At most {IDS_MAX} ids at once.", count=len(ids))
+        uris = [(place, parse_uri(text)) for place, text in enumerate(ids, 1)]
+        return [pick(place, uri) for place, uri in uris if uri.type == kind]
+
+    return column

@@ -90,4 +90,4 @@ def scalar(sql: str, form: Form) -> Json:
         case Form.DECIMAL:
             return ('"', Sql(f"({sql})::text"), '"')
         case Form.TIME:
-            return (Sql(f"""to_char({sql} at time zone 'UTC', '"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""),)
+            return ('"', Sql(f"""to_char({sql} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""), '"')

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from graphql import (
-    GraphQLField,
+    FieldNode,
     GraphQLObjectType,
     GraphQLOutputType,
     SelectionSetNode,
@@ -19,7 +19,7 @@ from graphql import (
 
 from domain.instants import format_instant
 from schema.compile.build import Asking, Build, read_of
-from schema.compile.read import Stored, Value
+from schema.compile.read import Value
 
 Sets = Sequence[SelectionSetNode | None]
 Pick = Callable[[Any, Asking], Any]
@@ -46,31 +46,25 @@ def picker(build: Build, type_: GraphQLOutputType, sets: Sets) -> Pick:
 def _object(build: Build, type_: GraphQLObjectType, sets: Sets) -> Pick:
     picks: list[tuple[str, Pick]] = []
     for key, nodes in build.fields(type_, sets).items():
-        name = nodes[0].name.value
-        if name == "__typename":
-            picks.append((key, _constant(type_.name)))
-            continue
-        declared = type_.fields[name]
         with build.at(key, nodes):
-            inner = picker(build, declared.type, [node.selection_set for node in nodes])
-            picks.append((key, _member(build, declared, nodes[0], inner)))
+            picks.append((key, member(build, type_, nodes[0].name.value, nodes)))
     return lambda value, asking: None if value is None else {key: pick(value, asking) for key, pick in picks}
 
 
-def _constant(value: str) -> Pick:
-    return lambda _value, _asking: value
-
-
-def _member(build: Build, declared: GraphQLField, node: Any, inner: Pick) -> Pick:
+def member(build: Build, type_: GraphQLObjectType, field: str, nodes: list[FieldNode]) -> Pick:
+    """Return a function that gives one field of a Python object, ready for JSON."""
+    if field == "__typename":
+        type_name = type_.name
+        return lambda _value, _asking: type_name
+    declared = type_.fields[field]
     read = read_of(declared)
-    name: str = declared.extensions["strawberry-definition"].python_name
-    if isinstance(read, Stored):  # filled in by whoever reads the record
-        return lambda value, _: value.records.get(id(node))
-    assert isinstance(read, Value)
+    assert isinstance(read, Value), read
+    inner = picker(build, declared.type, [node.selection_set for node in nodes])
     get = read.get
     if get is None:
+        name: str = declared.extensions["strawberry-definition"].python_name
         return lambda value, asking: inner(getattr(value, name), asking)
-    _, later = build.arguments(declared, node)
+    _, later = build.arguments(declared, nodes[0])
     return lambda value, asking: inner(get(value, later(asking.variables), asking.reader), asking)
 
 

@@ -8,6 +8,7 @@ shown only to who asks for them. Nothing else in the compiler names `trust`.
 from schema.compile.read import Source
 
 HIDDEN_COUNT_MAX = 10_000
+ALLOWED = "participant.trust = 'allowed'"
 
 
 def visible(source: Source, n: int) -> str:

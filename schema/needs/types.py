@@ -64,7 +64,7 @@ class NeedState(Enum):
 
 
 @strawberry.enum(
-    description="The orders needs can stand in. Rows that change while you page may repeat or be skipped, but for RECEIVED."
+    description="The orders needs can stand in. But for RECEIVED, rows that change while you page may repeat."
 )
 class NeedOrder(Enum):
     """Orders of needs."""
@@ -118,8 +118,9 @@ class Need(Record):
     external_ids: list[ExternalId] = external_ids()
 
 
-def _rank(urgency: Urgency) -> int:
-    return URGENCY_RANK[UrgencyText(urgency.value)]
+def rank(urgency: Urgency) -> int:
+    """Return the position a need's row holds for its urgency."""
+    return URGENCY_RANK[UrgencyText[urgency.name]]
 
 
 @strawberry.input(description="Which needs. All conditions must hold.")
@@ -141,7 +142,7 @@ class NeedFilter:
         "{t}.state = any({v})", "text[]", "Only in these states.", convert=filters.names
     )
     urgency_at_least: Urgency | None = where(
-        "{t}.urgency >= {v}", "smallint", "Only this urgent or more.", convert=_rank
+        "{t}.urgency >= {v}", "smallint", "Only this urgent or more.", convert=rank
     )
     region: str | None = filters.region()
     text: str | None = filters.text("need")

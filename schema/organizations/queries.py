@@ -13,7 +13,7 @@ class OrganizationQueries:
 
     organization: Organization | None = declare(
         ById("id"),
-        "One organization, by its id or by its slug; among equal slugs this node's own guest, else the one it met first.",
+        "One organization, by its id or its slug; among equal slugs this node's own guest, else the one it met first.",
         (
             Argument("id", strawberry.ID | None, "Its URI: gotong:<SCID>."),
             Argument("slug", str | None, "Its short name."),

@@ -52,7 +52,7 @@ def services(database: Database, regions: Regions, key: Ed25519PrivateKey, clock
 @pytest.fixture
 def engine(services: Services) -> Engine:
     """The contract over the test's database."""
-    return Engine(SCHEMA._schema, services)
+    return Engine(SCHEMA, services)
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""Decide who may write what: one table, asked by every mutation."""
+
+from typing import ClassVar, Final
+
+from auth.tokens import NotAuthenticated, Viewer
+from domain.errors import GotongError
+
+RECORDS_WRITE: Final = "records:write"
+
+SCOPES: Final[dict[str, str]] = {
+    "publishNeed": RECORDS_WRITE,
+    "reviseNeed": RECORDS_WRITE,
+    "withdrawNeed": RECORDS_WRITE,
+    "confirmNeed": RECORDS_WRITE,
+    "publishActivity": RECORDS_WRITE,
+    "reviseActivity": RECORDS_WRITE,
+    "postUpdate": RECORDS_WRITE,
+    "updateOrganization": RECORDS_WRITE,
+}
+"""Which scope an action needs."""
+
+
+class ScopeMissing(GotongError):
+    """The access token does not carry the scope this action needs."""
+
+    code: ClassVar[str] = "SCOPE_MISSING"
+
+
+class Forbidden(GotongError):
+    """The access token does not act for that organization."""
+
+    code: ClassVar[str] = "FORBIDDEN"
+
+
+def require(viewer: Viewer | None, action: str, scid: str) -> Viewer:
+    """Return the viewer if it may do `action` for the organization `scid`.
+
+    Raises NotAuthenticated, ScopeMissing or Forbidden.
+    """
+    if viewer is None:
+        raise NotAuthenticated("This needs an access token: send it as `Authorization: Bearer ...`.")
+    scope = SCOPES[action]
+    if scope not in viewer.scopes:
+        raise ScopeMissing(f"The access token lacks the scope {scope}.", scope=scope)
+    if scid not in viewer.organizations:
+        raise Forbidden("The access token does not act for that organization.", organization=f"gotong:{scid}")
+    return viewer

@@ -1,0 +1,44 @@
+"""This node, and who asks it."""
+
+import strawberry
+
+from schema.common.scalars import BigInt, DateTime
+from schema.compile.read import value
+
+
+@strawberry.type(description="A log this node holds.")
+class LogHead:
+    """One log."""
+
+    origin: strawberry.ID = value("The log's origin: gotong/<SCID>/<epoch>.")
+    size: BigInt = value("How many of its entries this node holds, all verified.")
+    checkpoint_size: BigInt = value("How many of them the newest signed head covers.")
+    hosted: bool = value("Whether its participant is a guest of this node, which signs for it.")
+    verified_at: DateTime | None = value("When the newest of them was verified.")
+
+
+@strawberry.type(description="This node.")
+class NodeInfo:
+    """What a node says about itself."""
+
+    name: str = value("What its operator calls it.")
+    version: str = value("The version of Gotong it runs.")
+    network: str = value("live or test; the two never mix.")
+    base_url: str = value("Where it answers.")
+    operator: strawberry.ID | None = value("The participant that runs it.")
+    time: DateTime = value("Its clock, now.")
+    peers: int = value("How many nodes it copies from.")
+    logs: list[LogHead] = value("The logs it holds whose publishers its operator allows, largest first, at most 100.")
+
+
+@strawberry.type(description="Who asks.")
+class Viewer:
+    """The holder of the access token."""
+
+    subject: str = value("The person or machine the token was given to.")
+    organizations: list[strawberry.ID] = value(
+        "The organizations it acts for.",
+        lambda viewer, _arguments, _reader: sorted(f"gotong:{scid}" for scid in viewer.organizations),
+    )
+    scopes: list[str] = value("What it may do.", lambda viewer, _arguments, _reader: sorted(viewer.scopes))
+    expires_at: DateTime = value("Until when.")
