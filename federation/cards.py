@@ -75,9 +75,10 @@ def combine(cards: Sequence[str], passphrase: bytes = b"") -> bytes:
 
     Words may be typed in any case, with any white space and numbering, and cut to their first four letters.
     """
-    shares = {share.index: share for share in (_share(card, number) for number, card in enumerate(cards, start=1))}
-    if len({(share.identifier, share.iteration_exponent) for share in shares.values()}) > 1:
-        raise CardsDifferentKits("these cards do not belong together; look at the name and date on them")
+    typed = [_share(card, number) for number, card in enumerate(cards, start=1)]
+    if len({(share.identifier, share.iteration_exponent) for share in typed}) > 1:
+        raise CardsDifferentKits("these cards do not belong together: they come from different kits or splits")
+    shares = {share.index: share for share in typed}
     if len(shares) < CARDS_NEEDED:
         raise CardsTooFew("two different cards are needed", needed=CARDS_NEEDED, given=len(shares))
     chosen = [share.mnemonic() for share in shares.values()][:CARDS_NEEDED]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from federation.did import entry_hash
-from spec.did.case import NO_PREROTATION, Case, drop, parameter, refused, set_, version_id
+from spec.did.case import NO_PREROTATION, Case, both, drop, parameter, refused, set_, version_id
 from spec.did.writer import PLACEHOLDER, Edit, Json, Writer, move, multikey, proof, witness_id
 
 
@@ -151,4 +151,6 @@ def _moves() -> Iterator[Case]:
     )
     case = refused("DID_MOVE_NOT_STATED")
     unstated = Writer().first().next(lambda entry: move(entry, stated=False))
-    yield case("unstated", "The old DID is not in alsoKnownAs.", unstated)
+    yield case("unstated", "The document has no alsoKnownAs.", unstated)
+    strange = Writer().first().next(both(move, set_("state", "alsoKnownAs", to=["did:web:example.com"])))
+    yield case("names-another", "alsoKnownAs names something else than the old DID.", strange)

@@ -114,8 +114,9 @@ def test_a_backup_of_another_kind_is_refused() -> None:
 
 def test_cards_of_two_kits_do_not_mix() -> None:
     for other in (split(SEED), split(bytes(32))):
-        with pytest.raises(CardsDifferentKits):
-            combine([KIT[0], other[1]])
+        for second in other:  # also the card of the same number
+            with pytest.raises(CardsDifferentKits):
+                combine([KIT[0], second])
 
 
 def test_one_card_is_too_few_however_often_it_is_given() -> None:

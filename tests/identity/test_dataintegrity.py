@@ -84,3 +84,12 @@ def test_a_changed_document_or_another_key_is_refused() -> None:
         verify({**document, "name": "Alumni"}, proof, PUBLIC_KEY)
     with pytest.raises(ProofInvalid):
         verify(document, proof, public_key(bytes(32)))
+
+
+def test_a_signature_is_not_carried_over_to_another_context() -> None:
+    """The context gives a document's words their meaning; the proof brings its own, which must be the document's."""
+    document, proof = _signed()
+    with pytest.raises(ProofInvalid):
+        verify({**document, "@context": ["https://example.com/other"]}, proof, PUBLIC_KEY)
+    with pytest.raises(ProofInvalid):
+        verify({name: value for name, value in document.items() if name != "@context"}, proof, PUBLIC_KEY)
