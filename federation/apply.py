@@ -33,7 +33,8 @@ async def meet(
 ) -> LogRow:
     """Store the verified DID log lines after the `held` first ones and return the head of the log they state.
 
-    `state` has passed `require_gotong`. A participant met for the first time is quarantined. Call inside a transaction.
+    `state` has passed `require_gotong`. A participant met for the first time is quarantined. Raises HeadMoved when
+    another process stored other lines meanwhile. Call inside a transaction.
     """
     place = parse_did(state.did)
     host = place.host if place.port is None else f"{place.host}:{place.port}"
@@ -41,6 +42,8 @@ async def meet(
     participant_id = await participants.insert(
         connection, scid=state.scid, did=state.did, host=host, slug=slug, hosted=False, trust="quarantined"
     )
+    if await participants.did_version(connection, participant_id) != held:  # its row is locked by the insert
+        raise HeadMoved("the DID log grew meanwhile", scid=state.scid, expected=held)
     await participants.append_did_lines(
         connection,
         participant_id,

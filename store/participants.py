@@ -68,6 +68,12 @@ async def insert(connection: Connection, *, scid: str, did: str, host: str, slug
     return number
 
 
+async def did_version(connection: Connection, participant_id: int) -> int:
+    """Return how many lines of the participant's DID log are held."""
+    version: int = await connection.fetchval("select did_version from participant where id = $1", participant_id)
+    return version
+
+
 async def did_lines(connection: Connection, participant_id: int) -> list[bytes]:
     """Return the participant's DID log, one line a version, in order."""
     records = await connection.fetch(

@@ -1,5 +1,6 @@
 """Peers as rows: where to pull from, when next, and what they sent that broke a rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from store.database import Connection
 
 EVIDENCE_BYTES_MAX = 65_536
+REFUSALS_PER_PEER_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,14 @@ async def failed(connection: Connection, peer_id: int, *, code: str, next_pull_a
     )
 
 
+async def make_due(connection: Connection, peer_ids: Sequence[int] | None) -> None:
+    """Have these peers (None: all) asked again at once, and for everything, not only for what changed."""
+    await connection.execute(
+        "update peer set next_pull_at = now(), since = null where $1::integer[] is null or id = any($1)",
+        None if peer_ids is None else list(peer_ids),
+    )
+
+
 async def report(
     connection: Connection,
     *,
@@ -110,16 +120,63 @@ async def report(
     details: dict[str, Any],
     evidence: bytes | None,
 ) -> None:
-    """Keep what broke a rule, its bytes cut to EVIDENCE_BYTES_MAX."""
-    await connection.execute(
-        "insert into refusal (peer_id, origin, code, message, details, evidence) values ($1, $2, $3, $4, $5, $6)",
+    """Keep what broke a rule, its bytes cut to EVIDENCE_BYTES_MAX, once a day if it is the same; in a transaction.
+
+    Of one peer the newest REFUSALS_PER_PEER_MAX are kept.
+    """
+    kept = None if evidence is None else evidence[:EVIDENCE_BYTES_MAX]
+    added = await connection.fetchval(
+        """
+        insert into refusal (peer_id, origin, code, message, details, evidence)
+        select $1, $2, $3, $4, $5, $6 where not exists (
+            select from refusal where peer_id is not distinct from $1 and origin is not distinct from $2 and code = $3
+                                  and evidence is not distinct from $6 and at > now() - interval '1 day'
+        )
+        returning id
+        """,
         peer_id,
         origin,
         code,
         message,
         details,
-        None if evidence is None else evidence[:EVIDENCE_BYTES_MAX],
+        kept,
     )
+    if added is not None and peer_id is not None:
+        await connection.execute(
+            """
+            delete from refusal where id in (
+                select id from refusal where peer_id = $1 order by id desc offset $2
+            )
+            """,
+            peer_id,
+            REFUSALS_PER_PEER_MAX,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRow:
+    """Something a peer sent that broke a rule."""
+
+    id: int
+    at: datetime
+    url: str | None
+    origin: str | None
+    code: str
+    message: str
+    details: dict[str, Any]
+    evidence: bytes | None
+
+
+async def refusals(connection: Connection, limit: int) -> list[RefusalRow]:
+    """Return the newest refusals, newest first."""
+    records = await connection.fetch(
+        """
+        select refusal.id, at, url, origin, code, message, details, evidence
+        from refusal left join peer on peer.id = refusal.peer_id order by refusal.id desc limit $1
+        """,
+        limit,
+    )
+    return [RefusalRow(**dict(record)) for record in records]
 
 
 async def allowed_skew_ms(connection: Connection) -> int | None:

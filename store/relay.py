@@ -94,13 +94,10 @@ async def heads_changed(connection: Connection, after: Position) -> list[RelayRo
     behind = record["next"] - after.transaction
     if not 0 <= behind <= CHANGES_TRANSACTIONS_MAX:
         return None
-    # age() counts from the next transaction id of the moment, which others may have moved on: hence the difference.
     records = await connection.fetch(
         f"""
         select {_COLUMNS} from {_LOGS}
-        where {_RELAYED} and least(age(log.xmin), age(participant.xmin))
-            <= (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - $1
-               + greatest(0, age(pg_snapshot_xmax(pg_current_snapshot())::xid))
+        where {_RELAYED} and least(age(log.xmin), age(participant.xmin)) <= age(($1::bigint % 4294967296)::text::xid)
         order by log.origin
         """,
         after.transaction,
@@ -171,7 +168,7 @@ async def entries(connection: Connection, ranges: Sequence[Range], bytes_max: in
 
 
 async def hashes(connection: Connection, log_id: int, wanted: Sequence[tuple[int, int, int]]) -> list[list[bytes]]:
-    """Return the hashes of each (tile level, first index, count), level 0 being the leaves; absent ones are left out."""
+    """Return the hashes of each (tile level, first index, count), level 0 being the leaves, without absent ones."""
     records = await connection.fetch(
         """
         select wanted.number, entry.leaf_hash as hash, entry.index
@@ -194,3 +191,14 @@ async def hashes(connection: Connection, log_id: int, wanted: Sequence[tuple[int
     for record in records:
         found[record["number"] - 1].append(record["hash"])
     return found
+
+
+async def entry_data(connection: Connection, wanted: Range) -> list[bytes]:
+    """Return the bytes of the entries in a range, in order."""
+    records = await connection.fetch(
+        "select data from entry where log_id = $1 and index >= $2 and index < $3 order by index",
+        wanted.log_id,
+        wanted.start,
+        wanted.stop,
+    )
+    return [record["data"] for record in records]

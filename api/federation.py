@@ -1,0 +1,187 @@
+"""The HTTP edge for other nodes: /federation/v1 and did.jsonl. Thin: paths, headers, body limits, streams.
+
+Every answer is public and unsigned; what a caller gets proves itself. Nothing
+here decides what is served: `federation.serve` and `store.relay` do.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from api.errors import guarded
+from domain.errors import GotongError
+from federation import serve, static
+from federation.announce import HeadFeed
+from federation.client import FRAMES_TYPE
+from federation.entry import Network
+from federation.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
+from federation.tiles import parse_tile_path
+from store.database import Database
+
+HEARTBEAT_S = 15.0
+GZIP_LEVEL = 1
+IMMUTABLE = "public, max-age=31536000, immutable"
+SHORT_LIVED = "public, max-age=5"
+NO_STORE = "no-store"
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class BodyTooLarge(GotongError):
+    """A request's body is larger than this endpoint takes."""
+
+    code: ClassVar[str] = "BODY_TOO_LARGE"
+
+
+class NumberMalformed(GotongError):
+    """A number in a path or query is not a plain decimal number."""
+
+    code: ClassVar[str] = "NUMBER_MALFORMED"
+
+
+@dataclass(frozen=True, slots=True)
+class FederationEdge:
+    """What the routes need; `stopping` ends open streams when the process shuts down."""
+
+    database: Database
+    network: Network
+    feed: HeadFeed
+    clock: Callable[[], datetime]
+    stopping: asyncio.Event
+
+    def routes(self) -> list[Route]:
+        """Return the routes, to be added to any Starlette or FastAPI app."""
+        v1 = "/federation/v1"
+        log = f"{v1}/log/{{scid}}/{{epoch}}"
+        return [
+            Route(f"{v1}/heads", guarded(self.heads)),
+            Route(f"{v1}/pull", guarded(self.pull), methods=["POST"]),
+            Route(f"{v1}/stream", guarded(self.stream)),
+            Route(f"{log}/checkpoint", guarded(self.checkpoint)),
+            Route(f"{log}/payloads", guarded(self.payloads)),
+            Route(f"{log}/{{path:path}}", guarded(self.tile)),
+            Route(f"{v1}/did/{{scid}}/did.jsonl", guarded(self.did_log)),
+            Route(f"{v1}/did/{{scid}}/did-witness.json", guarded(self.did_witness)),
+            Route("/o/{slug}/did.jsonl", guarded(self.did_log_of_slug)),
+        ]
+
+    async def heads(self, request: Request) -> Response:
+        since = request.query_params.get("since")
+        if since is not None and len(since) > SINCE_CHARS_MAX:
+            since = None
+        body = await serve.heads(self.database, self.network, since, self.clock())
+        headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
+        if _takes_gzip(request):
+            headers["content-encoding"] = "gzip"
+            body = await asyncio.to_thread(zlib.compress, body, GZIP_LEVEL, _GZIP)
+        return Response(body, headers=headers, media_type="application/json")
+
+    async def pull(self, request: Request) -> Response:
+        asked = read_pull(await _body(request, PULL_REQUEST_BYTES_MAX))
+        frames = serve.pull(self.database, asked)
+        headers = {"cache-control": NO_STORE}
+        if _takes_gzip(request):
+            headers["content-encoding"] = "gzip"
+            frames = _gzipped(frames)
+        return StreamingResponse(frames, headers=headers, media_type=FRAMES_TYPE)
+
+    async def stream(self, request: Request) -> Response:
+        events = self._events(request.headers.get("last-event-id"))
+        await anext(events)  # a refusal is an HTTP answer, not an empty stream
+        headers = {"cache-control": NO_STORE, "x-accel-buffering": "no"}
+        return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+
+    async def checkpoint(self, request: Request) -> Response:
+        note = await static.checkpoint(self.database, *_log_of(request))
+        return Response(note, headers={"cache-control": SHORT_LIVED}, media_type="text/plain; charset=utf-8")
+
+    async def tile(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        parse_tile_path(path)
+        data = await static.tile(self.database, *_log_of(request), path)
+        return Response(data, headers={"cache-control": IMMUTABLE}, media_type="application/octet-stream")
+
+    async def payloads(self, request: Request) -> Response:
+        start, count = _number(request.query_params.get("from")), _number(request.query_params.get("n"))
+        data = await static.payloads(self.database, *_log_of(request), start, count)
+        return Response(data, headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
+
+    async def did_log(self, request: Request) -> Response:
+        return _did_log(await static.did_log(self.database, request.path_params["scid"]))
+
+    async def did_log_of_slug(self, request: Request) -> Response:
+        return _did_log(await static.did_log_of_slug(self.database, request.path_params["slug"]))
+
+    async def did_witness(self, request: Request) -> Response:
+        data = await static.did_witness(self.database, request.path_params["scid"])
+        return Response(data, headers={"cache-control": SHORT_LIVED}, media_type="application/json")
+
+    async def _events(self, since: str | None) -> AsyncIterator[bytes]:
+        async with self.feed.listen(since) as listener:
+            yield b""
+            yield b": listening\n\n"
+            while not self.stopping.is_set():
+                taking = asyncio.ensure_future(listener.take(HEARTBEAT_S))
+                stopping = asyncio.ensure_future(self.stopping.wait())
+                try:
+                    await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
+                    if not taking.done():
+                        return
+                    news, position = taking.result()
+                finally:
+                    taking.cancel()
+                    stopping.cancel()
+                yield _sse(news, position) if news else b": still here\n\n"
+
+
+def _sse(news: dict[str, int], position: str) -> bytes:
+    """Return one event a log; the last one carries the id to resume from."""
+    events = [
+        b"event: head\ndata: " + orjson.dumps({"origin": origin, "size": size}) + b"\n" for origin, size in news.items()
+    ]
+    return b"\n".join(events) + f"id: {position}\n\n".encode()
+
+
+def _did_log(data: bytes) -> Response:
+    return Response(data, headers={"cache-control": SHORT_LIVED}, media_type="text/jsonl")
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "").lower()
+
+
+async def _gzipped(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP)
+    async for piece in frames:
+        yield await asyncio.to_thread(lambda data: gzip.compress(data) + gzip.flush(zlib.Z_SYNC_FLUSH), piece)
+    yield gzip.flush()
+
+
+async def _body(request: Request, bytes_max: int) -> bytes:
+    """Return the request's body, or raise BodyTooLarge as soon as it is."""
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > bytes_max:
+                raise BodyTooLarge("the body is too large", bytes_max=bytes_max)
+    except ClientDisconnect:
+        raise PullMalformed("the body was cut off") from None
+    return bytes(body)
+
+
+def _log_of(request: Request) -> tuple[str, int]:
+    return request.path_params["scid"], _number(request.path_params["epoch"])
+
+
+def _number(text: str | None) -> int:
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 16 or text != str(int(text)):
+        raise NumberMalformed("a plain decimal number is needed here")
+    return int(text)

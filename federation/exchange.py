@@ -1,0 +1,249 @@
+"""One exchange with one peer: heads, plan, pull, store, and who is at home there. Shell.
+
+An exchange may be cut anywhere: each batch is committed when it is verified,
+and the peer's hint is only kept when nothing was left undone, so the next
+exchange sees again whatever this one did not finish.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from domain.errors import GotongError
+from federation import trust
+from federation.client import PeerClient
+from federation.did_service import log_service
+from federation.entry import Network, NetworkMismatch
+from federation.messages import HeadOfLog, Heads, Pull, Wanted
+from federation.names import parse_origin
+from federation.plan import LogForked, OwnLogLonger, Plan, plan
+from federation.receive import DidStates, Outcome, Receiver
+from federation.sections import Assembler, Pause
+from federation.verify import check_checkpoint
+from store import held as held_
+from store import peers
+from store.database import Database
+from store.held import Held
+from store.locks import Claims
+from store.peers import PeerRow
+
+LOGS_PER_PULL = 256
+
+
+class PeerOperatorChanged(GotongError):
+    """The peer names another operator than the one that was seen when it was looked at and judged."""
+
+    code: ClassVar[str] = "PEER_OPERATOR_CHANGED"
+
+
+@dataclass(slots=True)
+class Exchanged:
+    """What an exchange did: `busy` logs are being pulled by another process, `over_quota` wait for an operator."""
+
+    entries: int = 0
+    records: int = 0
+    logs: int = 0
+    busy: int = 0
+    over_quota: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    pause_s: int | None = None
+
+
+class Exchange:
+    """An exchange with `peer`; `run` it once."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: PeerClient,
+        peer: PeerRow,
+        *,
+        network: Network,
+        clock: Callable[[], datetime],
+        claims: Claims,
+        states: DidStates,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._peer = peer
+        self._network = network
+        self._clock = clock
+        self._claims = claims
+        self._states = states
+        self._grown: set[str] = set()
+        self._completed: set[str] = set()
+        self._left: set[str] = set()  # logs to leave alone until the next exchange
+        self.done = Exchanged()
+        self.since: str | None = None
+        self.skew_ms = 0
+        self.operator_scid = ""
+
+    async def run(self, since: str | None) -> Exchanged:
+        """Return what was done. Raises the peer's, the stream's and the database's errors; batches stored stay."""
+        heads = await self._heads(since)
+        is_whole = False
+        while self.done.pause_s is None:
+            before = self._progress()
+            held = await self._held(heads)
+            todo = await self._plan(heads, held)
+            for start in range(0, len(todo.wanted), LOGS_PER_PULL):
+                await self._pull(todo.wanted[start : start + LOGS_PER_PULL], held)
+            at_home = await self._find_homes(heads)
+            if at_home:
+                continue  # their trust may have changed, and with it how much is wanted
+            if not todo.wanted or before == self._progress():
+                is_whole = not (todo.wanted or self._left)
+                break
+        self.done.logs = len(self._grown)
+        self.since = heads.since if is_whole else since
+        return self.done
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.done.entries, len(self._left), len(self._completed)
+
+    async def _plan(self, heads: Heads, held: dict[str, Held]) -> Plan:
+        async with self._database.acquire() as connection:
+            quarantined = await held_.quarantined_count(connection)
+        todo = plan(heads.logs, held, operator_scid=heads.operator, quarantined=quarantined, leave_out=self._left)
+        self.done.over_quota = todo.over_quota
+        await self._judge(todo, held)
+        return todo
+
+    async def _heads(self, since: str | None) -> Heads:
+        asked_at = self._clock()
+        heads = await self._client.heads(since)
+        middle = asked_at + (self._clock() - asked_at) / 2
+        self.skew_ms = round((middle - heads.at).total_seconds() * 1000)
+        self.operator_scid = heads.operator
+        if heads.network != self._network:
+            raise NetworkMismatch("the peer is of another network", expected=self._network, found=heads.network)
+        known = self._peer.operator_scid
+        if known and known != heads.operator:
+            raise PeerOperatorChanged("another operator answers here now", known=known, found=heads.operator)
+        return heads
+
+    async def _held(self, heads: Heads) -> dict[str, Held]:
+        named: list[tuple[str, str]] = []
+        for head in heads.logs:
+            with contextlib.suppress(GotongError):
+                named.append((parse_origin(head.origin).scid, head.origin))
+        async with self._database.acquire() as connection:
+            return await held_.held(connection, named)
+
+    # ---- heads that contradict what is held --------------------------------------------------------------------------
+
+    async def _judge(self, todo: Plan, held: dict[str, Held]) -> None:
+        """Report refused heads, and doubtful ones if their log's key really signed them."""
+        for head, error in todo.refused:
+            await self._refuse(head.origin, error, head.checkpoint.encode())
+        if not todo.doubtful:
+            return
+        await self._states.load(self._database, [held[head.origin] for head in todo.doubtful])
+        for head in todo.doubtful:
+            found = self._contradiction(head, held[head.origin])
+            if found is not None:
+                ours = held[head.origin].checkpoint or b""
+                await self._refuse(head.origin, found, head.checkpoint.encode() + b"\n" + ours)
+
+    def _contradiction(self, head: HeadOfLog, ours: Held) -> GotongError | None:
+        state = self._states.get(ours.scid, ours.did_version)
+        if state is None:
+            return None
+        keys = log_service(state).keys
+        try:
+            theirs = check_checkpoint(head.checkpoint.encode(), head.origin, keys)
+            if ours.hosted and theirs.size > ours.size:
+                return OwnLogLonger("a longer version of our own log", held=ours.size, found=theirs.size)
+            held = check_checkpoint(ours.checkpoint or b"", head.origin, keys)
+        except GotongError as error:
+            return error
+        if theirs.size == held.size and theirs.root != held.root:
+            return LogForked("two trees of one size", origin=head.origin, size=held.size)
+        return None
+
+    # ---- pulling -----------------------------------------------------------------------------------------------------
+
+    async def _pull(self, wanted: list[Wanted], held: dict[str, Held]) -> None:
+        taken = await self._claims.take([each.origin for each in wanted])
+        busy = {each.origin for each in wanted} - taken
+        self.done.busy += len(busy)
+        self._left |= busy
+        mine = [each for each in wanted if each.origin in taken]
+        try:
+            if mine:
+                await self._states.load(self._database, [held[each.origin] for each in mine if each.origin in held])
+                await self._receive(mine, held)
+        finally:
+            await self._claims.release(taken)
+
+    async def _receive(self, wanted: list[Wanted], held: dict[str, Held]) -> None:
+        receiver = Receiver(self._database, self._network, self._clock, self._states, held)
+        assembler = Assembler([each.origin for each in wanted])
+        try:
+            async with contextlib.aclosing(self._client.pull(Pull(wanted))) as stream:
+                async for frames in stream:
+                    for frame in frames:
+                        event = assembler.take(frame)
+                        if isinstance(event, Pause):
+                            self.done.pause_s = event.seconds
+                        elif event is not None:
+                            await receiver.take(event)
+            await receiver.settle()
+            assembler.finish()
+        finally:
+            await receiver.abort()
+            for origin, outcome in receiver.outcomes.items():
+                await self._note(origin, outcome)
+
+    async def _note(self, origin: str, outcome: Outcome) -> None:
+        self.done.entries += outcome.entries
+        self.done.records += outcome.records
+        if outcome.entries:
+            self._grown.add(origin)
+        if outcome.is_complete:
+            self._completed.add(origin)
+        if outcome.has_moved:
+            self._left.add(origin)
+        elif outcome.error is not None:
+            await self._refuse(origin, outcome.error, outcome.evidence)
+
+    async def _refuse(self, origin: str, error: GotongError, evidence: bytes | None) -> None:
+        self._left.add(origin)
+        self.done.refused[origin] = error.code
+        await report(self._database, self._peer, origin, error, evidence)
+
+    # ---- who is at home there ----------------------------------------------------------------------------------------
+
+    async def _find_homes(self, heads: Heads) -> int:
+        """Return how many participants got this peer as their home, and with it its trust."""
+        hosted: list[str] = []
+        for head in heads.logs:
+            with contextlib.suppress(GotongError):
+                if head.hosted:
+                    hosted.append(parse_origin(head.origin).scid)
+        if not hosted or not heads.operator:
+            return 0
+        async with self._database.transaction() as connection:
+            found = await held_.find_homes(connection, self._peer.id, heads.operator, hosted)
+            if found:
+                peer = await peers.find(connection, self._peer.url)
+                await trust.inherit(connection, self._peer.trust if peer is None else peer.trust, found)
+        return len(found)
+
+
+async def report(
+    database: Database, peer: PeerRow, origin: str | None, error: GotongError, evidence: bytes | None
+) -> None:
+    """Keep what a peer sent that broke a rule."""
+    async with database.transaction() as connection:
+        await peers.report(
+            connection,
+            peer_id=peer.id,
+            origin=origin,
+            code=error.code,
+            message=error.message,
+            details=error.details,
+            evidence=evidence,
+        )

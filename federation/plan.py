@@ -1,0 +1,118 @@
+"""Decide what to pull from a peer: its heads against ours. Pure.
+
+A head is only a hint. What it leads to proves itself or is refused later; what
+this module refuses are heads that cannot be acted on, and what it marks as
+doubtful are heads that contradict what is held, to be checked with the log's keys.
+
+Rules, with the error that answers each:
+- P1.1 a head names a log: ORIGIN_MALFORMED.
+- P1.2 the key of a log hosted here is here, so nobody else can have more of it: OWN_LOG_LONGER (once its
+  signature was checked; until then it is doubtful).
+- P1.3 two checkpoints of one size have one root: LOG_FORKED (likewise).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from domain.errors import GotongError
+from federation.messages import HeadOfLog, Wanted
+from federation.names import OriginMalformed, parse_origin
+from store.held import Held
+
+QUARANTINE_ENTRIES_MAX = 1_000
+"""Entries kept of a participant that no operator has looked at yet."""
+QUARANTINED_PARTICIPANTS_MAX = 2_000
+"""Participants kept in quarantine; beyond it no new ones are met until an operator has decided on some."""
+
+BLOCKED = "blocked"
+QUARANTINED = "quarantined"
+
+
+class OwnLogLonger(GotongError):
+    """A peer shows a signed checkpoint of a log hosted here that is longer than the log here: history was lost."""
+
+    code: ClassVar[str] = "OWN_LOG_LONGER"
+
+
+class LogForked(GotongError):
+    """Two signed checkpoints of one log state different trees of the same size."""
+
+    code: ClassVar[str] = "LOG_FORKED"
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to ask for, in order; which heads to look at closer or refuse; how many wait because of a quota."""
+
+    wanted: list[Wanted] = field(default_factory=list)
+    doubtful: list[HeadOfLog] = field(default_factory=list)
+    refused: list[tuple[HeadOfLog, GotongError]] = field(default_factory=list)
+    over_quota: int = 0
+
+
+def plan(
+    heads: Sequence[HeadOfLog],
+    held: Mapping[str, Held],
+    *,
+    operator_scid: str,
+    quarantined: int,
+    leave_out: Collection[str] = (),
+) -> Plan:
+    """Return what to do about a peer's heads; `held` is by origin, `quarantined` counts participants in quarantine.
+
+    Order: the peer's operator first (its DID says which host is the peer's own), then what people already see here,
+    then the rest; within these the shortest rest first, so that one long log does not hold up a thousand short ones.
+    """
+    made = Plan()
+    ranked: list[tuple[bool, bool, int, Wanted]] = []
+    for head in heads:
+        if head.origin in leave_out:
+            continue
+        try:
+            scid = parse_origin(head.origin).scid
+        except OriginMalformed as error:
+            made.refused.append((head, error))
+            continue
+        ours = held.get(head.origin)
+        if ours is None:
+            quarantined += 1
+            if quarantined > QUARANTINED_PARTICIPANTS_MAX:
+                made.over_quota += 1
+                continue
+        wanted = _wanted(head, ours, made)
+        if wanted is not None:
+            is_seen = ours is not None and ours.trust != QUARANTINED
+            ranked.append((scid != operator_scid, not is_seen, head.size - wanted.size, wanted))
+    made.wanted = [each[-1] for each in sorted(ranked, key=lambda each: each[:-1])]
+    return made
+
+
+def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
+    if ours is None:
+        return Wanted(head.origin, upto=QUARANTINE_ENTRIES_MAX)
+    if ours.trust == BLOCKED:
+        return None
+    if ours.hosted:
+        if head.size > ours.size or _contradicts(head, ours):
+            made.doubtful.append(head)
+        return None
+    if _contradicts(head, ours):
+        made.doubtful.append(head)
+    upto = QUARANTINE_ENTRIES_MAX if ours.trust == QUARANTINED else None
+    has_entries = head.size > ours.size
+    if has_entries and upto is not None and ours.size >= upto:
+        made.over_quota += 1
+        has_entries = False
+    if not has_entries and head.did_version <= ours.did_version:
+        return None
+    return Wanted(head.origin, ours.size, ours.did_version, upto)
+
+
+def _contradicts(head: HeadOfLog, ours: Held) -> bool:
+    """Return whether the head may state another tree of our checkpoint's size; other cosignatures look so too."""
+    return (
+        ours.checkpoint is not None
+        and head.size == ours.checkpoint_size
+        and head.checkpoint.encode() != ours.checkpoint
+    )

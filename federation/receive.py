@@ -1,0 +1,287 @@
+"""Take what a peer sends of its logs: verify, then store. Shell; nothing reaches `apply` but through `verify`.
+
+Each log stands alone: what one of them breaks ends that log's section and is
+remembered in its outcome; the next section starts afresh. Only failures of
+this node itself (its database) are raised.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, TypeVar
+
+import asyncpg
+
+from domain.errors import GotongError
+from federation import did, did_service
+from federation.apply import HeadMoved, apply, meet
+from federation.did_service import log_service
+from federation.did_state import DidState
+from federation.entry import Network, NetworkMismatch
+from federation.frames import EndReason
+from federation.merkle import Edge
+from federation.names import parse_origin
+from federation.note import Checkpoint
+from federation.plan import LogForked
+from federation.sections import Closed, Opened, Pulled
+from federation.verify import Batch, Head, Received, VerifiedBatch, check_batch, check_checkpoint
+from store import held as held_
+from store.database import Database, DatabaseBusy, DatabaseUnavailable, DiskFull, StatementTimedOut
+from store.held import Held
+
+OUR_OWN = (DatabaseUnavailable, DatabaseBusy, DiskFull, StatementTimedOut)
+"""What is wrong with this node and says nothing about the peer."""
+
+STATES_CACHED_MAX = 512
+EVIDENCE_LINES_MAX = 4
+
+Result = TypeVar("Result")
+VERIFIED_BEFORE = datetime(9999, 12, 31, tzinfo=UTC)
+"""Lines held here passed the clock's test when they came; a clock that went back must not refuse them now."""
+
+
+class LogNotStated(GotongError):
+    """The participant's DID document does not state this log: another epoch, or none yet."""
+
+    code: ClassVar[str] = "LOG_NOT_STATED"
+
+
+class CheckpointBehind(GotongError):
+    """The checkpoint is of a shorter log than the one already verified here."""
+
+    code: ClassVar[str] = "CHECKPOINT_BEHIND"
+
+
+class MarkWrong(GotongError):
+    """A batch ends at another size than its entries lead to."""
+
+    code: ClassVar[str] = "STREAM_MARK_WRONG"
+
+
+class NotStored(GotongError):
+    """Verified entries could not be written; the database names the reason."""
+
+    code: ClassVar[str] = "ENTRIES_NOT_STORED"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one log: entries stored, records changed; complete, or the rule that ended it and its evidence."""
+
+    entries: int = 0
+    records: int = 0
+    is_complete: bool = False
+    error: GotongError | None = None
+    evidence: bytes | None = None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether another process extended the log meanwhile, which is nobody's fault."""
+        return isinstance(self.error, HeadMoved)
+
+
+class DidStates:
+    """DID logs verified lately, so that a log that grows often does not cost their signatures every time."""
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[tuple[str, int], DidState] = OrderedDict()
+
+    def get(self, scid: str, version: int) -> DidState | None:
+        """Return the state of exactly that version, if it is remembered."""
+        state = self._states.get((scid, version))
+        if state is not None:
+            self._states.move_to_end((scid, version))
+        return state
+
+    def put(self, state: DidState) -> None:
+        """Remember a verified state."""
+        self._states[state.scid, state.version_count] = state
+        if len(self._states) > STATES_CACHED_MAX:
+            self._states.popitem(last=False)
+
+    async def load(self, database: Database, held: Sequence[Held]) -> None:
+        """Verify and remember what is held of these participants, by one statement."""
+        missing = [each.scid for each in held if each.did_version and not self.get(each.scid, each.did_version)]
+        if not missing:
+            return
+        async with database.acquire() as connection:
+            found = await held_.did_logs(connection, missing)
+        for scid, (lines, witness) in found.items():
+            self.put(did.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid))
+
+
+@dataclass(slots=True)
+class _Section:
+    """The log being received; `target` is the verified checkpoint its batches lead to."""
+
+    head: Head
+    note: bytes
+    target: Checkpoint
+
+
+class Receiver:
+    """Takes the events of one pull response. `held` is what was held of the logs asked for when they were asked for."""
+
+    def __init__(
+        self,
+        database: Database,
+        network: Network,
+        clock: Callable[[], datetime],
+        states: DidStates,
+        held: Mapping[str, Held],
+    ) -> None:
+        self._database = database
+        self._network = network
+        self._clock = clock
+        self._states = states
+        self._held = held
+        self._section: _Section | None = None  # None: nothing more of this section is wanted
+        self._writing: asyncio.Task[None] | None = None
+        self.outcomes: dict[str, Outcome] = {}
+
+    async def take(self, event: Opened | Pulled | Closed) -> None:
+        """Verify and store what came; refusals go into `outcomes`. Raises the database's errors only."""
+        match event:
+            case Opened():
+                await self.settle()
+                self.outcomes[event.origin] = Outcome()
+                self._section = await self._guarded(event.origin, self._open(event), lambda _: _opening_evidence(event))
+            case Pulled() if self._section is not None:
+                await self._extend(self._section, event)
+            case Closed():
+                await self.settle()
+                outcome = self.outcomes.setdefault(event.origin, Outcome())
+                outcome.is_complete = outcome.error is None and event.reason is EndReason.COMPLETE
+                self._section = None
+            case _:
+                pass
+
+    async def settle(self) -> None:
+        """Wait until what was verified is stored, or was refused by the database."""
+        if self._writing is not None:
+            try:
+                await self._writing  # cancelled with us, and then over before we are
+            finally:
+                self._writing = None
+
+    async def abort(self) -> None:
+        """Stop writing; what is committed stays."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _guarded(
+        self, origin: str, work: Awaitable[Result], evidence: Callable[[GotongError], bytes]
+    ) -> Result | None:
+        """Return what the work returns; None when it refused, which is then the log's outcome."""
+        try:
+            return await work
+        except OUR_OWN:
+            raise
+        except GotongError as error:
+            outcome = self.outcomes[origin]
+            outcome.error = error
+            outcome.evidence = evidence(error)
+            return None
+
+    async def _extend(self, section: _Section, event: Pulled) -> None:
+        """Verify a batch while the one before is being written, then have it written while the next one comes."""
+        verified = await self._guarded(
+            event.origin, self._verify(section, event), lambda error: _batch_evidence(event, error, section)
+        )
+        await self.settle()
+        if verified is None or self.outcomes[event.origin].error is not None:
+            self._section = None
+            return
+        section.head = verified.head
+        self._writing = asyncio.create_task(self._write(section, event, verified), name=f"apply {event.origin}")
+
+    # ---- the opening of a section ------------------------------------------------------------------------------------
+
+    async def _open(self, event: Opened) -> _Section:
+        scid = parse_origin(event.origin).scid
+        held = self._held.get(event.origin)
+        state = await self._identify(scid, held, event)
+        service = log_service(state)
+        if service.network != self._network:
+            raise NetworkMismatch("the log is of another network", expected=self._network, found=service.network)
+        if did_service.origin(state) != event.origin:
+            raise LogNotStated("the DID document states another log", stated=did_service.origin(state))
+        target = check_checkpoint(event.note, event.origin, service.keys)
+        edge = Edge.EMPTY if held is None else Edge.from_bytes(held.size, held.edge)
+        _require_not_behind(target, edge)
+        if held is None or event.lines:
+            async with self._database.transaction() as connection:
+                known = 0 if held is None else held.did_version
+                await meet(connection, state, list(event.lines), held=known, witness=event.witness)
+        self._states.put(state)
+        return _Section(Head(event.origin, edge), event.note, target)
+
+    async def _identify(self, scid: str, held: Held | None, event: Opened) -> DidState:
+        known = None if held is None else self._states.get(scid, held.did_version)
+        if known is None:
+            state = await asyncio.to_thread(
+                did.verify, event.lines, now=self._clock(), witness=event.witness, scid=scid
+            )
+        elif event.lines:
+            state = await asyncio.to_thread(did.extend, known, event.lines, now=self._clock(), witness=event.witness)
+        else:
+            return known
+        did_service.require_gotong(state)
+        return state
+
+    # ---- batches -----------------------------------------------------------------------------------------------------
+
+    async def _verify(self, section: _Section, event: Pulled) -> VerifiedBatch:
+        if event.size != section.head.edge.size + len(event.entries):
+            raise MarkWrong("the batch ends elsewhere than it says", size=event.size, start=section.head.edge.size)
+        batch = Batch(event.entries, section.target, event.proof)
+        return await asyncio.to_thread(check_batch, section.head, self._network, batch)
+
+    async def _write(self, section: _Section, event: Pulled, verified: VerifiedBatch) -> None:
+        outcome = self.outcomes[event.origin]
+        start = event.size - len(event.entries)
+        try:
+            outcome.records += await apply(
+                self._database,
+                verified,
+                start=start,
+                note=section.note,
+                target=section.target,
+                proof=event.proof,
+                now=self._clock(),
+            )
+            outcome.entries += len(event.entries)
+        except OUR_OWN:
+            raise
+        except GotongError as error:
+            outcome.error = error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
+
+
+def _require_not_behind(target: Checkpoint, edge: Edge) -> None:
+    if target.size < edge.size:
+        raise CheckpointBehind("an older checkpoint than is held here", held=edge.size, found=target.size)
+    if target.size == edge.size and target.root != edge.root():
+        raise LogForked("two trees of one size", origin=target.origin, size=target.size)
+
+
+def _opening_evidence(event: Opened) -> bytes:
+    return b"\n".join([event.note, *event.lines[:EVIDENCE_LINES_MAX]])
+
+
+def _batch_evidence(event: Pulled, error: GotongError, section: _Section) -> bytes:
+    """Return the bytes that break the rule: one entry and its body where the error says which, else the note."""
+    start = section.head.edge.size
+    index = error.details.get("index")
+    if isinstance(index, int) and start <= index < start + len(event.entries):
+        return _received_bytes(event.entries[index - start])
+    return b"%d %d\n%b" % (start, event.size, section.note)
+
+
+def _received_bytes(received: Received) -> bytes:
+    return b"\n".join([received.data, received.salt or b"", received.body or b""])

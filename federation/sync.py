@@ -1,0 +1,237 @@
+"""Keep this node's copy of its peers' logs up to date. Shell.
+
+One task a peer: it pulls when the peer says that something grew, when the time
+has come, and when an operator changed something. A peer belongs to one process
+at a time (a claim that ends with the process), so several processes on one
+database listen once. What is due is kept in the database, what to pull is
+decided in `plan`, and losing any message costs no more than a poll.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from domain.errors import GotongError
+from federation.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
+from federation.entry import Network
+from federation.exchange import Exchange, Exchanged, report
+from federation.receive import OUR_OWN, DidStates
+from federation.trust import PeerNotFound
+from store import peers
+from store.database import Connection, Database
+from store.locks import Claims
+from store.peers import PeerRow
+
+POLL_S_DEFAULT = 30.0
+BACKOFF_S_MAX = 3_600.0
+PEERS_POLL_S = 1.0
+FULL_HEADS_S = 3_600.0
+"""How often a peer is asked for everything it holds although its hint says what changed."""
+NEWS_RETRY_S = 2.0
+NEWS_SETTLE_S = 0.005
+"""Peers announce log by log; what comes within this is one exchange."""
+
+NOT_REPORTED = (*OUR_OWN, PeerUnreachable, PeerTimeout, PeerBusy)
+"""A peer that is down or slow breaks no rule."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Served:
+    """A peer that this process serves; `due` wakes its task."""
+
+    url: str
+    due: asyncio.Event
+    task: "asyncio.Task[None]"
+
+
+@dataclass(slots=True)
+class Syncer:
+    """Pulls from peers. `client` makes a client for an address; `jitter` returns numbers from 0 to 1."""
+
+    database: Database
+    client: Callable[[str], PeerClient]
+    network: Network
+    clock: Callable[[], datetime]
+    connect: Callable[[], Awaitable[Connection]]
+    jitter: Callable[[], float]
+    poll_s: float = POLL_S_DEFAULT
+    backoff_s_max: float = BACKOFF_S_MAX
+    _states: DidStates = field(default_factory=DidStates)
+    _claims: Claims = field(init=False)
+    _served: dict[int, _Served] = field(default_factory=dict)
+    _asked_all_at: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._claims = Claims(self.connect)
+
+    async def close(self) -> None:
+        """Give back what is claimed; after `once`, when `run` is not used."""
+        await self._claims.close()
+
+    # ---- one exchange ------------------------------------------------------------------------------------------------
+
+    async def once(self, url: str) -> Exchanged:
+        """Return what one exchange with the peer did, or raise why it failed, both remembered with the peer.
+
+        Raises PeerNotFound, PeerBlocked, the Peer errors, what the stream broke, and the database's errors.
+        """
+        async with self.client(url) as client:
+            return await self._exchange(url, client, in_full=True)
+
+    async def _exchange(self, url: str, client: PeerClient, *, in_full: bool) -> Exchanged:
+        async with self.database.acquire() as connection:
+            peer = await peers.find(connection, url)
+        if peer is None:
+            raise PeerNotFound("no peer was added under this address", url=url)
+        if peer.trust == "blocked":
+            return Exchanged()
+        exchange = Exchange(
+            self.database,
+            client,
+            peer,
+            network=self.network,
+            clock=self.clock,
+            claims=self._claims,
+            states=self._states,
+        )
+        try:
+            done = await exchange.run(None if in_full else peer.since)
+        except GotongError as error:
+            await self._failed(peer, error)
+            raise
+        await self._succeeded(peer, exchange)
+        return done
+
+    async def _succeeded(self, peer: PeerRow, exchange: Exchange) -> None:
+        now = self.clock()
+        pause_s = exchange.done.pause_s or self.poll_s * (0.9 + 0.2 * self.jitter())
+        async with self.database.acquire() as connection:
+            await peers.succeeded(
+                connection,
+                peer.id,
+                operator_scid=exchange.operator_scid,
+                since=exchange.since,
+                skew_ms=exchange.skew_ms,
+                at=now,
+                next_pull_at=now + timedelta(seconds=pause_s),
+            )
+
+    async def _failed(self, peer: PeerRow, error: GotongError) -> None:
+        """Remember the failure; back off twice as long as before, up to a bound, not in step with others."""
+        wait_s = min(self.backoff_s_max, self.poll_s * 2.0 ** min(peer.failures, 30))
+        if isinstance(error, PeerBusy):
+            wait_s = max(wait_s, float(error.details.get("retry_after_s") or 0))
+        wait_s *= 0.5 + 0.5 * self.jitter()
+        with contextlib.suppress(*OUR_OWN):
+            async with self.database.acquire() as connection:
+                await peers.failed(
+                    connection, peer.id, code=error.code, next_pull_at=self.clock() + timedelta(seconds=wait_s)
+                )
+            if not isinstance(error, NOT_REPORTED):
+                await report(self.database, peer, None, error, None)
+
+    # ---- all peers, for as long as the process lives -----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve all peers that no other process serves, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._look_after_peers()
+                except GotongError as error:
+                    _log.warning("peers_not_read", code=error.code)
+                await asyncio.sleep(PEERS_POLL_S)
+        finally:
+            tasks = [served.task for served in self._served.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._claims.close()
+
+    async def _look_after_peers(self) -> None:
+        async with self.database.acquire() as connection:
+            known = {peer.id: peer for peer in await peers.every(connection) if peer.trust != "blocked"}
+        for number in [number for number, served in self._served.items() if number not in known or served.task.done()]:
+            await self._stop(number)
+        free = [number for number in known if number not in self._served]
+        taken = await self._claims.take([_claim(number) for number in free])
+        for number in free:
+            if _claim(number) in taken:
+                self._start(known[number])
+        now = self.clock()
+        for number, peer in known.items():
+            if number in self._served and peer.next_pull_at <= now:
+                self._served[number].due.set()
+
+    def _start(self, peer: PeerRow) -> None:
+        due = asyncio.Event()
+        task = asyncio.create_task(self._serve(peer.id, peer.url, due), name=f"sync {peer.url}")
+        self._served[peer.id] = _Served(peer.url, due, task)
+
+    async def _stop(self, number: int) -> None:
+        task = self._served.pop(number).task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._claims.release([_claim(number)])
+
+    async def _serve(self, number: int, url: str, due: asyncio.Event) -> None:
+        async with self.client(url) as client:
+            listening = asyncio.create_task(self._listen(url, client, due), name=f"listen {url}")
+            try:
+                while True:
+                    await due.wait()
+                    await asyncio.sleep(NEWS_SETTLE_S)
+                    due.clear()
+                    await self._attempt(number, url, client)
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    async def _attempt(self, number: int, url: str, client: PeerClient) -> None:
+        now_s = asyncio.get_running_loop().time()
+        in_full = now_s - self._asked_all_at.get(number, -FULL_HEADS_S) >= FULL_HEADS_S
+        try:
+            done = await self._exchange(url, client, in_full=in_full)
+        except GotongError as error:
+            _log.warning("sync_failed", peer=url, code=error.code, message=error.message)
+            if isinstance(error, OUR_OWN):
+                await asyncio.sleep(PEERS_POLL_S)
+            return
+        except Exception:
+            _log.exception("sync_failed", peer=url)
+            await asyncio.sleep(self.poll_s)
+            return
+        if in_full:
+            self._asked_all_at[number] = now_s
+        if done.entries or done.refused:
+            _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
+
+    async def _listen(self, url: str, client: PeerClient, due: asyncio.Event) -> None:
+        """Ring `due` whenever the peer says that something grew; connect again for ever."""
+        last_id: str | None = None
+        while True:
+            try:
+                async with contextlib.aclosing(client.news(last_id)) as news:
+                    async for event_id in news:
+                        last_id = event_id or last_id
+                        if not await self._is_backing_off(url):
+                            due.set()
+            except GotongError as error:
+                _log.debug("listening_failed", peer=url, code=error.code)
+            await asyncio.sleep(NEWS_RETRY_S * (0.5 + self.jitter()))
+
+    async def _is_backing_off(self, url: str) -> bool:
+        """Return whether the last exchange failed and its pause is not over: news must not undo a back-off."""
+        async with self.database.acquire() as connection:
+            peer = await peers.find(connection, url)
+        return peer is None or (peer.failures > 0 and peer.next_pull_at > self.clock())
+
+
+def _claim(number: int) -> str:
+    return f"peer {number}"

@@ -1,0 +1,96 @@
+"""Carry out what an operator decides about peers and participants. Shell; every decision leaves an audit line.
+
+A decision is seen at once: the one visibility predicate reads the trust column,
+and what becomes visible enters the outbox in the same transaction.
+"""
+
+from typing import ClassVar, Final, Literal, get_args
+
+from domain.errors import GotongError
+from domain.records.registry import RECORDS
+from store import audit, participants, peers
+from store.database import Connection, Database
+from store.peers import PeerRow
+
+Trust = Literal["allowed", "quarantined", "blocked"]
+TRUSTS: Final[tuple[str, ...]] = get_args(Trust)
+
+
+class PeerNotFound(GotongError):
+    """No peer was added under this address."""
+
+    code: ClassVar[str] = "PEER_NOT_FOUND"
+
+
+class ParticipantNotFound(GotongError):
+    """No participant with this id is known here."""
+
+    code: ClassVar[str] = "PARTICIPANT_NOT_FOUND"
+
+
+class ParticipantHostedHere(GotongError):
+    """A participant of this node cannot be put into quarantine or blocked as others can."""
+
+    code: ClassVar[str] = "PARTICIPANT_HOSTED_HERE"
+
+
+async def add_peer(database: Database, url: str, *, trust: Trust, actor: str) -> PeerRow:
+    """Return the peer under this checked address, added if it was not there; `trust` is set if it is not quarantine."""
+    async with database.transaction() as connection:
+        peer = await peers.add(connection, url)
+        await audit.record(connection, actor=actor, action="peer.add", subject=url, details={"trust": trust})
+    if trust != "quarantined" and peer.trust != trust:
+        await set_peer_trust(database, url, trust, actor=actor)
+    async with database.acquire() as connection:
+        return await _peer(connection, url)
+
+
+async def set_peer_trust(database: Database, url: str, trust: Trust, *, actor: str) -> int:
+    """Set a peer's trust and that of the participants whose home it is; return how many of these changed.
+
+    What an operator decided about a single participant stands. Raises PeerNotFound.
+    """
+    async with database.transaction() as connection:
+        peer = await _peer(connection, url)
+        await peers.set_trust(connection, peer.id, trust)
+        changed = await inherit(connection, trust, await peers.hosted_by(connection, peer.id))
+        details = {"trust": trust, "before": peer.trust, "participants": changed}
+        await audit.record(connection, actor=actor, action="peer.trust", subject=url, details=details)
+        await peers.make_due(connection, [peer.id])
+    return changed
+
+
+async def set_participant_trust(database: Database, scid: str, trust: Trust, *, actor: str) -> bool:
+    """Set one participant's trust, whatever its peer's; return whether that changed anything.
+
+    Raises ParticipantNotFound, ParticipantHostedHere.
+    """
+    async with database.transaction() as connection:
+        participant = await participants.find(connection, scid)
+        if participant is None:
+            raise ParticipantNotFound("no participant with this id is known here", scid=scid[:64])
+        if participant.hosted:
+            raise ParticipantHostedHere("this participant is hosted here", scid=scid)
+        changed = await participants.set_trust(connection, [participant.id], trust, set_by="operator", tables=_tables())
+        details = {"trust": trust, "before": participant.trust}
+        await audit.record(connection, actor=actor, action="participant.trust", subject=scid, details=details)
+        await peers.make_due(connection, None)  # any of them may hold what was left alone so far
+    return bool(changed)
+
+
+async def inherit(connection: Connection, trust: str, participant_ids: list[int]) -> int:
+    """Give participants the trust of the peer that is their home and return how many changed; in a transaction."""
+    if not participant_ids:
+        return 0
+    return len(await participants.set_trust(connection, participant_ids, trust, set_by="peer", tables=_tables()))
+
+
+async def _peer(connection: Connection, url: str) -> PeerRow:
+    peer = await peers.find(connection, url)
+    if peer is None:
+        raise PeerNotFound("no peer was added under this address", url=url)
+    return peer
+
+
+def _tables() -> dict[str, str]:
+    return {record_type.name: record_type.table for record_type in RECORDS}

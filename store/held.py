@@ -1,0 +1,92 @@
+"""What this node holds of logs that a peer offers, and whose home that peer is. SQL only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A participant known here and, if it is here too, the log that was asked about (else size 0)."""
+
+    scid: str
+    participant_id: int
+    host: str
+    hosted: bool
+    trust: str
+    did_version: int
+    size: int
+    edge: bytes
+    checkpoint: bytes | None
+    checkpoint_size: int
+
+
+async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[str, Held]:
+    """Return what is known of each (scid, origin), by origin; participants never met are left out."""
+    records = await connection.fetch(
+        """
+        select wanted.origin, participant.scid, participant.id as participant_id, participant.host, participant.hosted,
+               participant.trust, participant.did_version, coalesce(log.size, 0) as size,
+               coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size
+        from unnest($1::text[], $2::text[]) as wanted (scid, origin)
+        join participant on participant.scid = wanted.scid
+        left join log on log.origin = wanted.origin and log.participant_id = participant.id
+        """,
+        [scid for scid, _ in logs],
+        [origin for _, origin in logs],
+    )
+    return {record["origin"]: Held(*list(record.values())[1:]) for record in records}
+
+
+async def quarantined_count(connection: Connection) -> int:
+    """Return how many participants nobody has looked at yet."""
+    count: int = await connection.fetchval("select count(*) from participant where trust = 'quarantined'")
+    return count
+
+
+async def did_logs(connection: Connection, scids: Sequence[str]) -> dict[str, tuple[list[bytes], bytes | None]]:
+    """Return the DID log lines and the witness proofs of each of these participants that is known."""
+    records = await connection.fetch(
+        """
+        select participant.scid, array_agg(did_line.line order by did_line.version) as lines,
+               (select proofs from did_witness where did_witness.participant_id = participant.id) as proofs
+        from participant join did_line on did_line.participant_id = participant.id
+        where participant.scid = any($1) group by participant.id
+        """,
+        list(scids),
+    )
+    return {record["scid"]: (record["lines"], record["proofs"]) for record in records}
+
+
+async def find_homes(
+    connection: Connection, peer_id: int, operator_scid: str, hosted_scids: Sequence[str]
+) -> list[int]:
+    """Make the peer the home of the participants it says to host whose DID names its operator's host; return these.
+
+    Whose home is known stays there, unless the DID has moved to another host or this peer is trusted more than the
+    one before: two addresses of one node must not take participants from each other for ever.
+    """
+    records = await connection.fetch(
+        """
+        with peer_host as (
+            select operator.host, peer.trust from peer, participant operator
+            where peer.id = $1 and operator.scid = $2
+        )
+        update participant set home_peer_id = $1
+        from peer_host
+        where participant.scid = any($3) and participant.host = peer_host.host and not participant.hosted
+          and participant.home_peer_id is distinct from $1
+          and not exists (
+              select from peer home join participant operator on operator.scid = home.operator_scid
+              where home.id = participant.home_peer_id and operator.host = participant.host
+                and array_position('{blocked,quarantined,allowed}', home.trust)
+                    >= array_position('{blocked,quarantined,allowed}', peer_host.trust)
+          )
+        returning participant.id
+        """,
+        peer_id,
+        operator_scid,
+        list(hosted_scids),
+    )
+    return [record["id"] for record in records]

@@ -1,0 +1,109 @@
+"""Nodes that speak over real sockets, each on a database of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from api.errors import install
+from api.federation import FederationEdge
+from federation.announce import HeadFeed
+from federation.client import Limits, PeerClient
+from federation.exchange import Exchanged
+from federation.sync import Syncer
+from federation.trust import add_peer
+from store.database import Connection, Database, connect
+from store.wake import Wake
+from tests.clock import FrozenClock
+from tests.nodes import TestNode, start_test_node
+from tests.sockets import serving
+
+QUICK = Limits(connect_s=2.0, read_s=2.0, grace_s=3.0, silence_s=5.0)
+
+
+@dataclass
+class SyncNode:
+    """A node with its federation edge and its syncer."""
+
+    node: TestNode
+    app: Starlette
+    wake: Wake
+    feed: HeadFeed
+    syncer: Syncer
+    stopping: asyncio.Event
+    url: str = ""
+    limits: Limits = field(default_factory=lambda: QUICK)
+
+    @property
+    def database(self) -> Database:
+        return self.node.database
+
+    async def add_peer(self, url: str, trust: Any = "allowed") -> None:
+        """Add a peer as an operator would."""
+        await add_peer(self.database, url, trust=trust, actor="test")
+
+    async def pull(self, url: str) -> Exchanged:
+        """Run one exchange with a peer."""
+        return await self.syncer.once(url)
+
+    async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Return what a query gives, as tuples."""
+        async with self.database.acquire() as connection:
+            return [tuple(row.values()) for row in await connection.fetch(query, *arguments)]
+
+    async def value(self, query: str, *arguments: Any) -> Any:
+        """Return one value."""
+        async with self.database.acquire() as connection:
+            return await connection.fetchval(query, *arguments)
+
+
+MakeNode = Callable[..., Awaitable[SyncNode]]
+
+
+@pytest.fixture
+async def make_node(
+    new_database: Callable[[], Awaitable[str]], tmp_path: Path, clock: FrozenClock
+) -> AsyncIterator[MakeNode]:
+    """Call it with a name for one more node, serving on a socket under `<name>.gotong.test`."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(name: str, **changes: Any) -> SyncNode:
+            dsn = await new_database()
+            database = await stack.enter_async_context(Database(dsn, connections=6))
+            node = await start_test_node(database, tmp_path / name, clock, host=f"{name}.gotong.test")
+            served = sync_node(node, dsn, **changes)
+            served.url = await stack.enter_async_context(serving(served.app))
+            stack.push_async_callback(served.syncer.close)
+            stack.callback(served.stopping.set)
+            return served
+
+        yield make
+
+
+def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: Any) -> SyncNode:
+    """Return a node's federation edge and syncer, not serving yet."""
+
+    async def own_connection() -> Connection:
+        return await connect(dsn, application_name="gotong-sync")
+
+    wake = Wake(own_connection)
+    feed = HeadFeed(node.database, wake)
+    stopping = asyncio.Event()
+    edge = FederationEdge(node.database, "test", feed, node.clock, stopping)
+    app = Starlette(routes=edge.routes())
+    install(app)
+    syncer = Syncer(
+        database=node.database,
+        client=lambda url: PeerClient(url, limits=limits),
+        network="test",
+        clock=node.clock,
+        connect=own_connection,
+        jitter=lambda: 0.5,
+        **changes,
+    )
+    return SyncNode(node, app, wake, feed, syncer, stopping)
