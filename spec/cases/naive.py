@@ -9,6 +9,11 @@ def leaf(data: bytes) -> bytes:
     return sha256(b"\x00" + data).digest()
 
 
+def node(left: bytes, right: bytes) -> bytes:
+    """Return the hash of two hashes."""
+    return sha256(b"\x01" + left + right).digest()
+
+
 def root(leaves: Sequence[bytes]) -> bytes:
     """Return MTH of a list of leaf hashes (2.1.1)."""
     if not leaves:
@@ -16,7 +21,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
     if len(leaves) == 1:
         return leaves[0]
     k = _split(len(leaves))
-    return sha256(b"\x01" + root(leaves[:k]) + root(leaves[k:])).digest()
+    return node(root(leaves[:k]), root(leaves[k:]))
 
 
 def inclusion(index: int, leaves: Sequence[bytes]) -> list[bytes]:

@@ -66,6 +66,14 @@ def _inclusion() -> Cases:
         ("node-as-leaf", "an inner node is given as a leaf", _node_as_leaf()),
     ):
         yield refused(name, error, case, about, **{**good, **change})
+    leaf, other, cut = _LEAVES[0], _LEAVES[1], _LEAVES[1][:-1]
+    for case, about, size, proof, root in (
+        ("too-long-root-fits", "the root is made for a longer proof", 1, [other], naive.node(other, leaf)),
+        ("too-short-root-fits", "the root is made for a shorter proof", 3, [other], naive.node(leaf, other)),
+        ("hash-cut-root-fits", "the root is made with a hash of 31 bytes", 2, [cut], naive.node(leaf, cut)),
+    ):
+        made = {"leaf": leaf.hex(), "index": 0, "size": size, "proof": _hex(proof), "root": root.hex()}
+        yield refused(name, error, case, about, **made)
 
 
 def _included(index: int, size: int) -> dict[str, Any]:
@@ -100,6 +108,19 @@ def _consistency() -> Cases:
         ("power-of-two-repeats-root", "at m = 8 the old root is not sent", _with_old_root()),
     ):
         yield refused(name, error, case, about, **{**good, **change})
+    c, d, ab, y, cut = _LEAVES[2], _LEAVES[3], naive.root(_LEAVES[:2]), _LEAVES[9], _LEAVES[1][:-1]
+    cd = naive.node(c, d)
+    for case, about, m, n, roots, hashes in (
+        ("too-long-roots-fit", "made for a longer proof", 3, 4, (_over(y, ab, c), _over(y, ab, cd)), [c, d, ab, y]),
+        ("too-short-roots-fit", "made for a shorter proof", 3, 4, (c, cd), [c, d]),
+        ("hash-cut-roots-fit", "made with 31 bytes", 1, 2, (_LEAVES[0], naive.node(_LEAVES[0], cut)), [cut]),
+    ):
+        made = {"old_size": m, "old_root": roots[0].hex(), "new_size": n, "new_root": roots[1].hex()}
+        yield refused(name, error, case, about, **made, proof=_hex(hashes))
+
+
+def _over(top: bytes, left: bytes, right: bytes) -> bytes:
+    return naive.node(top, naive.node(left, right))
 
 
 def _consistent(m: int, n: int) -> dict[str, Any]:

@@ -49,9 +49,8 @@ def test_a_batch_may_begin_and_end_anywhere_under_its_checkpoint(cuts: list[int]
     assert [each.index for each in accepted.entries] == list(range(old, new))
     assert [each.leaf for each in accepted.entries] == LEAVES[old:new]
     assert [(each.level, each.n) for each in accepted.tile_hashes] == tiles.completed_nodes(old, new)
-    assert verify.extend(
-        _head(old), [each.data for each in LOG[old:new]], _target(target), _batch(old, new, target).proof
-    )
+    batch = _batch(old, new, target)
+    assert verify.extend(_head(old), [each.data for each in LOG[old:new]], batch.target, batch.proof) == _head(new)
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(0, 500))
