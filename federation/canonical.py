@@ -8,6 +8,16 @@ Two dialects, never mixed:
   keys writes the same bytes as RFC 8785 (tests/identity proves it against an independent implementation).
 * `encode_any` / `decode_any` speak all of RFC 8785, floats included, for documents of others: did:webvh logs and Data
   Integrity proofs are hashed over a canonical form that is not the form they travel in.
+
+Rules, with the error that answers each:
+- C1.1 the bytes are well-formed UTF-8 JSON: NOT_JSON.
+- C1.2 they are the bytes RFC 8785 writes for their value: keys sorted, no white space, one spelling of every text and
+  number, no key twice: NOT_CANONICAL.
+- C1.3 keys are ASCII, numbers integers of magnitude below 2^53, texts hold no NUL and no lone surrogate; nothing is
+  normalised: JSON_VALUE_NOT_ALLOWED.
+- C1.4 objects and arrays are nested at most DEPTH_MAX deep: JSON_TOO_DEEP.
+- C2.1 a document of others may have any layout and floats; it is refused for a key twice, NaN or Infinity
+  (JSON_VALUE_NOT_ALLOWED), for C1.1 and for C1.4.
 """
 
 import json

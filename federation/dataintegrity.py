@@ -2,6 +2,10 @@
 
 Source: "Data Integrity EdDSA Cryptosuites v1.0", section 3.3. This module decides whether a signature covers a
 document and its proof options; whose key it is and whether that key may speak is the caller's question.
+
+Rule, with its error:
+- K2.1 a proof is a DataIntegrityProof of cryptosuite eddsa-jcs-2022 and the purpose asked for, its proofValue the
+  multibase of 64 bytes, and the signature holds over SHA-256(options) || SHA-256(document): PROOF_INVALID.
 """
 
 import hashlib

@@ -5,6 +5,15 @@ naming the index of the one before. The chain is decided by the entries alone;
 whether its newest revision can be shown depends on the payload, on the version
 of this program and on the clock, and may change later. So everything refused
 here keeps its entry and a reason, and nothing depends on arrival order.
+
+Rules, with the reason that an entry without a row is kept for; the first that fits counts:
+- A1.1 an entry is revision 0 of a new record, or revises the newest revision of its chain: CHAIN_BROKEN.
+- A1.2 its type, version, operation and members are known here: UNKNOWN_TYPE.
+- A1.3 a record that a participant has once has the id of its log's genesis entry: SECOND_RECORD.
+- A1.4 a body that it commits to is here: WITHHELD.
+- A1.5 it is dated at most AHEAD_MAX ahead of the clock: NOT_YET.
+- A1.6 the records it cannot be shown without have rows here: TARGET_MISSING.
+- A1.7 its content is valid for its type: RECORD_INVALID.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

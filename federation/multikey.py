@@ -2,6 +2,12 @@
 
 Only Ed25519 keys and SHA-256 hashes exist here, and each has exactly one spelling: whatever would decode but not
 encode back to the same text is refused, and so are the few public keys for which anyone can sign.
+
+Rules, with the error that answers each:
+- K1.1 a key is a Multikey: `z` and the base58btc of 0xed 0x01 and 32 bytes; another spelling or algorithm is refused:
+  MULTIKEY_INVALID.
+- K1.2 the 32 bytes are the one encoding of a point that is not of small order: MULTIKEY_INVALID.
+- K1.3 in `did:key:<key>#<key>` both keys are the same: MULTIKEY_INVALID.
 """
 
 import hashlib
