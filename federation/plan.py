@@ -5,10 +5,10 @@ this module refuses are heads that cannot be acted on, and what it marks as
 doubtful are heads that contradict what is held, to be checked with the log's keys.
 
 Rules, with the error that answers each:
-- P1.1 a head names a log: ORIGIN_MALFORMED.
-- P1.2 the key of a log hosted here is here, so nobody else can have more of it: OWN_LOG_LONGER (once its
+- H1.1 a head names a log: ORIGIN_MALFORMED.
+- H1.2 the key of a log hosted here is here, so nobody else can have more of it: OWN_LOG_LONGER (once its
   signature was checked; until then it is doubtful).
-- P1.3 two checkpoints of one size have one root: LOG_FORKED (likewise).
+- H1.3 two checkpoints of one size have one root: LOG_FORKED (likewise).
 """
 
 from collections.abc import Collection, Mapping, Sequence
