@@ -1,9 +1,11 @@
 """Bring a participant into being on this node: DID, log key, and a log whose genesis entry is signed. Shell.
 
-The kit's seed is used and forgotten here; only its cards keep it.
+The kit's seed is used and forgotten here; only its cards keep it, so they are
+written before anything is committed: no identity exists without its cards.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -21,6 +23,8 @@ from store.database import Connection, Database
 from store.logs import StoredEntry
 
 Network = Literal["live", "test"]
+KeepCards = Callable[[str], None]
+"""Given the new DID, puts the cards of its seed where people will find them, durably."""
 
 
 class NodeExists(GotongError):
@@ -51,8 +55,20 @@ class Enrolled:
     origin: str
 
 
+def no_cards(_did: str) -> None:
+    """Keep none: for networks where an identity may be lost."""
+
+
 async def start_node(
-    database: Database, keys: KeyRing, *, place: Place, base_url: str, network: Network, seed: bytes, now: datetime
+    database: Database,
+    keys: KeyRing,
+    *,
+    place: Place,
+    base_url: str,
+    network: Network,
+    seed: bytes,
+    now: datetime,
+    keep_cards: KeepCards = no_cards,
 ) -> Enrolled:
     """Return the operator participant of a node begun in an empty database, or raise NodeExists."""
     async with database.transaction() as connection:
@@ -61,14 +77,29 @@ async def start_node(
         ):
             raise NodeExists("this database already belongs to a node")
         enrolled = await _enroll(
-            connection, keys, place=place, base_url=base_url, network=network, seed=seed, now=now, operator=True
+            connection,
+            keys,
+            place=place,
+            base_url=base_url,
+            network=network,
+            seed=seed,
+            now=now,
+            operator=True,
+            keep_cards=keep_cards,
         )
         await connection.execute("update node_state set operator_id = $1", enrolled.participant_id)
     return enrolled
 
 
 async def create_participant(
-    database: Database, keys: KeyRing, *, place: Place, base_url: str, seed: bytes, now: datetime
+    database: Database,
+    keys: KeyRing,
+    *,
+    place: Place,
+    base_url: str,
+    seed: bytes,
+    now: datetime,
+    keep_cards: KeepCards = no_cards,
 ) -> Enrolled:
     """Return a new participant hosted on this node; raise NodeMissing before `start_node`, or SlugTaken."""
     async with database.transaction() as connection:
@@ -78,7 +109,15 @@ async def create_participant(
         if await participants.find_hosted(connection, place.slug) is not None:
             raise SlugTaken("another participant of this node has that short name", slug=place.slug)
         return await _enroll(
-            connection, keys, place=place, base_url=base_url, network=network, seed=seed, now=now, operator=False
+            connection,
+            keys,
+            place=place,
+            base_url=base_url,
+            network=network,
+            seed=seed,
+            now=now,
+            operator=False,
+            keep_cards=keep_cards,
         )
 
 
@@ -92,6 +131,7 @@ async def _enroll(
     seed: bytes,
     now: datetime,
     operator: bool,
+    keep_cards: KeepCards,
 ) -> Enrolled:
     log_key = Ed25519PrivateKey.generate()
     extra = {name: Ed25519PrivateKey.generate() for name in ("request", "cosign")} if operator else {}
@@ -105,6 +145,7 @@ async def _enroll(
         now=now,
         **{f"{name}_public_key": key.public_key().public_bytes_raw() for name, key in extra.items()},
     )
+    keep_cards(created.did)
     keys.save(log_key_name(created.scid, 0), log_key)
     for name, key in extra.items():
         keys.save(f"{name}-{created.scid}-0", key)

@@ -15,10 +15,11 @@ import typer
 
 from domain.errors import GotongError
 from node.commands import import_, org
+from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
 from node.commands.token import token
-
+from node.commands.up import up
 from node.commands.verify import verify, verify_proof
 from node.commands.version import version
 from node.output import show_error
@@ -38,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print the values of variables, secrets too
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(up)
+app.command()(demo)
 app.command()(init)
 app.add_typer(org.app, name="org")
 app.add_typer(import_.app, name="import")

@@ -4,8 +4,8 @@ Decides what a DID's host is and where cards go. The kit's seed exists only
 between `secrets.token_bytes` and the cards.
 """
 
+import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from federation.append import Current, Draft, Parts
 from federation.did import PLACEHOLDER
 from federation.did_create import Place
 from federation.did_syntax import compose
-from federation.enroll import Enrolled, create_participant, start_node
+from federation.enroll import Enrolled, KeepCards, create_participant, no_cards, start_node
 from node.wiring import Node, now
 
 TEST_HOST = "node.gotong.test"
@@ -39,50 +39,66 @@ class HostNeeded(GotongError):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """What a new participant says of itself at first; `slug` is its short name on this node."""
+class Introduction:
+    """How a new participant introduces itself: short name on this node, name, and its organization record's parts."""
 
     slug: str
     name: str
-    kind: str
-    region: str
-    description: str | None = None
-    languages: tuple[str, ...] = ("id",)
-    extra: Mapping[str, Any] | None = None
+    body: dict[str, Any]
+    restricted: dict[str, Any] | None = None
 
 
-async def make_operator(node: Node, profile: Profile, *, host: str | None, cards_dir: Path | None) -> Enrolled:
+async def make_operator(node: Node, who: Introduction, *, host: str | None, cards_dir: Path | None) -> Enrolled:
     """Return the operator of a node begun in an empty database, its organization published."""
-    body = organization_body(node, profile)
-    seed, place = secrets.token_bytes(cards.SEED_BYTES), did_place(node, profile.slug, host)
+    _check(node, who)
+    seed = secrets.token_bytes(cards.SEED_BYTES)
     enrolled = await start_node(
         node.database,
         node.keys,
-        place=place,
+        place=did_place(node, who.slug, host),
         base_url=node.settings.origin,
         network=node.settings.network,
         seed=seed,
         now=now(),
+        keep_cards=_card_writer(node, who, seed, cards_dir),
     )
-    await _introduce(node, enrolled, profile, body, seed, cards_dir)
+    await _introduce(node, enrolled, who)
     return enrolled
 
 
-async def make_participant(node: Node, profile: Profile, *, cards_dir: Path | None) -> Enrolled:
+async def make_participant(node: Node, who: Introduction, *, cards_dir: Path | None) -> Enrolled:
     """Return a new participant hosted on this node, its organization published."""
-    body = organization_body(node, profile)
+    _check(node, who)
     operator = await node.operator()
     seed = secrets.token_bytes(cards.SEED_BYTES)
     enrolled = await create_participant(
         node.database,
         node.keys,
-        place=did_place(node, profile.slug, operator.host),
+        place=did_place(node, who.slug, operator.host),
         base_url=node.settings.origin,
         seed=seed,
         now=now(),
+        keep_cards=_card_writer(node, who, seed, cards_dir),
     )
-    await _introduce(node, enrolled, profile, body, seed, cards_dir)
+    await _introduce(node, enrolled, who)
     return enrolled
+
+
+def introduction(
+    node: Node, *, slug: str, name: str, kind: str, region: str, description: str | None, lang: str = "id"
+) -> Introduction:
+    """Return the introduction that a few words on the command line make; raise RegionUnknown or RegionAmbiguous."""
+    place = node.regions.place(node.regions.resolve(region).code)
+    body: dict[str, Any] = {
+        "slug": slug,
+        "name": [{"lang": lang, "text": name}],
+        "kind": kind,
+        "place": msgspec.to_builtins(place),
+        "languages": [lang],
+    }
+    if description is not None:
+        body["description"] = [{"lang": lang, "text": description}]
+    return Introduction(slug, name, body)
 
 
 def did_place(node: Node, slug: str, host: str | None) -> Place:
@@ -101,25 +117,6 @@ def did_place(node: Node, slug: str, host: str | None) -> Place:
     return Place(name, int(port) if port else None, slug)
 
 
-def organization_body(node: Node, profile: Profile) -> dict[str, Any]:
-    """Return the organization record of a profile, checked, or raise what is wrong with it."""
-    region = node.regions.resolve(profile.region)
-    body: dict[str, Any] = {
-        "slug": profile.slug,
-        "name": [{"lang": profile.languages[0], "text": profile.name}],
-        "kind": profile.kind,
-        "place": msgspec.to_builtins(node.regions.place(region.code)),
-        "languages": list(profile.languages),
-        **(profile.extra or {}),
-    }
-    if profile.description is not None:
-        body["description"] = [{"lang": profile.languages[0], "text": profile.description}]
-    record_type = RECORDS.named("organization")
-    record_type.validate({}, body, None, rev=0, previous=None)
-    record_type.check_known(body, node.regions)
-    return body
-
-
 def cards_place(node: Node, cards_dir: Path) -> Path:
     """Return the directory for cards, made, or raise CardsInsideData."""
     directory = cards_dir.resolve()
@@ -129,19 +126,34 @@ def cards_place(node: Node, cards_dir: Path) -> Path:
     return directory
 
 
-async def _introduce(
-    node: Node, enrolled: Enrolled, profile: Profile, body: dict[str, Any], seed: bytes, cards_dir: Path | None
-) -> None:
-    if cards_dir is not None:
-        directory = cards_place(node, cards_dir)
-        for number, card in enumerate(cards.split(seed), start=1):
-            page = cards.render_html(card, profile.name, enrolled.did, number)
-            path = directory / f"{profile.slug}-{number}.html"
-            path.touch(mode=0o600)
-            path.write_text(page, encoding="utf-8")
+def _check(node: Node, who: Introduction) -> None:
+    """Raise what is wrong with the organization record before anything is made."""
+    record_type = RECORDS.named("organization")
+    record_type.validate({}, who.body, who.restricted, rev=0, previous=None)
+    record_type.check_known(who.body, node.regions)
 
+
+def _card_writer(node: Node, who: Introduction, seed: bytes, cards_dir: Path | None) -> KeepCards:
+    """Return what writes the three cards of `seed`; raise CardsInsideData now rather than halfway."""
+    if cards_dir is None:
+        return no_cards
+    directory = cards_place(node, cards_dir)
+
+    def write(did: str) -> None:
+        for number, card in enumerate(cards.split(seed), start=1):
+            page = cards.render_html(card, who.name, did, number).encode()
+            descriptor = os.open(directory / f"{who.slug}-{number}.html", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())
+
+    return write
+
+
+async def _introduce(node: Node, enrolled: Enrolled, who: Introduction) -> None:
     def change(_current: Current | None) -> Parts:
-        return Parts({}, body)
+        return Parts({}, who.body, who.restricted)
 
     await node.appender.append(enrolled.scid, [Draft("organization", None, change)])
 

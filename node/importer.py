@@ -60,7 +60,7 @@ def read_map(path: Path) -> ImportMap:
 
 
 def read_rows(path: Path, import_map: ImportMap) -> Iterator[tuple[int, dict[Any, Any]]]:
-    """Yield (line, row) of a CSV file with a header; raise ImportFileUnreadable, or ImportMapInvalid for its columns."""
+    """Yield (line, row) of a CSV file with a header; raise ImportFileUnreadable, or ImportMapInvalid."""
     csv.field_size_limit(CELL_CHARS_MAX)
     try:
         if path.stat().st_size > FILE_BYTES_MAX:

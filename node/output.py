@@ -18,9 +18,9 @@ DataDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
-def show(answer: Json, text: str, *, as_json: bool) -> None:
-    """Print `answer` as JSON, or `text`."""
-    sys.stdout.write(f"{_encoded(answer)}\n" if as_json else f"{text}\n")
+def show(answer: Json, text: str, *, as_json: bool, compact: bool = False) -> None:
+    """Print `answer` as JSON (`compact`: on one line), or `text`."""
+    sys.stdout.write(f"{_encoded(answer, compact=compact)}\n" if as_json else f"{text}\n")
 
 
 def show_error(error: GotongError, *, as_json: bool) -> None:
@@ -32,7 +32,7 @@ def show_error(error: GotongError, *, as_json: bool) -> None:
         sys.stderr.write(f"{error}\n")
 
 
-def _encoded(answer: Json) -> str:
+def _encoded(answer: Json, *, compact: bool = False) -> str:
     import orjson
 
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
+    return orjson.dumps(answer, option=0 if compact else orjson.OPT_INDENT_2).decode()

@@ -21,5 +21,7 @@ async def hosted_participant(node: Node, named: str) -> ParticipantRow:
         if found is None:
             found = await participants.find(connection, named.removeprefix("gotong:"))
     if found is None or not found.hosted:
-        raise OrganizationNotHosted("no such organization on this node; `gotong org list` names them", named=named[:128])
+        raise OrganizationNotHosted(
+            "no such organization on this node; `gotong org list` names them", named=named[:128]
+        )
     return found

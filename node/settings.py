@@ -131,7 +131,9 @@ def write_file(settings: Settings, names: Sequence[str]) -> None:
     if path.exists():
         return
     values = {name: getattr(settings, name) for name in names}
-    lines = [f"{name} = {value if isinstance(value, int) else json.dumps(str(value))}" for name, value in values.items()]
+    lines = [
+        f"{name} = {value if isinstance(value, int) else json.dumps(str(value))}" for name, value in values.items()
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -38,7 +38,7 @@ def init(
     """Begin a node in an empty data directory: its database, its operator's identity and recovery cards."""
     import asyncio
 
-    from node.identity import Profile, make_operator
+    from node.identity import introduction, make_operator
     from node.settings import Settings, write_file
     from node.slug import slug_of
     from node.wiring import opened
@@ -47,12 +47,13 @@ def init(
         base_url = f"http://localhost:{port}"
     told = {"base_url": base_url, "network": network, "port": port, "database_url": database_url}
     settings = Settings.load(data_dir, **told)
-    profile = Profile(slug or slug_of(name), name, kind, region, description)
-    directory = cards_of(cards, profile.slug, no_cards=no_cards, network=settings.network)
+    short = slug or slug_of(name)
+    directory = cards_of(cards, short, no_cards=no_cards, network=settings.network)
 
     async def run() -> dict[str, str]:
         async with opened(settings, migrating=True) as node:
-            operator = await make_operator(node, profile, host=did_host, cards_dir=directory)
+            who = introduction(node, slug=short, name=name, kind=kind, region=region, description=description)
+            operator = await make_operator(node, who, host=did_host, cards_dir=directory)
         return {"scid": operator.scid, "did": operator.did, "id": f"gotong:{operator.scid}"}
 
     made = asyncio.run(run())

@@ -45,19 +45,20 @@ def create(
     """Make a participant: identity, log key, recovery cards, and its public organization record."""
     import asyncio
 
-    from node.identity import Profile, make_participant
+    from node.identity import introduction, make_participant
     from node.settings import Settings
     from node.slug import slug_of
     from node.wiring import opened
 
     settings = Settings.load(data_dir)
-    profile = Profile(slug or slug_of(name), name, kind, region, description)
-    directory = cards_of(cards, profile.slug, no_cards=no_cards, network=settings.network)
+    short = slug or slug_of(name)
+    directory = cards_of(cards, short, no_cards=no_cards, network=settings.network)
 
     async def run() -> dict[str, str]:
         async with opened(settings) as node:
-            made = await make_participant(node, profile, cards_dir=directory)
-        return {"scid": made.scid, "did": made.did, "id": f"gotong:{made.scid}", "slug": profile.slug}
+            who = introduction(node, slug=short, name=name, kind=kind, region=region, description=description)
+            made = await make_participant(node, who, cards_dir=directory)
+        return {"scid": made.scid, "did": made.did, "id": f"gotong:{made.scid}", "slug": short}
 
     made = asyncio.run(run())
     text = f"{name} is here.\nIdentity  {made['did']}\n{told_cards(directory)}"

@@ -48,9 +48,7 @@ def token(
             )
             async with node.database.acquire() as connection:
                 details = {"scopes": scopes, "lifetime_s": lifetime_s}
-                await audit.record(
-                    connection, actor="command line", action="token", subject=identity, details=details
-                )
+                await audit.record(connection, actor="command line", action="token", subject=identity, details=details)
         return made, identity
 
     made, identity = asyncio.run(run())

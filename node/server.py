@@ -1,0 +1,172 @@
+"""Serve a node: open its parts, start its background tasks, hand requests to the edge.
+
+With several workers every process does all of this on its own; the database
+decides which of them numbers events, pulls a log, or sweeps.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from typing import Any
+
+import structlog
+import uvicorn
+from api.graphql import GraphQLEndpoint
+
+from api.app import App, Edge
+from api.federation import FederationEdge
+from auth.tokens import TokenVerifier
+from federation.announce import HeadFeed
+from federation.client import PeerClient
+from federation.sync import Syncer
+from node import background
+from node.logging import configure_logging
+from node.settings import Settings
+from node.wiring import TOKEN_KEY, Node, now, opened, version
+from schema.context import Services
+from schema.engine import Engine
+from schema.root import SCHEMA
+from store.database import Connection, connect
+from store.wake import Wake
+
+BACKLOG_CONNECTIONS_MAX = 2_048
+SHUTDOWN_TIMEOUT_S = 10
+KEEP_ALIVE_S = 75
+
+_log = structlog.get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until stopped by a signal; raise at once what keeps this node from serving."""
+    configure_logging(settings.log_format, settings.log_level)
+    asyncio.run(_check(settings))
+    target: Any = create_app(settings) if settings.workers == 1 else "node.server:create_app"
+    if settings.workers > 1:
+        settings.pass_on()
+    uvicorn.run(
+        target,
+        factory=settings.workers > 1,
+        workers=settings.workers,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=128 * 1024,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG_CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+
+
+def create_app(settings: Settings | None = None) -> App:
+    """Return the ASGI app of one process; without `settings`, of a worker that reads what `serve` passed on."""
+    chosen = settings or Settings.load()
+    if settings is None:
+        configure_logging(chosen.log_format, chosen.log_level)
+    return App(lambda: _edge(chosen))
+
+
+async def _check(settings: Settings) -> None:
+    """Migrate, and refuse to start a node that does not exist or belongs to the other network."""
+    async with opened(settings, migrating=True) as node:
+        await node.operator()
+
+
+@contextlib.asynccontextmanager
+async def _edge(settings: Settings) -> AsyncIterator[Edge]:
+    stopping = asyncio.Event()
+    async with opened(settings, migrating=True) as node:
+        operator = await node.operator()
+
+        def connected() -> Awaitable[Connection]:
+            return connect(node.dsn, statement_timeout_s=None, application_name="gotong background")
+
+        wake = Wake(connected)
+        feed = HeadFeed(node.database, wake)
+        syncer = Syncer(
+            node.database,
+            PeerClient,
+            settings.network,
+            now,
+            connected,
+            random.random,
+            poll_s=settings.poll_interval_s,
+        )
+        token_key = node.keys.get_or_create(TOKEN_KEY).public_key()
+        services = Services(
+            database=node.database,
+            appender=node.appender,
+            regions=node.regions,
+            wake=wake,
+            verifier=TokenVerifier([token_key], issuer=settings.origin, audience=settings.origin),
+            base_url=settings.origin,
+            network=settings.network,
+            node_name=operator.slug,
+            version=version(),
+            clock=now,
+        )
+        federation = FederationEdge(node.database, settings.network, feed, now, stopping)
+        graphql = GraphQLEndpoint(Engine(SCHEMA, services))
+        tasks = [
+            wake.run(),
+            feed.run(),
+            syncer.run(),
+            background.sequence_events(node.database, wake),
+            background.sweep(node.database, now),
+        ]
+        async with _running(tasks), graphql:
+            with _told_of_signals(stopping):
+                yield Edge(graphql, federation.routes(), lambda: _check_ready(node))
+            stopping.set()
+
+
+async def _check_ready(node: Node) -> None:
+    async with node.database.acquire() as connection:
+        await connection.execute("select 1")
+
+
+@contextlib.asynccontextmanager
+async def _running(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("background_task_ended", task=task.get_name(), exc_info=task.exception())
+
+
+@contextlib.contextmanager
+def _told_of_signals(stopping: asyncio.Event) -> Any:
+    """Set `stopping` when the process is asked to end, so that open streams close before uvicorn waits for them."""
+    loop = asyncio.get_running_loop()
+    replaced = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def on_signal(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(stopping.set)
+        before = replaced[signal.Signals(number)]
+        if callable(before):
+            before(number, frame)
+
+    for number in replaced:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, before in replaced.items():
+            signal.signal(number, before)
