@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation import entry as entries_
 from federation import tiles
 from federation.canonical import JSON
 from federation.did_service import LogKey, StatedHead
-from federation.entry import Entry, GenesisMalformed, PayloadUnexpected
+from federation.entry import GENESIS_TYPE, Entry, GenesisMalformed, PayloadUnexpected, check_genesis, check_payload
+from federation.entry import parse as parse_entry
 from federation.merkle import ConsistencyProofInvalid, Edge, leaf_hash, verify_consistency
 from federation.note import Checkpoint, CheckpointWrongOrigin, checkpoint_and_keys
 from federation.tiles import TileHash
@@ -199,7 +199,7 @@ def check_entries(
     verified: list[Verified] = []
     for index, (each, leaf) in enumerate(zip(received, hashes, strict=True), start_index):
         try:
-            entry = entries_.parse(each.data)
+            entry = parse_entry(each.data)
             _check_place(entry, index, origin, network)
             body = _check_body(entry, each)
         except GotongError as error:
@@ -211,8 +211,8 @@ def check_entries(
 
 def _check_place(entry: Entry, index: int, origin: str, network: str) -> None:
     if index == 0:  # rule L2.1
-        entries_.check_genesis(entry, origin, network)
-    elif entry.type == entries_.GENESIS_TYPE:
+        check_genesis(entry, origin, network)
+    elif entry.type == GENESIS_TYPE:
         raise GenesisMalformed("only the first entry opens a log")
     if entry.prev is not None and entry.prev >= index:  # rule L2.2
         raise PrevNotEarlier("the previous revision comes before", prev=entry.prev)
@@ -223,4 +223,4 @@ def _check_body(entry: Entry, received: Received) -> dict[str, JSON] | None:  # 
         return None
     if received.body is None or received.salt is None:
         raise PayloadUnexpected("payload and salt come together or not at all", part="body")
-    return entries_.check_payload(entry, "body", received.salt, received.body)
+    return check_payload(entry, "body", received.salt, received.body)

@@ -5,18 +5,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation import did_create, proof
+from federation import did_create, entry, proof
 from federation.did import verify as verify_did
 from federation.did_service import LogKey, LogService, StatedHead
 from federation.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
-from spec.cases.batches import PAYLOAD
+from spec.cases.batches import PAYLOAD, small_log
 from spec.cases.keys import AT, private_key, public_key, salt, seed
 from spec.cases.proofs import CREATED, DID_ENTRIES, DID_LEAVES, DID_ORIGIN, proof_bundle
+from spec.did.case import parameter, rule
+from spec.did.writer import NOW, Writer
+from spec.did.writer import seed as did_seed
 
 SIZE = 7
 INDEX = 4
@@ -113,6 +117,28 @@ def test_a_retired_key_proves_only_the_tree_it_was_retired_at() -> None:
     with pytest.raises(GotongError) as refusal:
         proof.check(smaller, later)
     assert refusal.value.code == "CHECKPOINT_KEY_RETIRED"
+
+
+def test_a_witnessed_did_needs_its_witness_file() -> None:
+    writer = Writer().first(parameter("witness", rule(1, 20)))
+    origin = entry.origin(writer.scid, 0)
+    log = small_log(writer.scid, SIZE)
+    leaves = [naive.leaf(each) for each in log]
+    signer = Signer(origin, Ed25519PrivateKey.from_private_bytes(did_seed(10)))
+    bundle = proof.build(
+        index=INDEX,
+        header=log[INDEX],
+        inclusion=naive.inclusion(INDEX, leaves),
+        checkpoint=sign_checkpoint(Checkpoint(origin, SIZE, naive.root(leaves)), signer),
+        did_log=writer.lines,
+        did_witness=writer.witnessed((1, 20)).encode(),
+    )
+    now = entry.parse_instant(NOW)
+    assert proof.check(bundle, now).scid == writer.scid
+    alone = {name: value for name, value in json.loads(bundle).items() if name != "didWitness"}
+    with pytest.raises(GotongError) as refusal:
+        proof.check(_text(alone), now)
+    assert refusal.value.code.startswith("DID_WITNESS")
 
 
 def test_a_did_log_dated_after_the_readers_clock_is_refused() -> None:
