@@ -243,7 +243,7 @@ class Database:
         """Return a connection that `give` must get back; `acquire` is the safe way to call this."""
         if self._closed:
             raise _closed()
-        while self._idle and not self._waiters:
+        while self._idle:
             connection = self._idle.pop()  # the warmest
             if not connection.is_closed():
                 self._leased.add(connection)

@@ -93,6 +93,8 @@ class EmbeddedServer:
                 done = self._control(programs, "stop", "-m", "fast", timeout_s=STOP_TIMEOUT_S)
                 if done.returncode != 0 and self._postmaster() is not None:
                     raise known_failure(done.stdout, "The database did not stop")
+                with contextlib.suppress(OSError):
+                    self._short_socket_dir().rmdir()
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -226,8 +228,7 @@ class EmbeddedServer:
         path = str(self.cluster / SOCKET_NAME)
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX and "," not in path:
             return self.cluster
-        identity = hashlib.sha256(f"{os.geteuid()} {self.cluster.resolve()}".encode()).hexdigest()[:16]
-        short = Path(tempfile.gettempdir()) / f"gotong-{identity}"
+        short = self._short_socket_dir()
         with contextlib.suppress(FileExistsError):
             short.mkdir(mode=0o700)
             programs.adopt(short)
@@ -236,6 +237,10 @@ class EmbeddedServer:
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner_uid or stat.S_IMODE(status.st_mode) != 0o700:
             raise EmbeddedDatabaseUnavailable(f"{short} belongs to somebody else.", path=str(short))
         return short
+
+    def _short_socket_dir(self) -> Path:
+        identity = hashlib.sha256(f"{os.geteuid()} {self.cluster.resolve()}".encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"gotong-{identity}"
 
     def _running_socket_dir(self) -> Path | None:
         """Return the socket directory of a server that already answers, waiting for one that is about to."""

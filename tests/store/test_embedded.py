@@ -159,6 +159,24 @@ async def test_it_recovers_from_the_server_being_killed(data_dir: Path) -> None:
     assert postmaster(data_dir) is None
 
 
+async def test_it_waits_for_what_a_killed_server_left_running(data_dir: Path) -> None:
+    busy = "do $$ begin while clock_timestamp() < now() + interval '2 s' loop end loop; end $$"
+    server = EmbeddedServer(data_dir, durable=False)
+    connection = await connect(server.start())
+    working = asyncio.create_task(connection.execute(busy))
+    await asyncio.sleep(0.2)
+    running = postmaster(data_dir)
+    assert running is not None
+    running.kill()
+    try:
+        dsn = await asyncio.to_thread(server.start)
+        assert await one(dsn, "select 1") == 1
+    finally:
+        await asyncio.gather(working, return_exceptions=True)
+        connection.terminate()
+        server.stop()
+
+
 @pytest.mark.parametrize("left_behind", ["a dead process", "an unrelated process", "nonsense", "nothing"])
 def test_a_stale_pid_file_is_no_obstacle(data_dir: Path, left_behind: str) -> None:
     server = EmbeddedServer(data_dir, durable=False)
@@ -193,13 +211,14 @@ def test_a_creation_that_was_interrupted_is_begun_again(data_dir: Path) -> None:
     assert not (data_dir / "postgres.new").exists()
 
 
-async def test_a_start_that_is_cancelled_leaves_no_server(data_dir: Path) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.5])
+async def test_a_start_that_is_cancelled_leaves_no_server(data_dir: Path, after_s: float) -> None:
     async def use() -> None:
         async with embedded(data_dir, durable=False):
             await asyncio.sleep(60)
 
     task = asyncio.create_task(use())
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(after_s)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -211,6 +230,9 @@ async def test_a_path_too_long_for_a_socket_and_full_of_odd_signs_works(data_dir
     deep.mkdir(parents=True)
     async with embedded(deep, durable=False) as dsn:
         assert await one(dsn, "select 1") == 1
+        socket_dir = Path(str(await one(dsn, "show unix_socket_directories")).strip('"'))
+        assert not socket_dir.is_relative_to(data_dir)
+    assert not socket_dir.exists()
     async with embedded(data_dir / "desa 'jauh' \\%41?&=", durable=False) as dsn:
         assert await one(dsn, "select 1") == 1
 

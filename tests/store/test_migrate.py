@@ -102,6 +102,15 @@ async def test_a_failing_file_leaves_nothing_and_keeps_those_before_it(empty_dat
     assert await names_in(empty_database_dsn) == [FIRST.name]
 
 
+async def test_a_file_that_cannot_be_recorded_is_not_applied_either(empty_database_dsn: str) -> None:
+    failing = migration("0002_expand_second.sql", "create table second (id integer); drop table migration")
+    with pytest.raises(MigrationFailed, match="migration"):
+        await migrate(empty_database_dsn, [FIRST, failing])
+    async with Database(empty_database_dsn) as database, database.acquire() as connection:
+        assert await connection.fetchval("select to_regclass('second')") is None
+    assert await names_in(empty_database_dsn) == [FIRST.name]
+
+
 async def test_a_syntax_error_is_reported_with_its_line(empty_database_dsn: str) -> None:
     failing = migration("0001_expand_first.sql", "select 1;\nselect 2;\ncreate tabel x ();\n")
     with pytest.raises(MigrationFailed) as caught:
