@@ -10,6 +10,7 @@ from graphql.execution.values import VariableValues
 from domain.errors import GotongError
 from schema import errors
 from schema.compile.build import Asking, Located
+from schema.compile.follow import FollowPlan
 from schema.compile.plan import Answer, Compiler, Document, RequestRefused, answered
 from schema.compile.read import Reader
 from schema.context import Caller, Services
@@ -68,6 +69,15 @@ class Engine:
             return Answer(None, [errors.formatted(error.error, error.path, error.nodes)])
         except Exception as error:
             return Answer(None, [errors.formatted(error)])
+
+    def follow(self, operation: Operation, caller: Caller) -> tuple[FollowPlan, Asking]:
+        """Return the plan of a subscription and what it is asked with; raises RequestRefused."""
+        reader = Reader(caller.languages)
+        asking = Asking(self.services, caller, operation.variables.coerced, reader)
+        try:
+            return self.compiler.follow_plan(operation.document, operation.node, operation.variables, reader), asking
+        except Located as error:
+            raise RequestRefused(errors.formatted(error.error, error.path, error.nodes)) from None
 
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller | None = None) -> Answer:
         """Return the answer to `query`: the whole way, as a transport would go it."""

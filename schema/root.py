@@ -15,6 +15,7 @@ from schema.common.scalars import SCALARS
 from schema.links import link
 from schema.needs.mutations import NeedMutations
 from schema.needs.queries import NeedQueries
+from schema.needs.subscriptions import NeedSubscriptions
 from schema.needs.types import Need
 from schema.node.queries import NodeQueries
 from schema.organizations.mutations import OrganizationMutations
@@ -27,6 +28,7 @@ from schema.updates.types import Update
 
 QUERIES = (NeedQueries, ActivityQueries, UpdateQueries, OrganizationQueries, NodeQueries, PlaceQueries)
 MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations)
+SUBSCRIPTIONS = (NeedSubscriptions,)
 RECORDS = (Need, Organization, Activity, Update)
 
 
@@ -41,6 +43,7 @@ link()
 CONTRACT = strawberry.Schema(
     query=composed("Query", QUERIES, "Questions about everything this node knows and its operator allows."),
     mutation=composed("Mutation", MUTATIONS, "What an organization may write into its own public log."),
+    subscription=composed("Subscription", SUBSCRIPTIONS, "What happens here, as it happens."),
     types=RECORDS,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -26,8 +26,9 @@ from schema.compile import limits
 from schema.compile.act import compile_act
 from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
+from schema.compile.follow import FollowPlan, compile_follow
 from schema.compile.introspect import Introspected
-from schema.compile.read import Act, Reader
+from schema.compile.read import Act, Follow, Reader
 from schema.compile.roots import Constant, Root, compile_root
 from schema.compile.select import Fragments, collect
 from schema.errors import Formatted
@@ -197,6 +198,20 @@ class Compiler:
             build = Build(self.schema, document.fragments, variables, localize)
             planned.append(self._root(build, operation, type_, key, nodes))
         return tuple(planned)
+
+    def follow_plan(
+        self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, reader: Reader
+    ) -> FollowPlan:
+        """Return the plan of a subscription; raises Located."""
+        type_ = self.schema.subscription_type
+        assert type_ is not None
+        build = Build(self.schema, document.fragments, variables, bool(reader.languages))
+        key, nodes = next(iter(build.fields(type_, [operation.selection_set]).items()))
+        declared = type_.fields[nodes[0].name.value]
+        read = read_of(declared)
+        assert isinstance(read, Follow)
+        with build.at(key, nodes):
+            return compile_follow(build, operation, declared, key, nodes, read, reader.languages)
 
     def _root(
         self,

@@ -1,0 +1,43 @@
+"""What events have in common, and the subscription fields that give them."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from schema.common.scalars import DateTime
+from schema.compile.cursor import encode_sql
+from schema.compile.read import Argument, Follow, declare, time, token
+
+
+@strawberry.enum(description="What happened to a record here.")
+class EventKind(Enum):
+    """Kinds of events."""
+
+    PUBLISHED = strawberry.enum_value("PUBLISHED", description="It became visible here.")
+
+
+@strawberry.type(description="Something that happened here.")
+class Event:
+    """What events have in common; the record is a field of the types that extend this."""
+
+    cursor: strawberry.ID = token(
+        encode_sql("{stream} || ' ' || {ev}.seq"), "Its place: give it as `after` to go on from here."
+    )
+    kind: EventKind = token("{ev}.kind", "What happened.")
+    at: DateTime = time("{ev}.at", "When it happened on this node.")
+
+
+def following(description: str, node: Callable[[], type], filter_type: type, *kinds: EventKind) -> Any:
+    """Return a subscription field."""
+    return declare(
+        Follow(node, tuple(kind.name for kind in kinds)),
+        description,
+        (
+            Argument("filter", filter_type | None, "Which records. Without it: all that may be seen, drills excepted."),
+            Argument(
+                "after", str | None, "First everything behind this event's cursor, then live. Default: from now on."
+            ),
+        ),
+    )

@@ -1,0 +1,170 @@
+"""Follow the events of this node: read once per distinct question, tell everyone who asked it.
+
+One task a process wakes when events were numbered (by any process), and reads
+each distinct question's part of them with one statement. A follower that was
+away first reads what it missed on its own, then joins: between its last look
+at the group's place and joining there is no await, so nothing falls in
+between, and an event below its own place is not told twice.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import structlog
+
+from domain.errors import GotongError
+from schema.compile.build import Asking
+from schema.compile.cursor import CursorInvalid
+from schema.compile.follow import Event, FollowPlan
+from schema.context import Services
+from store.outbox import EVENT_CHANNEL, latest_seq, stream_id
+from store.wake import POLL_S
+
+RETRY_S = 1.0
+CURSOR_CHARS_MAX = 128
+
+_log = structlog.get_logger()
+
+
+class StreamChanged(GotongError):
+    """The cursor belongs to another numbering of events: the node was restored, or is another one.
+
+    To catch up, ask `needs(filter: {receivedAfter: ...})` for what came since, then follow without `after`.
+    """
+
+    code: ClassVar[str] = "STREAM_CHANGED"
+
+
+Room = Callable[[], Awaitable[None]]
+Tell = Callable[[Event], bool]
+"""Takes an event; returns False when the follower cannot take more and is cut off."""
+
+
+@dataclass(eq=False)
+class Follower:
+    """One who follows: how to tell it, and what it has been told."""
+
+    tell: Tell
+    place: int
+
+
+@dataclass(eq=False)
+class Group:
+    """All who follow one question, and how far it has been read."""
+
+    plan: FollowPlan
+    asking: Asking
+    place: int
+    followers: set[Follower] = field(default_factory=set)
+    joining: int = 0
+
+    def told(self, events: list[Event]) -> None:
+        """Tell the events to everyone; those who cannot follow are let go."""
+        for follower in list(self.followers):
+            for event in events:
+                if event.seq > follower.place and not follower.tell(event):
+                    self.followers.discard(follower)
+                    break
+
+
+class Following:
+    """This process's followers. Run `run()` as a background task."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._stream: str | None = None
+
+    async def run(self) -> None:
+        """Tell followers what happens until cancelled; a database that goes away is waited for."""
+        async with self._services.wake.watch(EVENT_CHANNEL) as watch:
+            while True:
+                await watch.wait(POLL_S)
+                try:
+                    await self.advance()
+                except GotongError as error:
+                    _log.warning("following_interrupted", code=error.code)
+                    await asyncio.sleep(RETRY_S)
+                except Exception as error:
+                    _log.error("following_failed", exc_info=error)
+                    await asyncio.sleep(RETRY_S)
+
+    async def advance(self) -> None:
+        """Read what is new for every question and tell it."""
+        if not self._groups:
+            return
+        latest = await self._latest()
+        for group in list(self._groups.values()):
+            while group.place < latest:
+                events, place = await group.plan.read(group.asking, await self.stream(), group.place, latest)
+                group.place = place
+                group.told(events)
+
+    @contextlib.asynccontextmanager
+    async def follow(self, plan: FollowPlan, asking: Asking, tell: Tell, room: Room) -> AsyncIterator[None]:
+        """Tell the events behind the plan's `after`, or from now on, while the context lasts.
+
+        Raises CursorInvalid, StreamChanged. `room` is awaited while what was missed is told.
+        """
+        cursor = plan.after(asking)
+        after = None if cursor is None else decode(cursor, await self.stream())
+        latest = await self._latest()
+        if after is not None and after > latest:
+            raise CursorInvalid("The cursor is of an event that has not happened here.")
+        group = self._groups.setdefault(plan.key, Group(plan, asking, latest))
+        group.joining += 1
+        follower = Follower(tell, latest if after is None else after)
+        try:
+            await self._catch_up(group, follower, asking, room)
+            yield
+        finally:
+            group.joining -= 1
+            group.followers.discard(follower)
+            if not group.joining and self._groups.get(plan.key) is group:
+                del self._groups[plan.key]
+
+    async def _catch_up(self, group: Group, follower: Follower, asking: Asking, room: Room) -> None:
+        while follower.place < group.place:
+            events, place = await group.plan.read(asking, await self.stream(), follower.place, group.place)
+            for event in events:
+                await room()
+                if not follower.tell(event):
+                    return
+            follower.place = place
+        group.followers.add(follower)
+
+    async def stream(self) -> str:
+        """Return the identity of this database's numbering of events."""
+        if self._stream is None:
+            async with self._services.database.acquire() as connection:
+                self._stream = str(await stream_id(connection))
+        return self._stream
+
+    async def _latest(self) -> int:
+        async with self._services.database.acquire() as connection:
+            return await latest_seq(connection)
+
+
+def decode(cursor: str, stream: str) -> int:
+    """Return the event number in `cursor`; raises CursorInvalid, StreamChanged."""
+    try:
+        if len(cursor) > CURSOR_CHARS_MAX:
+            raise ValueError
+        plain = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        theirs, _, number = plain.decode("ascii").partition(" ")
+        seq = int(number)
+        if not 0 <= seq < 2**63:
+            raise ValueError
+    except (binascii.Error, ValueError):
+        raise CursorInvalid("The cursor is not one of an event of this node.") from None
+    if theirs != stream:
+        raise StreamChanged(
+            "The numbering of events here has changed. "
+            "Ask for what you missed by the filter `receivedAfter`, then follow without `after`."
+        )
+    return seq
