@@ -31,6 +31,8 @@ from store.logs import LogRow
 
 SETTLE_ENTRIES_MAX = 1_000
 STATE_ROWS_MAX = 500
+COLUMN_INT_MAX = 2**31 - 1
+"""A newer program may write any number up to 2**53; no known version or chained revision lies beyond this one."""
 
 
 async def project(
@@ -216,9 +218,9 @@ async def _write_skipped(connection: Connection, log: LogRow, folded: Folded) ->
                 skipped.index,
                 skipped.reason,
                 skipped.entry.type,
-                skipped.entry.v,
+                min(skipped.entry.v, COLUMN_INT_MAX),
                 skipped.entry.id,
-                skipped.entry.rev,
+                min(skipped.entry.rev, COLUMN_INT_MAX),
                 skipped.due_at,
                 skipped.waits_for,
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, TypeVar
 
-import asyncpg
+import structlog
 
 from domain.errors import GotongError
 from federation import did, did_service
@@ -38,6 +38,8 @@ STATES_CACHED_MAX = 512
 EVIDENCE_LINES_MAX = 4
 
 Result = TypeVar("Result")
+
+_log = structlog.get_logger()
 VERIFIED_BEFORE = datetime(9999, 12, 31, tzinfo=UTC)
 """Lines held here passed the clock's test when they came; a clock that went back must not refuse them now."""
 
@@ -259,7 +261,8 @@ class Receiver:
             raise
         except GotongError as error:
             outcome.error = error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:  # a record that this program cannot store must not stop the other logs
+            _log.exception("entries_not_stored", origin=event.origin, start=start)
             outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
 
 
