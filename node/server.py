@@ -13,10 +13,10 @@ from typing import Any
 
 import structlog
 import uvicorn
-from api.graphql import GraphQLEndpoint
 
 from api.app import App, Edge
 from api.federation import FederationEdge
+from api.graphql import GraphQLEndpoint
 from auth.tokens import TokenVerifier
 from federation.announce import HeadFeed
 from federation.client import PeerClient

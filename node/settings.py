@@ -89,6 +89,14 @@ class Settings(BaseSettings):
             raise ValueError("should be scheme, host and port alone, such as https://desa.example.org")
         return value
 
+    def pass_on(self) -> None:
+        """Put these settings into the environment, for worker processes this one is about to start."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is not None:
+                shown = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                os.environ[f"{PREFIX}{name.upper()}"] = shown
+
     @property
     def origin(self) -> str:
         """The base URL without a slash at its end."""

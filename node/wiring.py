@@ -59,8 +59,8 @@ async def opened(settings: Settings, *, migrating: bool = False) -> AsyncIterato
 
 def load_regions() -> Regions:
     """Return the packaged code list of regions."""
-    with resources.files("domain.data").joinpath("regions.csv").open(encoding="utf-8", newline="") as lines:
-        return Regions(parse_regions(lines))
+    text = resources.files("domain.data").joinpath("regions.csv").read_text(encoding="utf-8")
+    return Regions(parse_regions(text.splitlines()))
 
 
 def now() -> datetime:

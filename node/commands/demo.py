@@ -1,11 +1,15 @@
 """`gotong demo`: a small federation to look at."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.output import AsJson, show
+
+if TYPE_CHECKING:
+    from node.demo import DemoNode
 
 DemoDir = Annotated[
     Path,
@@ -46,24 +50,23 @@ def demo(data_dir: DemoDir = Path(".gotong/demo"), once: Once = False, as_json: 
     asyncio.run(run())
 
 
-async def _present(nodes: "list[object]", *, as_json: bool) -> None:
+async def _present(nodes: "Sequence[DemoNode]", *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from node.demo import QUESTION, DemoNode, ask
+    from node.demo import QUESTION, ask
 
-    demo_nodes = [node for node in nodes if isinstance(node, DemoNode)]
-    asked = demo_nodes[-1]
+    asked = nodes[-1]
     answer = (await ask(asked, QUESTION, {"first": QUESTION_ROWS}))["needs"]
     if as_json:
         rows = [{key: row[key] for key in ("id", "title", "urgency")} for row in answer["nodes"]]
-        urls = {node.sample.name: node.url for node in demo_nodes}
+        urls = {node.sample.name: node.url for node in nodes}
         show(
             {"nodes": urls, "question": QUESTION, "totalCount": answer["totalCount"], "answer": rows}, "", as_json=True
         )
         return
     console = Console(width=110)
-    for node in demo_nodes:
+    for node in nodes:
         console.print(f"[bold]{node.sample.title:<28}[/bold] {node.url}/graphql   {', '.join(node.organizations)}")
     console.print(f"\nAsked {asked.sample.title} alone, answered from its own verified copies:\n")
     console.print(QUESTION, highlight=False, markup=False)

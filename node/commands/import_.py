@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.output import AsJson, DataDir, show
+from node.output import AsJson, DataDir, Json, show
 
 app = typer.Typer(help="Publish what is in a spreadsheet.", no_args_is_help=True)
 
@@ -64,7 +64,7 @@ def needs(
     lines += [f"line {each.line}: {each.code} {each.field}: {each.message}" for each in report.refusals]
     if len(lines) > REFUSALS_SHOWN_MAX + 1:
         lines = [*lines[: REFUSALS_SHOWN_MAX + 1], "... (--report FILE writes them all)"]
-    answer = {
+    answer: Json = {
         "published": report.published,
         "repeated": report.repeated,
         "dryRun": dry_run,

@@ -1,0 +1,72 @@
+"""Beginning a node, making participants, and their cards."""
+
+import re
+from pathlib import Path
+
+from federation.cards import combine
+from tests.node.conftest import Gotong
+
+
+def test_a_node_is_begun_once_and_its_cards_restore_its_seed(gotong: Gotong, tmp_path: Path) -> None:
+    cards = tmp_path / "cards"
+    arguments = ["init", "Kelurahan Cipanas", "--region", "32.03.28", "--cards", str(cards)]
+    made = gotong(*arguments, "--base-url", "https://cipanas.example.org", "--json")
+    assert made.code == 0, made.err
+    assert made.json["did"].endswith(":cipanas.example.org:o:kelurahan-cipanas")
+    pages = sorted(cards.iterdir())
+    assert [page.name for page in pages] == [f"kelurahan-cipanas-{n}.html" for n in (1, 2, 3)]
+    assert all(page.stat().st_mode & 0o077 == 0 for page in pages)
+    words = [" ".join(re.findall(r"<li>([a-z]+)</li>", page.read_text())) for page in pages]
+    assert combine(words[:2]) == combine(words[1:])
+    again = gotong(*arguments[:-1], str(tmp_path / "other"))
+    assert (again.code, again.err.split(":")[0]) == (1, "NODE_EXISTS")
+
+
+def test_a_live_identity_needs_a_name_and_cards(gotong: Gotong, tmp_path: Path) -> None:
+    nameless = gotong("init", "Desa", "--region", "34.71", "--cards", str(tmp_path / "cards"))
+    assert nameless.err.startswith("HOST_NEEDED")
+    cardless = gotong("init", "Desa", "--region", "34.71", "--no-cards")
+    assert cardless.err.startswith("CARDS_NEEDED")
+    inside = gotong(
+        "init", "Desa", "--region", "34.71", "--network", "test", "--cards", str(tmp_path / "data" / "cards")
+    )
+    assert inside.err.startswith("CARDS_INSIDE_DATA")
+
+
+def test_nothing_can_be_made_before_init(gotong: Gotong) -> None:
+    ran = gotong("org", "create", "Baca Yuk!", "--region", "32.03.28", "--no-cards", GOTONG_NETWORK="test")
+    assert (ran.code, ran.err.split(":")[0]) == (1, "NODE_MISSING")
+
+
+def test_one_node_hosts_several_participants_with_distinct_names(begun: Gotong) -> None:
+    first = begun("org", "create", "Baca Yuk!", "--region", "32.03.28", "--no-cards", "--json")
+    assert first.json["slug"] == "baca-yuk"
+    twin = begun("org", "create", "Baca yuk", "--region", "32.03.28", "--no-cards")
+    assert twin.err.startswith("SLUG_TAKEN")
+    assert [row["slug"] for row in begun("org", "list", "--json").json] == ["baca-yuk", "simpul-uji"]
+    unclear = begun("org", "create", "Lain", "--region", "Cipanas", "--no-cards")
+    assert unclear.err.startswith("REGION_AMBIGUOUS")
+    assert "2" in unclear.err
+
+
+def test_verify_checks_every_log_and_notices_one_changed_byte(begun: Gotong, database_dsn: str) -> None:
+    import asyncio
+
+    from store.database import connect
+
+    async def spoil() -> None:
+        connection = await connect(database_dsn)
+        await connection.execute("update entry set data = set_byte(data, 9, get_byte(data, 9) # 1) where index = 1")
+        await connection.close()
+
+    assert [log["size"] for log in begun("verify", "--json").json["logs"]] == [2]
+    asyncio.run(spoil())
+    assert begun("verify").code == 1
+
+
+def test_a_token_is_for_an_organization_hosted_here_and_is_audited(begun: Gotong) -> None:
+    made = begun("token", "--as", "simpul-uji", "--json")
+    assert made.json["scopes"] == ["records:write"]
+    assert made.json["expires_in_s"] == 600
+    assert begun("token", "--as", "orang-lain").err.startswith("ORGANIZATION_NOT_HOSTED")
+    assert begun("token", "--as", "simpul-uji", "--lifetime", "999999").err.startswith("TOKEN_LIFETIME_OUT_OF_RANGE")
