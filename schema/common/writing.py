@@ -212,12 +212,17 @@ Revise = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def revision(deed: Deed, uri: RecordUri, type_: str, change: Revise) -> Work:
-    """Return the work of revising a record: its body as `change` makes it, its restricted part as the input says."""
+    """Return the work of revising a record: its body as `change` makes it, its restricted part as the input says.
+
+    An organization that has said nothing yet begins so.
+    """
 
     def revised(current: Current | None) -> Parts:
+        given = getattr(deed.input, "contact", strawberry.UNSET)
+        if current is None and type_ == "organization":
+            return Parts({}, change({}), inputs.restricted(given, None))
         if current is None or current.parts.body is None:
             raise RecordUnreadable("The record's newest revision cannot be read here, so it cannot be changed.")
-        given = getattr(deed.input, "contact", strawberry.UNSET)
         parts = current.parts
         return Parts(
             dict(parts.core), change(dict(parts.body or {})), inputs.restricted(given, parts.restricted), parts.exercise

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.arguments import convert_argument
 
 from domain.ids import parse_uri
+from schema.common.scalars import SCALARS
 from schema.compile import values
 from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Build, read_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from schema.common.writing import Outcome
 
 _CONFIG = StrawberryConfig()
+_SCALARS = {**DEFAULT_SCALAR_REGISTRY, **SCALARS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Acted:
         caller = asking.caller
         if caller.idempotency_key:
             caller = replace(caller, idempotency_key=f"{caller.idempotency_key}/{self.key}")
-        made = convert_argument(given, self.act.input, {}, _CONFIG)
+        made = convert_argument(given, self.act.input, _SCALARS, _CONFIG)
         outcome: Outcome = await self.act.run(Deed(asking.services, caller, self.name, made, given))
         parts = []
         for key, member in self.members:
