@@ -7,6 +7,7 @@ names a server to use instead; its user must be allowed to create databases.
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -21,6 +22,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from domain.errors import GotongError
 from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer
 from store.migrate import migrate, read_migrations
@@ -68,13 +70,32 @@ def _sweep() -> None:
     """Stop and remove what a run that was killed left behind."""
     for left in Path(tempfile.gettempdir()).glob(f"{RUN_DIR_PREFIX}*"):
         pid = left.name.removeprefix(RUN_DIR_PREFIX).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)) and os.access(left, os.W_OK):
-            server = EmbeddedServer(left, durable=False)
-            if server.cluster.exists():
-                with contextlib.suppress(Exception):
+        if pid.isdigit() and not _alive(int(pid)) and _abandoned(left):
+            with contextlib.suppress(GotongError):
+                if (left / "postgres").exists():
+                    server = EmbeddedServer(left, durable=False)
                     server.start()
                     server.stop()
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _abandoned(run_dir: Path) -> bool:
+    """Return whether nobody holds the server there; a run in another container is not seen by its pid."""
+    try:
+        with (run_dir / "postgres.users").open("r+") as users:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:  # held by a run, or not ours to touch
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

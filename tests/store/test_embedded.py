@@ -222,6 +222,7 @@ async def test_a_start_that_is_cancelled_leaves_no_server(data_dir: Path, after_
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    await asyncio.get_running_loop().shutdown_default_executor()  # no start goes on behind our back
     assert postmaster(data_dir) is None
 
 
