@@ -95,7 +95,7 @@ def find_programs() -> Programs:
         return Programs(installation / "bin", None)
     owner = _system_user()
     if not _reaches(owner, installation / "bin"):
-        installation = _reachable_copy(installation)
+        installation = _reachable_copy(installation.parent) / installation.name
     return Programs(installation / "bin", owner)
 
 
@@ -146,25 +146,29 @@ def _reaches(owner: Owner, path: Path) -> bool:
     return _run_as(owner, ["/bin/sh", "-c", 'test -r "$1" && test -x "$1"', "sh", str(path)], 30).returncode == 0
 
 
-def _reachable_copy(installation: Path) -> Path:
-    """Return a copy of `installation` that every user can read: a checkout below /root, say, has one made once."""
+def _reachable_copy(package: Path) -> Path:
+    """Return a copy of `package` that every user can read: a checkout below root's home, say, has one made once."""
     copy = ROOT_COPY_DIR / f"{PACKAGE}-{importlib.metadata.version(PACKAGE)}"
     if copy.is_dir():
-        return copy
+        return copy / package.name
     with told_as_ours(f"PostgreSQL could not be copied to {ROOT_COPY_DIR}"):
         ROOT_COPY_DIR.mkdir(parents=True, exist_ok=True)
         ROOT_COPY_DIR.chmod(0o755)
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=ROOT_COPY_DIR))
         try:
-            shutil.copytree(installation, unfinished, symlinks=True, dirs_exist_ok=True)
+            # The programs find the libraries of the wheel by their place beside the package.
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.is_dir():
+                    shutil.copytree(part, unfinished / part.name, symlinks=True)
+                    (unfinished / part.name).chmod(0o755)
             unfinished.chmod(0o755)
-            with contextlib.suppress(FileExistsError, OSError):
+            with contextlib.suppress(OSError):
                 unfinished.rename(copy)  # fails when another process was quicker, whose copy is as good
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         if not copy.is_dir():
             raise EmbeddedDatabaseUnavailable(f"PostgreSQL could not be copied to {copy}.", path=str(copy))
-    return copy
+    return copy / package.name
 
 
 def _run_as(

@@ -23,15 +23,18 @@ FEDERATION_SHELL = {
     "client",
     "enroll",
     "erase",
+    "exchange",
     "keys",
     "prepare",
     "project",
     "pull",
+    "receive",
     "requests",
     "serve",
     "static",
     "stream",
     "sync",
+    "trust",
 }
 IMPURE_IMPORTS = {
     "asyncio",
