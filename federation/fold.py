@@ -180,8 +180,8 @@ class _Folding:
     def _project(self, arrival: Arrival, key: Key, tip: Tip | None, record_type: AnyRecordType) -> None:
         entry = arrival.entry
         try:
-            record_type.validate(entry.core, arrival.body, None, rev=entry.rev, previous=None)
-            columns = record_type.row(entry.core, arrival.body or {}, at=entry.at, received=self._as_of)
+            typed = record_type.validate(entry.core, arrival.body, None, rev=entry.rev, previous=None)
+            columns = record_type.row_of(typed, arrival.body or {}, received=self._as_of)
         except GotongError:
             self._skip(arrival, Reason.RECORD_INVALID)
             return

@@ -99,8 +99,8 @@ class RecordType(Generic[Body]):
 
     def validate(
         self, core: Part, body: Part | None, restricted: Part | None, *, rev: int, previous: Part | None
-    ) -> None:
-        """Return if the parts make a valid record, or raise RecordInvalid: for writers and for every reader.
+    ) -> Body:
+        """Return the typed body if the parts make a valid record, or raise RecordInvalid: for writers and readers.
 
         `previous` is the body of revision rev - 1 where it is at hand. Writers always pass it; the projection passes
         None, because a payload withheld from one node must not decide differently there.
@@ -113,6 +113,7 @@ class RecordType(Generic[Body]):
             self.check_restricted(self.parse_restricted(restricted))
         if previous is not None and body is not None:
             self._check_fixed(body, rev, previous)
+        return typed
 
     def _check_fixed(self, body: Part, rev: int, previous: Part) -> None:
         if rev == 0:
@@ -123,7 +124,7 @@ class RecordType(Generic[Body]):
 
     def references(self, body: Part | None) -> Sequence[str]:
         """Return the URIs of the records that must be here before this one gets a row, or raise RecordInvalid."""
-        return self.targets(self.parse(body))
+        return () if self.targets is _no_targets else self.targets(self.parse(body))
 
     def row(self, core: Part, body: Part, *, at: datetime, received: datetime) -> Row:
         """Return column -> value of this record's table, but for the columns every record has.
@@ -132,7 +133,10 @@ class RecordType(Generic[Body]):
         or the as-of of a rebuild). Only for parts that passed `validate`. Values: Decimal for numeric, float for
         double precision, aware datetime for timestamptz, lists for arrays and jsonb, None for null.
         """
-        typed = self.parse(body)
+        return self.row_of(self.parse(body), body, received=received)
+
+    def row_of(self, typed: Body, body: Part, *, received: datetime) -> Row:
+        """Return what `row` does for a body that `validate` has typed already."""
         row = self.project(typed) | {"doc": dict(body)}
         if self.clock is not None:
             clock = self.clock(typed, received)
