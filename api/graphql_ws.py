@@ -122,7 +122,8 @@ class Socket:
         timer = loop.call_later(INIT_TIMEOUT_S, self._check_initialised)
         reader, writer = asyncio.create_task(self._read()), asyncio.create_task(self._write())
         try:
-            await asyncio.wait([reader, writer, self._closing], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [reader, writer, self._closing]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
             tasks = [reader, writer, *self._operations.values()]

@@ -18,6 +18,7 @@ from schema.compile.text import render
 from schema.compile.visibility import drills, visible
 
 EVENTS_PER_READ_MAX = 500
+_STREAM = "$stream$"  # until it is known which parameter that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ def compile_follow(
         build, declared.args["filter"].type, given, names, lambda asking: later(asking.variables)["filter"]
     )
     row = Scope.of(source, n)
-    scope = row.filled({"ev": "ev", "stream": "{stream}"})
+    scope = row.filled({"ev": "ev", "stream": _STREAM})
     json = render(fields.record(build, event_type, [node.selection_set for node in nodes], scope))
     count = len(build.statement.binders)
     stream, above, up_to = f"${count + 1}::text", f"${count + 2}::bigint", f"${count + 3}::bigint"
     kinds = ", ".join(f"'{kind}'" for kind in read.kinds)
     sql = (
-        f"select ev.seq, {json.replace('{stream}', stream)} from {visible(source, n)} {row.join_sql()} "
+        f"select ev.seq, {json.replace(_STREAM, stream)} from {visible(source, n)} {row.join_sql()} "
         f"join event ev on ev.publisher_id = t{n}.publisher_id and ev.record_id = t{n}.record_id "
         f"where ev.type = '{source.type}' and ev.kind in ({kinds}) and ev.seq > {above} and ev.seq <= {up_to} "
         f"and {' and '.join(where)} order by ev.seq limit {EVENTS_PER_READ_MAX}"

@@ -1,0 +1,276 @@
+"""Following needs over graphql-transport-ws, on real sockets."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from api import graphql_ws
+from schema import following
+from store import database as store_database
+from store.wake import Wake
+from tests.api.conftest import Served, serving
+from tests.api.test_writing import PUBLISH, need
+
+FOLLOW = "subscription ($f: NeedFilter, $after: String) { needPublished(filter: $f, after: $after) { cursor kind need { title } } }"
+PATIENCE_S = 5
+
+
+class Client:
+    """A graphql-transport-ws client that says what it gets."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def take(self) -> Any:
+        async with asyncio.timeout(PATIENCE_S):
+            return json.loads(await self.socket.recv())
+
+    async def event(self) -> Any:
+        message = await self.take()
+        assert message["type"] == "next", message
+        return message["payload"]["data"]["needPublished"]
+
+    async def follow(self, operation_id: str = "1", query: str = FOLLOW, **variables: Any) -> None:
+        await self.send(type="subscribe", id=operation_id, payload={"query": query, "variables": variables})
+        await self.send(type="ping")  # answered after the subscription was taken in
+        assert (await self.take())["type"] == "pong"
+
+    async def closed_with(self) -> int | None:
+        with contextlib.suppress(ConnectionClosed):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    await self.socket.recv()
+        return self.socket.close_code
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    url: str, *, init: dict[str, Any] | None = None, protocol: str = "graphql-transport-ws"
+) -> AsyncIterator[Client]:
+    async with connect(url.replace("http", "ws"), subprotocols=[Subprotocol(protocol)]) as socket:
+        client = Client(socket)
+        if init is not None:
+            await client.send(type="connection_init", payload=init)
+            assert (await client.take())["type"] == "connection_ack"
+        yield client
+
+
+async def publish(served: Served, title: str, **changes: Any) -> None:
+    answer = await served.ask(PUBLISH, served.token(), input=need(served, title=[{"text": title}], **changes))
+    assert answer["data"]["publishNeed"]["userErrors"] == []
+
+
+async def settled() -> None:
+    """Let a subscription that was just taken in reach its place."""
+    await asyncio.sleep(0.2)
+
+
+async def test_a_published_need_reaches_who_follows_and_its_filter(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow("a")
+        await client.follow("b", f={"urgencyAtLeast": "CRITICAL"})
+        await settled()
+        await publish(served, "Beras", urgency="LOW")
+        await publish(served, "Ambulans", urgency="CRITICAL")
+        got = [await client.take() for _ in range(3)]
+        titles = [(message["id"], message["payload"]["data"]["needPublished"]["need"]["title"]) for message in got]
+        assert sorted(titles) == [("a", "Ambulans"), ("a", "Beras"), ("b", "Ambulans")]
+
+
+async def test_a_cursor_replays_what_was_missed_without_gap_or_duplicate(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow()
+        await settled()
+        await publish(served, "first")
+        cursor = (await client.event())["cursor"]
+    for number in range(7):
+        await publish(served, f"missed {number}")
+    async with opened(served.url, init={}) as client:
+        await client.follow(after=cursor)
+        writing = asyncio.create_task(publish(served, "live"))
+        titles = [(await client.event())["need"]["title"] for _ in range(8)]
+        await writing
+        assert titles == [f"missed {number}" for number in range(7)] + ["live"]
+
+
+async def test_followers_that_join_while_needs_are_published_miss_and_repeat_nothing(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow()
+        await settled()
+        await publish(served, "start")
+        start = (await client.event())["cursor"]
+
+    async def reader() -> list[str]:
+        async with opened(served.url, init={}) as client:
+            await client.follow(after=start)
+            return [(await client.event())["need"]["title"] for _ in range(30)]
+
+    async def writer() -> None:
+        for number in range(30):
+            await publish(served, str(number))
+
+    async def late(delay_s: float) -> list[str]:
+        await asyncio.sleep(delay_s)
+        return await reader()
+
+    _, *read = await asyncio.gather(writer(), *(late(delay * 0.03) for delay in range(8)))
+    assert read == [[str(number) for number in range(30)]] * 8
+
+
+async def test_two_processes_on_one_database_both_tell(served: Served) -> None:
+    dsn = served.node.database.dsn
+    async with store_database.Database(dsn, connections=3) as second:
+        services = replace(served.services, database=second, wake=Wake(lambda: store_database.connect(dsn)))
+        async with serving(services) as (url, _), opened(url, init={}) as other, opened(served.url, init={}) as own:
+            await other.follow()
+            await own.follow()
+            await settled()
+            await publish(served, "Beras")
+            assert (await own.event())["need"]["title"] == "Beras"
+            assert (await other.event())["need"]["title"] == "Beras"
+
+
+async def test_one_statement_serves_all_who_ask_the_same(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+    read = following.FollowPlan.read
+
+    async def counted(*args: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(*args)
+
+    monkeypatch.setattr(following.FollowPlan, "read", counted)
+    async with opened(served.url, init={}) as client:
+        for number in range(40):
+            await client.follow(str(number))
+        await settled()
+        await publish(served, "Beras")
+        assert len([await client.event() for _ in range(40)]) == 40
+    assert reads <= 3
+
+
+@pytest.mark.parametrize(
+    ("after", "code"),
+    [
+        ("nonsense", "CURSOR_INVALID"),
+        ("MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwIDE", "STREAM_CHANGED"),
+    ],
+)
+async def test_a_cursor_of_another_numbering_says_how_to_catch_up(served: Served, after: str, code: str) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.send(type="subscribe", id="1", payload={"query": FOLLOW, "variables": {"after": after}})
+        message = await client.take()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", code)
+
+
+async def test_what_may_not_be_seen_is_not_told(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow()
+        await settled()
+        async with served.node.database.acquire() as connection:
+            await connection.execute("update participant set trust = 'quarantined'")
+        await publish(served, "hidden")
+        async with served.node.database.acquire() as connection:
+            await asyncio.sleep(0.3)
+            await connection.execute("update participant set trust = 'allowed'")
+        await publish(served, "shown")
+        assert (await client.event())["need"]["title"] == "shown"
+
+
+async def test_queries_and_mutations_go_over_the_socket_too(served: Served) -> None:
+    token = served.token()
+    async with opened(served.url, init={"Authorization": f"Bearer {token}"}) as client:
+        await client.send(type="subscribe", id="1", payload={"query": "{ viewer { subject scopes } }"})
+        assert await client.take() == {
+            "id": "1",
+            "type": "next",
+            "payload": {"data": {"viewer": {"subject": "sari", "scopes": ["records:write"]}}},
+        }
+        assert await client.take() == {"id": "1", "type": "complete"}
+        await client.send(type="subscribe", id="2", payload={"query": PUBLISH, "variables": {"input": need(served)}})
+        assert (await client.take())["payload"]["data"]["publishNeed"]["userErrors"] == []
+
+
+async def test_completing_a_subscription_ends_it(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow()
+        await settled()
+        await client.send(type="complete", id="1")
+        await settled()
+        assert served.endpoint._sockets.following._groups == {}
+
+
+async def test_the_legacy_protocol_is_not_spoken(served: Served) -> None:
+    async with opened(served.url, protocol="graphql-ws") as client:
+        assert await client.closed_with() == graphql_ws.PROTOCOL_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([{"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}], 4401),
+        ([{"type": "connection_init"}, {"type": "connection_init"}], 4429),
+        ([{"type": "nonsense"}], 4400),
+        (["not json"], 4400),
+        ([[]], 4400),
+        ([{"type": "connection_init", "payload": {"Authorization": "Bearer x"}}], 4401),
+        (
+            [
+                {"type": "connection_init"},
+                {"type": "subscribe", "id": "1", "payload": {"query": FOLLOW}},
+                {"type": "subscribe", "id": "1", "payload": {"query": FOLLOW}},
+            ],
+            4409,
+        ),
+        ([{"type": "connection_init"}, {"type": "subscribe", "id": 1, "payload": {"query": FOLLOW}}], 4400),
+        ([{"type": "connection_init"}, {"type": "subscribe", "id": "1", "payload": {"query": 1}}], 4400),
+    ],
+)
+async def test_a_message_that_breaks_the_protocol_closes_the_socket(
+    served: Served, messages: list[Any], code: int
+) -> None:
+    async with opened(served.url) as client:
+        for message in messages:
+            await client.socket.send(message if isinstance(message, str) else json.dumps(message))
+        assert await client.closed_with() == code
+
+
+async def test_who_says_nothing_at_first_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphql_ws, "INIT_TIMEOUT_S", 0.1)
+    async with opened(served.url) as client:
+        assert await client.closed_with() == 4408
+
+
+async def test_an_expired_token_closes_the_socket(served: Served) -> None:
+    token = served.token(lifetime_s=1)
+    async with opened(served.url, init={"Authorization": f"Bearer {token}"}) as client:
+        assert await client.closed_with() == 4401
+
+
+async def test_who_reads_too_slowly_is_cut_off_and_goes_on_by_its_cursor(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphql_ws, "FRAMES_QUEUED_MAX", 3)
+    async with opened(served.url, init={}) as client:
+        await client.follow()
+        await settled()
+        client.socket.transport.pause_reading()
+        (socket,) = served.endpoint._sockets._sockets
+        for _ in range(4):
+            for _ in range(200_000):  # more than kernels buffer
+                if not socket.put(b'{"type":"pong","payload":{"x":"%b"}}' % (b"x" * 60_000)):
+                    break
+                await asyncio.sleep(0)
+        client.socket.transport.resume_reading()
+        assert await client.closed_with() == graphql_ws.TOO_SLOW
