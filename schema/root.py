@@ -48,3 +48,8 @@ CONTRACT = strawberry.Schema(
     config=StrawberryConfig(scalar_map=SCALARS),
 )
 SCHEMA: GraphQLSchema = CONTRACT._schema  # what is compiled; Strawberry's own executor is not used
+
+
+def sdl() -> str:
+    """Return the contract in GraphQL's schema language: what schema.graphql must hold."""
+    return CONTRACT.as_str() + "\n"

@@ -1,0 +1,7 @@
+"""Write the golden copy of the contract: `python -m schema > schema/schema.graphql`."""
+
+import sys
+
+from schema.root import sdl
+
+sys.stdout.write(sdl())
