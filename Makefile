@@ -19,7 +19,7 @@ help: ## list what there is to make
 setup: $(INSTALLED) ## make .venv with everything in it; needs the network the first time only
 
 demo: setup ## run a small federation with sample data, ask it a question, show the answer
-	@$(BIN)/gotong demo
+	@$(BIN)/gotong demo $(ARGS)
 
 test: check ## lint, types, and all tests on the embedded PostgreSQL
 	@$(BIN)/pytest -n 2

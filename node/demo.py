@@ -41,7 +41,7 @@ QUESTION = """\
 query Mendesak($first: Int) {
   needs(filter: {states: [OPEN], urgencyAtLeast: HIGH}, orderBy: URGENCY, first: $first) {
     totalCount
-    nodes { id title(lang: "id") urgency place { name } publisher { name } provenance { proof } }
+    nodes { id title(lang: "id") urgency place { region { name } } publisher { name } provenance { proof } }
   }
 }"""
 COUNT = "query { needs(first: 1) { totalCount } }"

@@ -21,6 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 def show(answer: Json, text: str, *, as_json: bool, compact: bool = False) -> None:
     """Print `answer` as JSON (`compact`: on one line), or `text`."""
     sys.stdout.write(f"{_encoded(answer, compact=compact)}\n" if as_json else f"{text}\n")
+    sys.stdout.flush()  # whoever reads a pipe from a command that goes on running waits for this
 
 
 def show_error(error: GotongError, *, as_json: bool) -> None:
@@ -29,7 +30,8 @@ def show_error(error: GotongError, *, as_json: bool) -> None:
         answer: Json = {"code": error.code, "message": error.message, "details": dict(error.details)}
         sys.stdout.write(f"{_encoded({'error': answer})}\n")
     else:
-        sys.stderr.write(f"{error}\n")
+        details = "".join(f"\n  {name}: {value}" for name, value in error.details.items() if value is not None)
+        sys.stderr.write(f"{error}{details}\n")
 
 
 def _encoded(answer: Json, *, compact: bool = False) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import structlog
 
+from domain.errors import GotongError
 from store.database import Connection
 from store.outbox import EVENT_CHANNEL, HEAD_CHANNEL, OUTBOX_CHANNEL
 
@@ -64,7 +65,7 @@ class Wake:
         while True:
             try:
                 await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (GotongError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 _log.warning("listen_lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 

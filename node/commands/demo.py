@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,14 +67,19 @@ async def _present(nodes: "Sequence[DemoNode]", *, as_json: bool) -> None:
         return
     console = Console(width=110)
     for node in nodes:
-        console.print(f"[bold]{node.sample.title:<28}[/bold] {node.url}/graphql   {', '.join(node.organizations)}")
+        console.print(f"[bold]{node.sample.title:<40}[/bold] {node.url}/graphql   {', '.join(node.organizations)}")
     console.print(f"\nAsked {asked.sample.title} alone, answered from its own verified copies:\n")
     console.print(QUESTION, highlight=False, markup=False)
     table = Table(title=f"{answer['totalCount']} urgent needs across all communities")
     for column in ("Kebutuhan", "Urgensi", "Tempat", "Komunitas"):
         table.add_column(column)
     for row in answer["nodes"]:
-        table.add_row(row["title"], row["urgency"], row["place"]["name"], row["publisher"]["name"])
+        table.add_row(row["title"], row["urgency"], _place(row), row["publisher"]["name"])
     console.print(table)
     console.print("Every row carries its proof: provenance { proof }, checked offline by `gotong verify-proof`.")
     console.print("The nodes keep running. Stop them with Ctrl-C.")
+
+
+def _place(row: dict[str, Any]) -> str:
+    region = row["place"]["region"]
+    return "" if region is None else str(region["name"])
