@@ -146,7 +146,7 @@ def parse_bundle(tile: TileId, data: bytes) -> list[bytes]:
     while at < end and len(entries) < tile.width:
         start = at + 2
         at = start + int.from_bytes(data[at:start], "big")
-        if start > end or at > end:
+        if at > end:  # also when the length itself is cut
             raise EntryBundleMalformed("the bundle ends inside an entry", tile=tile_path(tile), bytes=end)
         entries.append(data[start:at])
     if at != end or len(entries) != tile.width:

@@ -168,7 +168,8 @@ def _cosignatures() -> Cases:
     later = cosign(_TEXT, _COSIGNER, _AT_S + 60).line()
     yield valid(name, "twice", "the newest counts", **{**base, "note": signed + later + good.line()})
     moved = Signature(good.name, good.key_id, (_AT_S + 1).to_bytes(8, "big") + good.data[8:])
-    beyond = Signature(good.name, good.key_id, (2**63).to_bytes(8, "big") + good.data[8:])
+    late_text = f"cosignature/v1\ntime {2**63}\n{_TEXT}".encode()
+    beyond = Signature(good.name, good.key_id, (2**63).to_bytes(8, "big") + _COSIGNER.private.sign(late_text))
     plain = Signature(good.name, good.key_id, good.data[:8] + _COSIGNER.private.sign(_TEXT.encode()))
     for case, about, note in (
         ("time-changed", "the time is signed too", signed + moved.line()),

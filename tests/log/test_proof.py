@@ -141,6 +141,19 @@ def test_a_witnessed_did_needs_its_witness_file() -> None:
     assert refusal.value.code.startswith("DID_WITNESS")
 
 
+def test_a_did_that_is_no_gotong_participants_proves_nothing() -> None:
+    writer = Writer().first(parameter("portable", False))
+    assert verify_did(writer.lines, now=entry.parse_instant(NOW)).scid == writer.scid
+    log = small_log(writer.scid, 1)
+    origin = entry.origin(writer.scid, 0)
+    signer = Signer(origin, Ed25519PrivateKey.from_private_bytes(did_seed(10)))
+    signed = sign_checkpoint(Checkpoint(origin, 1, naive.leaf(log[0])), signer)
+    bundle = proof.build(index=0, header=log[0], inclusion=[], checkpoint=signed, did_log=writer.lines)
+    with pytest.raises(GotongError) as refusal:
+        proof.check(bundle, entry.parse_instant(NOW))
+    assert refusal.value.code == "DID_NOT_PORTABLE"
+
+
 def test_a_did_log_dated_after_the_readers_clock_is_refused() -> None:
     with pytest.raises(GotongError) as refusal:
         proof.check(GOOD, AT - timedelta(days=1))
