@@ -61,12 +61,13 @@ def check_region(services: "Services", code: str) -> None:
 def words(text: str) -> list[str | None]:
     """Return [everything but the last word, the last word, that word as the beginning of one].
 
-    The last word counts as unfinished only where it is a plain word: not an operator, not in quotes.
+    The last word counts as unfinished only in a plain list of words, where all of them are wanted anyway.
     """
     if len(text) > TEXT_CHARS_MAX:
         raise FilterTooLarge(f"A text to search for has at most {TEXT_CHARS_MAX} characters.", chars=len(text))
-    head, _, last = text.rstrip().rpartition(" ")
-    plain = last.isalnum() and last.lower() != "or" and text.count('"') % 2 == 0 and text == text.rstrip()
+    head, _, last = text.rpartition(" ")
+    joined = "or" in text.lower().split() or '"' in text
+    plain = last.isalnum() and not joined
     return [head, last, last] if plain else [text, "", None]
 
 

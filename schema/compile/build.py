@@ -35,13 +35,14 @@ class Asking:
     reader: Reader
 
 
-@dataclass(frozen=True, slots=True)
 class Located(Exception):
     """An error and the field it belongs to."""
 
-    error: Exception
-    path: Path
-    nodes: tuple[FieldNode, ...]
+    def __init__(self, error: Exception, path: Path, nodes: tuple[FieldNode, ...]) -> None:
+        super().__init__(error, path)
+        self.error = error
+        self.path = path
+        self.nodes = nodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def compile_follow(
         f"select ev.seq, {json.replace(_STREAM, stream)} from {visible(source, n)} {row.join_sql()} "
         f"join event ev on ev.publisher_id = t{n}.publisher_id and ev.record_id = t{n}.record_id "
         f"where ev.type = '{source.type}' and ev.kind in ({kinds}) and ev.seq > {above} and ev.seq <= {up_to} "
+        f"and {stream} is not null "  # names the parameter's type also where nobody selects the cursor
         f"and {' and '.join(where)} order by ev.seq limit {EVENTS_PER_READ_MAX}"
     )
     return FollowPlan(

@@ -1,0 +1,165 @@
+"""How often PostgreSQL is asked, and what quarantine changes: nothing but the count of what is hidden."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from schema.engine import Engine
+from tests.schema.test_oracle import peopled
+from tests.schema.world import NOW, World, scid, uuid
+
+EVERYTHING = """
+{
+  needs(first: 50) {
+    totalCount totalAtLeast pageInfo { hasNextPage endCursor }
+    edges { cursor node {
+      id title category { name } place { region { name } } provenance { log index proof }
+      publisher { name needs(first: 3) { nodes { title updates { nodes { text about { id } } } } } }
+      updates(first: 2) { totalCount nodes { text publisher { name } } }
+    } }
+  }
+}
+"""
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    asked: list[str] = []
+    fetch = asyncpg.Connection.fetch
+
+    async def counted(connection: Any, sql: str, *args: Any, **more: Any) -> Any:
+        asked.append(sql)
+        return await fetch(connection, sql, *args, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", counted)
+    return asked
+
+
+async def test_a_root_connection_is_one_statement_however_much_is_nested(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peopled(world)
+    asked = counting(monkeypatch)
+    answer = await engine.ask(EVERYTHING.replace("proof", ""))
+    assert answer.errors == []
+    assert len(asked) == 1
+
+
+async def test_proofs_cost_the_same_number_of_statements_for_any_number_of_rows(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peopled(world)
+    asked = counting(monkeypatch)
+    counts = []
+    for size in (1, 12):
+        asked.clear()
+        answer = await engine.ask(f"{{ needs(first: {size}) {{ nodes {{ provenance {{ proof }} }} }} }}")
+        assert answer.errors == []
+        counts.append(len(asked))
+    assert counts[0] == counts[1] <= 7
+
+
+async def test_two_requests_of_one_shape_share_a_plan(engine: Engine, world: World) -> None:
+    await world.participant(1)
+    query = "query ($f: NeedFilter, $n: Int) { needs(filter: $f, first: $n) { nodes { id } } }"
+    for word in ("beras", "buku", "air"):
+        await engine.ask(query, {"f": {"text": word, "kinds": ["GOODS"]}, "n": 3})
+    assert len(engine.compiler._plans) == 1
+    await engine.ask(query, {"f": {"text": "beras"}, "n": 3})
+    assert len(engine.compiler._plans) == 2
+
+
+QUESTIONS = [
+    "{ needs(first: 100) { totalCount nodes { id title publisher { name needs { totalCount } } updates { nodes { about { id } } } } } }",
+    '{ needs(filter: {publishers: ["gotong:%s"]}) { totalCount nodes { id } } }' % scid(9),
+    '{ node(id: "gotong:%s/need/%s") { id } }' % (scid(9), uuid(900)),
+    '{ nodes(ids: ["gotong:%s", "gotong:%s/need/%s"]) { id } }' % (scid(9), scid(9), uuid(900)),
+    "{ organizations { totalCount nodes { id } } communities { nodes { id updates { totalCount } } } }",
+    '{ organization(slug: "org-9") { id } }',
+    "{ updates(first: 100) { nodes { id about { id } } } activities { totalCount } }",
+    '{ needs(filter: {text: "rahasia"}) { nodes { id } } }',
+    "{ thisNode { logs { origin } } }",
+]
+
+
+async def test_a_quarantined_publisher_changes_no_byte_of_any_answer(engine: Engine, world: World) -> None:
+    await peopled(world)
+    before = [(await engine.ask(question)).json() for question in QUESTIONS]
+    stranger = await world.participant(9, trust="quarantined", name=[{"lang": "id", "text": "rahasia"}])
+    await world.need(stranger, number=900, title=[{"lang": "id", "text": "rahasia"}], received=NOW, urgency="CRITICAL")
+    await world.record(
+        "update",
+        stranger,
+        {"about": {"uri": f"gotong:{scid(1)}"}, "text": [{"lang": "id", "text": "rahasia"}]},
+        number=901,
+    )
+    assert [(await engine.ask(question)).json() for question in QUESTIONS] == before
+    hidden = await engine.ask('{ needs(filter: {text: "rahasia"}) { hiddenByTrust { count critical } } }')
+    assert hidden.data == b'{"needs":{"hiddenByTrust":{"count":1,"critical":1}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("buku", True),
+        ("bukunya", True),
+        ("story", True),
+        ("stories", True),
+        ("chil", True),
+        ("cerita an", True),
+        ('"buku cerita"', True),
+        ('"cerita buku"', False),
+        ("buku -cerita", False),
+        ("beras or buku", True),
+        ("beras", False),
+        ("", False),
+        ("'; drop table need --", False),
+        ("a & | ! ( ) : * \\ '", False),
+    ],
+)
+async def test_words_are_found_in_their_forms(engine: Engine, world: World, text: str, found: bool) -> None:
+    await world.need(await world.participant(1))
+    answer = await engine.ask("query ($t: String) { needs(filter: {text: $t}) { totalCount } }", {"t": text})
+    assert answer.errors == []
+    assert answer.data == b'{"needs":{"totalCount":%d}}' % found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ('after: "x"', "CURSOR_INVALID"),
+        ('after: ""', "CURSOR_INVALID"),
+        ('after: "MSBuZWVkLlBVQkxJU0hFRCAxLHg"', "CURSOR_OTHER_ORDER"),
+        ('after: "MSBuZWVkLlJFQ0VJVkVEIHgseQ"', "CURSOR_INVALID"),
+        (
+            'before: "MSBuZWVkLlJFQ0VJVkVEIDk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5LDAxOGJjZmU1LTY4MGEtNzAwMC04MDAwLTAwMDAwMDAwMDAwYQ"',
+            "CURSOR_INVALID",
+        ),
+        ("first: 0", "PAGE_SIZE_OUT_OF_RANGE"),
+        ("first: 101", "PAGE_SIZE_OUT_OF_RANGE"),
+        ("last: -1", "PAGE_SIZE_OUT_OF_RANGE"),
+        ("first: 1, last: 1", "PAGE_SIZE_OUT_OF_RANGE"),
+        ('filter: {region: "99"}', "REGION_UNKNOWN"),
+        ('filter: {region: "x"}', "REGION_CODE_MALFORMED"),
+        ('filter: {publishers: ["x"]}', "ID_MALFORMED"),
+        ('filter: {text: "%s"}' % ("x" * 201), "FILTER_TOO_LARGE"),
+        ('filter: {text: "\\u0000"}', "TEXT_INVALID"),
+        ('filter: {categories: ["\\u0000"]}', "TEXT_INVALID"),
+        ('filter: {externalId: {scheme: "a", value: "\\u0000"}}', "TEXT_INVALID"),
+    ],
+)
+async def test_a_wrong_argument_is_told_in_its_own_path(engine: Engine, arguments: str, code: str) -> None:
+    answer = await engine.ask(f"{{ x: needs({arguments}) {{ totalCount }} }}")
+    assert answer.data == b"null"
+    assert [(error["path"], error["extensions"]["code"]) for error in answer.errors] == [(["x"], code)]
+    nested = await engine.ask(f"{{ organizations {{ nodes {{ needs({arguments}) {{ totalCount }} }} }} }}")
+    assert nested.errors[0]["path"] == ["organizations", "nodes", "needs"]
+    assert nested.errors[0]["extensions"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "yesterday", "99999-01-01T00:00:00Z"]
+)
+async def test_a_time_that_is_none_is_refused(engine: Engine, time: str) -> None:
+    answer = await engine.ask("query ($t: DateTime) { needs(filter: {receivedAfter: $t}) { totalCount } }", {"t": time})
+    assert answer.errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
