@@ -7,6 +7,7 @@ without an offset is refused: nobody may guess a village's time zone.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 InstantText = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
 ZoneText = Annotated[str, Meta(pattern=ZONE_PATTERN)]
 
+INSTANTS_CACHED_MAX = 4_096
+"""One body is asked for the same instant several times."""
 _WIRE = re.compile(INSTANT_PATTERN)
 _RFC3339 = re.compile(
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})\Z"
@@ -39,6 +42,7 @@ class ZoneUnknown(GotongError):
     code: ClassVar[str] = "ZONE_UNKNOWN"
 
 
+@lru_cache(maxsize=INSTANTS_CACHED_MAX)
 def parse_instant(text: str) -> datetime:
     """Return the moment a wire-form instant names, or raise InstantInvalid (any other spelling included)."""
     if not _WIRE.match(text):

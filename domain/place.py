@@ -8,6 +8,7 @@ Other schemes (BPS, OCHA P-codes) are mapped on import and export.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -25,6 +26,7 @@ RegionCode = Annotated[str, Meta(pattern=CODE_PATTERN)]
 Latitude = Annotated[str, Meta(pattern=LAT_PATTERN)]
 Longitude = Annotated[str, Meta(pattern=LON_PATTERN)]
 
+CODES_CACHED_MAX = 16_384
 _CODE = re.compile(CODE_PATTERN)
 
 
@@ -62,7 +64,12 @@ def ancestors(code: str) -> list[str]:
 
     Raises RegionCodeMalformed. Pure syntax: no table is asked.
     """
+    return list(_ancestors(code))
+
+
+@lru_cache(maxsize=CODES_CACHED_MAX)
+def _ancestors(code: str) -> tuple[str, ...]:
     if not _CODE.match(code):
         raise RegionCodeMalformed("a region code is spelled like 32, 32.03, 32.03.28 or 32.03.28.2001", code=code[:64])
     parts = code.split(".")
-    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+    return tuple(".".join(parts[: depth + 1]) for depth in range(len(parts)))

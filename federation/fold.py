@@ -17,11 +17,14 @@ Rules, with the reason that an entry without a row is kept for; the first that f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.errors import GotongError
 from domain.records.base import AnyRecordType
@@ -48,8 +51,7 @@ class Reason(StrEnum):
 OUTSIDE_CHAIN = (Reason.CHAIN_BROKEN,)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A verified entry with its index and its decoded public payload, if that is here."""
 
     index: int
@@ -57,8 +59,7 @@ class Arrival:
     body: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(Struct, frozen=True):
     """The newest revision in a record's chain, and the newest that has a row."""
 
     revision: int
@@ -68,8 +69,7 @@ class Tip:
     shown_revision: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What a record's row is to say; the store adds the local numbers of log and publisher."""
 
     entry: Entry
@@ -78,6 +78,7 @@ class Row:
     received_at: datetime
     columns: dict[str, Any]
     first: bool
+    uri: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +191,10 @@ class _Folding:
         earlier = self.outcome.rows.get(key)
         if earlier is not None:
             first = earlier.first
-        self.outcome.rows[key] = Row(entry, arrival.index, tip.published_at, tip.received_at, columns, first)
+        uri = record_uri(self._scid, record_type, entry.id)
+        self.outcome.rows[key] = Row(entry, arrival.index, tip.published_at, tip.received_at, columns, first, uri)
         self._tips[key] = replace(tip, shown_revision=entry.rev)
-        self._targets.add(record_uri(self._scid, record_type, entry.id))
+        self._targets.add(uri)
 
     def _skip(
         self, arrival: Arrival, reason: Reason, *, due_at: datetime | None = None, waits_for: str | None = None

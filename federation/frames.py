@@ -24,6 +24,7 @@ from federation.did_witness import WITNESS_FILE_BYTES_MAX
 from federation.entry import ENTRY_BYTES_MAX, PAYLOAD_BYTES_MAX, SALT_BYTES
 from federation.merkle import HASH_BYTES, TREE_SIZE_MAX
 from federation.note import NOTE_BYTES_MAX
+from federation.verify import Received
 
 ORIGIN_BYTES_MAX = 128
 PROOF_HASHES_MAX = 128
@@ -109,15 +110,6 @@ class CheckpointNote:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryData:
-    """The next entry of the log, with its body and salt unless erased, withheld or never there."""
-
-    data: bytes
-    salt: bytes | None = None
-    body: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
     """Ends a batch: the tree has `size` leaves, and `proof` shows that it is a prefix of the checkpoint's."""
 
@@ -143,6 +135,9 @@ class RetryAfter:
 class End:
     """Ends the stream; without it something is missing."""
 
+
+EntryData = Received
+"""The next entry of the log, as `verify` takes it."""
 
 Frame = Log | DidLine | Witness | CheckpointNote | EntryData | Mark | EndOfLog | RetryAfter | End
 

@@ -182,7 +182,7 @@ async def _write_rows(connection: Connection, log: LogRow, folded: Folded, as_of
             [_columns(log, row) for row in rows],
             existing=[row.entry.id for row in rows if not row.first],
         )
-        new_uris += [record_uri(log.scid, record_type, row.entry.id) for row in rows if row.first]
+        new_uris += [row.uri for row in rows if row.first]
     if new_uris:
         await records.wake_waiting(connection, new_uris, as_of)
 

@@ -35,6 +35,8 @@ OUR_OWN = (DatabaseUnavailable, DatabaseBusy, DiskFull, StatementTimedOut)
 """What is wrong with this node and says nothing about the peer."""
 
 STATES_CACHED_MAX = 512
+QUEUED_ENTRIES_MAX = 4_096
+"""Verified entries that wait to be written; what waits together is written by one transaction."""
 EVIDENCE_LINES_MAX = 4
 
 Result = TypeVar("Result")
@@ -140,6 +142,7 @@ class Receiver:
         self._states = states
         self._held = held
         self._section: _Section | None = None  # None: nothing more of this section is wanted
+        self._queue: list[tuple[Pulled, VerifiedBatch]] = []
         self._writing: asyncio.Task[None] | None = None
         self.outcomes: dict[str, Outcome] = {}
 
@@ -170,6 +173,7 @@ class Receiver:
 
     async def abort(self) -> None:
         """Stop writing; what is committed stays."""
+        self._queue.clear()
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.cancel()
@@ -190,16 +194,20 @@ class Receiver:
             return None
 
     async def _extend(self, section: _Section, event: Pulled) -> None:
-        """Verify a batch while the one before is being written, then have it written while the next one comes."""
+        """Verify a batch while those before it are being written, then have it written while the next one comes."""
         verified = await self._guarded(
             event.origin, self._verify(section, event), lambda error: _batch_evidence(event, error, section)
         )
-        await self.settle()
         if verified is None or self.outcomes[event.origin].error is not None:
             self._section = None
             return
         section.head = verified.head
-        self._writing = asyncio.create_task(self._write(section, event, verified), name=f"apply {event.origin}")
+        waiting = sum(len(each.entries) for each, _ in self._queue)
+        if waiting + len(event.entries) > QUEUED_ENTRIES_MAX or (self._writing is not None and self._writing.done()):
+            await self.settle()
+        self._queue.append((event, verified))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_queued(section), name=f"apply {event.origin}")
 
     # ---- the opening of a section ------------------------------------------------------------------------------------
 
@@ -243,9 +251,17 @@ class Receiver:
         batch = Batch(event.entries, section.target, event.proof)
         return await asyncio.to_thread(check_batch, section.head, self._network, batch)
 
-    async def _write(self, section: _Section, event: Pulled, verified: VerifiedBatch) -> None:
+    async def _write_queued(self, section: _Section) -> None:
+        while self._queue:
+            queued, self._queue = self._queue, []
+            batches = [verified for _, verified in queued]
+            first, last = queued[0][0], queued[-1][0]
+            await self._write(section, last, joined(batches), start=first.size - len(first.entries))
+            if self.outcomes[last.origin].error is not None:
+                self._queue.clear()
+
+    async def _write(self, section: _Section, event: Pulled, verified: VerifiedBatch, *, start: int) -> None:
         outcome = self.outcomes[event.origin]
-        start = event.size - len(event.entries)
         try:
             outcome.records += await apply(
                 self._database,
@@ -256,7 +272,7 @@ class Receiver:
                 proof=event.proof,
                 now=self._clock(),
             )
-            outcome.entries += len(event.entries)
+            outcome.entries += len(verified.entries)
         except OUR_OWN:
             raise
         except GotongError as error:
@@ -264,6 +280,15 @@ class Receiver:
         except Exception as error:  # a record that this program cannot store must not stop the other logs
             _log.exception("entries_not_stored", origin=event.origin, start=start)
             outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
+
+
+def joined(batches: Sequence[VerifiedBatch]) -> VerifiedBatch:
+    """Return consecutive verified batches as one."""
+    return VerifiedBatch(
+        batches[-1].head,
+        [each for batch in batches for each in batch.entries],
+        [each for batch in batches for each in batch.tile_hashes],
+    )
 
 
 def _require_not_behind(target: Checkpoint, edge: Edge) -> None:

@@ -185,7 +185,7 @@ class Assembler:
         section.entries_bytes += len(frame.data) + len(frame.body or b"")
         if len(section.entries) == ENTRIES_PER_BATCH_MAX or section.entries_bytes > BATCH_BYTES_MAX:
             raise StreamSectionTooLarge("a batch is too large", origin=section.origin, bytes_max=BATCH_BYTES_MAX)
-        section.entries.append(Received(frame.data, frame.salt, frame.body))
+        section.entries.append(frame)
 
     def _mark(self, frame: Mark) -> Pulled:
         section = self._section

@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
+
 from domain.errors import GotongError
 from federation import tiles
 from federation.canonical import JSON
@@ -75,8 +77,7 @@ class Head:
     edge: Edge
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """One entry as it came: its bytes, and its body with the salt, unless erased, withheld or never there."""
 
     data: bytes
@@ -93,8 +94,7 @@ class Batch:
     proof: Sequence[bytes] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """One entry that obeys every rule: `body` is the parsed payload, None if it did not come."""
 
     index: int

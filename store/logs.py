@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+from msgspec import Struct
 
 from store.database import Connection
 
@@ -37,8 +38,7 @@ class LogRow:
     target_proof: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(Struct, frozen=True):
     """One entry as it came, with the payload parts that are here; `part` is (salt, canonical bytes)."""
 
     index: int

@@ -14,6 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from store.database import Connection
 
@@ -31,8 +32,7 @@ STATE = "STATE"
 SEARCHED_TABLES = ("need", "activity", "organization")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What one transaction did to one record."""
 
     kind: str

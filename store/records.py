@@ -7,6 +7,7 @@ is shown and replaces rows.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -85,9 +86,8 @@ async def replace(
             list(existing),
         )
     columns = list(rows[0])
-    await connection.copy_records_to_table(
-        table, columns=columns, records=[tuple(row[column] for column in columns) for row in rows]
-    )
+    in_order = itemgetter(*columns)
+    await connection.copy_records_to_table(table, columns=columns, records=[in_order(row) for row in rows])
 
 
 async def insert_unprojected(connection: Connection, log_id: int, rows: Sequence[Unprojected]) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import httpx
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -99,7 +100,7 @@ def swapped_entries(first: int, second: int, *, bodies_only: bool = False) -> Fr
         assert isinstance(b, EntryData)
         changed = list(frames)
         if bodies_only:
-            a, b = replace(a, salt=b.salt, body=b.body), replace(b, salt=a.salt, body=a.body)
+            a, b = structs.replace(a, salt=b.salt, body=b.body), structs.replace(b, salt=a.salt, body=a.body)
             changed[places[first]], changed[places[second]] = a, b
         else:
             changed[places[first]], changed[places[second]] = b, a

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
@@ -104,17 +105,20 @@ def one_less(frames: list[Frame]) -> list[Frame]:
 
 
 LIES: dict[str, tuple[FrameTamper, str]] = {
-    "a byte of an entry": (each_entry(lambda each: replace(each, data=flipped(each.data, 60)), 2), "NOT_A_PREFIX"),
+    "a byte of an entry": (
+        each_entry(lambda each: structs.replace(each, data=flipped(each.data, 60)), 2),
+        "NOT_A_PREFIX",
+    ),
     "a byte of a payload": (
-        each_entry(lambda each: replace(each, body=flipped(each.body or b"")), 2),
+        each_entry(lambda each: structs.replace(each, body=flipped(each.body or b"")), 2),
         "PAYLOAD_COMMITMENT_MISMATCH",
     ),
     "a byte of a salt": (
-        each_entry(lambda each: replace(each, salt=flipped(each.salt or b"")), 2),
+        each_entry(lambda each: structs.replace(each, salt=flipped(each.salt or b"")), 2),
         "PAYLOAD_COMMITMENT_MISMATCH",
     ),
     "a payload where there is none": (
-        each_entry(lambda each: replace(each, salt=bytes(16), body=b"{}"), 0),
+        each_entry(lambda each: structs.replace(each, salt=bytes(16), body=b"{}"), 0),
         "PAYLOAD_UNEXPECTED",
     ),
     "a checkpoint of another size": (
