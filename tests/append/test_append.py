@@ -11,7 +11,7 @@ from domain.records.base import RecordInvalid
 from federation.append import Appender, Draft, Once, ParticipantNotHosted, StoredBytesDiffer
 from federation.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
 from store import logs, outbox, peers
-from store.database import Database
+from store.database import Database, DiskFull
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, need_body, need_draft, start_test_node
 
@@ -221,6 +221,26 @@ async def test_nothing_is_signed_over_bytes_the_database_changed(
     async with node.database.acquire() as connection:
         await connection.execute("drop trigger rot on entry")
     assert (await node.check(node.operator.origin)).size == 1
+
+
+async def test_a_full_disk_is_named_and_nothing_is_half_written(node: TestNode) -> None:
+    guest = await node.participant("baca-yuk")
+    async with node.database.acquire() as connection:
+        await connection.execute(
+            """
+            create function full_disk() returns trigger language plpgsql as
+            $$ begin raise exception using errcode = 'disk_full', message = 'no space left'; end $$;
+            create trigger full_disk before insert on need for each row execute function full_disk()
+            """
+        )
+    with pytest.raises(DiskFull):
+        await node.publish_needs(guest.scid, "penuh")
+    assert (await node.check(guest.origin)).size == 1
+    async with node.database.acquire() as connection:
+        assert await connection.fetchval("select count(*) from entry where index > 0") == 0
+        await connection.execute("drop trigger full_disk on need")
+    await node.publish_needs(guest.scid, "lega")
+    assert (await node.check(guest.origin)).size == 2
 
 
 async def test_a_database_killed_at_any_point_leaves_a_log_that_holds(node: TestNode, database_dsn: str) -> None:
