@@ -248,9 +248,13 @@ async def test_a_quarantined_publisher_fills_no_outbox_until_allowed(node: TestN
         async with database.transaction() as connection:
             assert await connection.fetchval("select count(*) from outbox") == 0
             number = await connection.fetchval("select id from participant")
-            arguments = {"set_by": "operator", "tables": {"need": "need"}}
-            assert await participants.set_trust(connection, [number], "allowed", **arguments) == [number]
-            assert await participants.set_trust(connection, [number], "allowed", **arguments) == []
+
+            async def allow() -> list[int]:
+                tables = {"need": "need"}
+                return await participants.set_trust(connection, [number], "allowed", set_by="operator", tables=tables)
+
+            assert await allow() == [number]
+            assert await allow() == []
             assert await connection.fetchval("select count(*) from outbox") == 2
 
 
