@@ -17,12 +17,12 @@ from api.graphql_request import (
     GRAPHQL_JSON,
     HTML,
     BadRequest,
-    BodyTooLarge,
     ClientGone,
     Headers,
     MediaTypeUnsupported,
     NotAcceptable,
     Receive,
+    RequestTooLarge,
     accepts_html,
     check_content_type,
     from_body,
@@ -44,7 +44,7 @@ WATCH_AFTER_S = 0.05
 METHODS = b"GET, POST, OPTIONS"
 _STATUSES = {
     BadRequest: 400,
-    BodyTooLarge: 413,
+    RequestTooLarge: 413,
     MediaTypeUnsupported: 415,
     NotAcceptable: 406,
     TokenInvalid: 401,

@@ -31,10 +31,10 @@ class BadRequest(GotongError):
     code: ClassVar[str] = "BAD_REQUEST"
 
 
-class BodyTooLarge(GotongError):
+class RequestTooLarge(GotongError):
     """A request body has at most 128 KiB."""
 
-    code: ClassVar[str] = "BODY_TOO_LARGE"
+    code: ClassVar[str] = "REQUEST_TOO_LARGE"
 
 
 class MediaTypeUnsupported(GotongError):
@@ -54,7 +54,7 @@ class ClientGone(Exception):
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """Return the request's body; raises BodyTooLarge, ClientGone."""
+    """Return the request's body; raises RequestTooLarge, ClientGone."""
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
         raise _too_large()
@@ -73,8 +73,8 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"A request body has at most {BODY_BYTES_MAX} bytes.", body_bytes_max=BODY_BYTES_MAX)
+def _too_large() -> RequestTooLarge:
+    return RequestTooLarge(f"A request body has at most {BODY_BYTES_MAX} bytes.", body_bytes_max=BODY_BYTES_MAX)
 
 
 def check_content_type(headers: Headers) -> None:

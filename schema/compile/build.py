@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLSchema, SelectionSetNode
 from graphql.execution.values import VariableValues
 
 from domain.errors import GotongError
+from domain.text import TextInvalid
 from schema.compile.arguments import Arguments, Variables, arguments_of
 from schema.compile.read import READ, Batch, Read, Reader, Source
 from schema.compile.select import Fragments, Selected, collect
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
     from schema.context import Caller, Services
 
 Path = tuple[str, ...]
-
-
-class TextInvalid(GotongError):
-    """A text holds a NUL character or half a surrogate pair, which no record can hold."""
-
-    code: ClassVar[str] = "TEXT_INVALID"
 
 
 @dataclass(frozen=True, slots=True)

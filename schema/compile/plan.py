@@ -206,7 +206,10 @@ class Compiler:
         type_ = self.schema.subscription_type
         assert type_ is not None
         build = Build(self.schema, document.fragments, variables, bool(reader.languages))
-        key, nodes = next(iter(build.fields(type_, [operation.selection_set]).items()))
+        selected = build.fields(type_, [operation.selection_set])
+        if len(selected) != 1:
+            raise RequestRefused(errors.refused("A subscription follows exactly one field.", errors.BAD_USER_INPUT))
+        key, nodes = next(iter(selected.items()))
         declared = type_.fields[nodes[0].name.value]
         read = read_of(declared)
         assert isinstance(read, Follow)

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ class Served:
     key: Ed25519PrivateKey
     services: Services
     endpoint: GraphQLEndpoint
-    more: list[Any] = field(default_factory=list)
 
     @property
     def organization(self) -> str:
@@ -63,13 +62,20 @@ class Served:
         return issue(self.key, **{**claims, **changes})
 
     async def ask(
-        self, query: str, token: str | None = None, headers: dict[str, str] | None = None, **variables: Any
+        self,
+        query: str,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        variables: dict[str, Any] | None = None,
+        **more: Any,
     ) -> Any:
         """Return the JSON answer to a POSTed query."""
         sent = {"accept": "application/graphql-response+json", **(headers or {})}
         if token:
             sent["authorization"] = f"Bearer {token}"
-        response = await self.http.post(self.url, json={"query": query, "variables": variables}, headers=sent)
+        response = await self.http.post(
+            self.url, json={"query": query, "variables": {**(variables or {}), **more}}, headers=sent
+        )
         return response.json()
 
 
@@ -133,7 +139,7 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, GraphQLEndpoin
     )
     async with endpoint:
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/graphql", endpoint
@@ -155,10 +161,3 @@ async def served(node: TestNode, services: Services) -> AsyncIterator[Served]:
         await connection.execute("update participant set trust = 'allowed'")
     async with serving(services) as (url, endpoint), httpx.AsyncClient(timeout=10) as http:
         yield Served(url, http, node, guest, _KEYS.pop(id(services)), services, endpoint)
-
-
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
-    """Return when `check` holds; fail when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not await check():
-            await asyncio.sleep(0.01)

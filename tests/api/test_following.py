@@ -13,13 +13,17 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from api import graphql_ws
-from schema import following
+from schema.compile.follow import FollowPlan
 from store import database as store_database
 from store.wake import Wake
 from tests.api.conftest import Served, serving
 from tests.api.test_writing import PUBLISH, need
 
-FOLLOW = "subscription ($f: NeedFilter, $after: String) { needPublished(filter: $f, after: $after) { cursor kind need { title } } }"
+FOLLOW = """
+subscription ($f: NeedFilter, $after: String) {
+  needPublished(filter: $f, after: $after) { cursor kind need { title } }
+}
+"""
 PATIENCE_S = 5
 
 
@@ -143,14 +147,14 @@ async def test_two_processes_on_one_database_both_tell(served: Served) -> None:
 
 async def test_one_statement_serves_all_who_ask_the_same(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = 0
-    read = following.FollowPlan.read
+    read = FollowPlan.read
 
     async def counted(*args: Any) -> Any:
         nonlocal reads
         reads += 1
         return await read(*args)
 
-    monkeypatch.setattr(following.FollowPlan, "read", counted)
+    monkeypatch.setattr(FollowPlan, "read", counted)
     async with opened(served.url, init={}) as client:
         for number in range(40):
             await client.follow(str(number))

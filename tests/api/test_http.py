@@ -76,7 +76,7 @@ async def test_a_browser_gets_a_page_that_names_no_other_host(served: Served) ->
         (b'{"query":"query A { __typename } query B { __typename }"}', 400, "OPERATION_UNCLEAR"),
         (b'{"query":"query A { __typename }","operationName":"C"}', 400, "OPERATION_UNCLEAR"),
         (b'{"query":"subscription { needPublished { cursor } }"}', 405, "METHOD_NOT_ALLOWED"),
-        (b"{" + b" " * BODY_BYTES_MAX + b"}", 413, "BODY_TOO_LARGE"),
+        (b"{" + b" " * BODY_BYTES_MAX + b"}", 413, "REQUEST_TOO_LARGE"),
     ],
 )
 async def test_a_request_that_is_none_is_told_why(served: Served, body: bytes, status: int, code: str) -> None:

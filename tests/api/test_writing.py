@@ -19,7 +19,9 @@ mutation ($input: PublishNeedInput!) {
 """
 REVISE = """
 mutation ($input: ReviseNeedInput!) {
-  reviseNeed(input: $input) { userErrors { code field } need { revision title(lang: "id") description neededBy urgency } }
+  reviseNeed(input: $input) {
+    userErrors { code field } need { revision title(lang: "id") description neededBy urgency }
+  }
 }
 """
 
@@ -163,7 +165,7 @@ async def test_activities_updates_and_organizations_are_written(served: Served) 
         }
         """,
         served.token(),
-        **{"as": served.organization},
+        variables={"as": served.organization},
     )
     assert answer["data"]["publishActivity"]["userErrors"] == []
     activity = answer["data"]["publishActivity"]["activity"]
@@ -180,7 +182,7 @@ async def test_activities_updates_and_organizations_are_written(served: Served) 
         'mutation ($as: ID!, $about: ID!) { postUpdate(input: {as: $as, about: $about, text: [{text: "Ramai!"}]}) '
         "{ userErrors { code message field } update { text about { id ... on Activity { title } } } } }",
         served.token(),
-        **{"as": served.organization, "about": activity["id"]},
+        variables={"as": served.organization, "about": activity["id"]},
     )
     assert posted["data"]["postUpdate"]["update"] == {
         "text": "Ramai!",
@@ -191,6 +193,6 @@ async def test_activities_updates_and_organizations_are_written(served: Served) 
         'mutation ($as: ID!, $about: ID!) { postUpdate(input: {as: $as, about: $about, text: [{text: "?"}]}) '
         "{ userErrors { code field } } }",
         served.token(),
-        **{"as": served.organization, "about": missing},
+        variables={"as": served.organization, "about": missing},
     )
     assert lost["data"]["postUpdate"]["userErrors"] == [{"code": "RECORD_NOT_FOUND", "field": ["input", "about"]}]

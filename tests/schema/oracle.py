@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLResolveInfo, build_schema, graphql_sync
+from graphql import GraphQLObjectType, build_schema, graphql_sync
 
 from domain.categories import CATEGORIES
 from domain.regions import Regions
@@ -180,7 +180,7 @@ class Oracle:
     # Fields.
 
     def _resolver(self, type_: str, field: str) -> Any:
-        def resolve(source: Any, _info: GraphQLResolveInfo, **args: Any) -> Any:
+        def resolve(source: Any, _info: Any, **args: Any) -> Any:
             return self.value(type_, field, source, args)
 
         return resolve
@@ -240,7 +240,7 @@ class Oracle:
         return row if row is not None and row["_type"] == "organization" else None
 
     def record(self, field: str, row: Row, args: dict[str, Any]) -> Any:
-        own = {
+        own: dict[str, Callable[[], Any]] = {
             "id": lambda: self.uri(row),
             "publisher": lambda: next(o for o in self.rows["organization"] if o["publisher_id"] == row["publisher_id"]),
             "provenance": lambda: row,

@@ -84,7 +84,7 @@ def test_every_mutation_has_one_input_and_the_same_outside() -> None:
     assert SCHEMA.mutation_type is not None
     for field in SCHEMA.mutation_type.fields.values():
         assert list(field.args) == ["input"]
-        payload: Any = field.type.of_type  # type: ignore[union-attr]
+        payload: Any = field.type.of_type
         assert {"userErrors", "clientMutationId"} < set(payload.fields)
-        given: Any = field.args["input"].type.of_type  # type: ignore[union-attr]
+        given: Any = field.args["input"].type.of_type
         assert {"dryRun", "idempotencyKey", "clientMutationId"} < set(given.fields)

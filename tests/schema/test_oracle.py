@@ -2,32 +2,31 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from typing import Any
 
 import orjson
-import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     get_named_type,
+    get_nullable_type,
     is_leaf_type,
     is_list_type,
-    get_nullable_type,
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from domain.instants import format_instant
+from domain.regions import Regions
 from schema.context import Caller
 from schema.engine import Engine
 from schema.root import SCHEMA
 from store.database import Database
-from domain.regions import Regions
 from tests.schema.oracle import Oracle
 from tests.schema.world import NOW, World, scid, uuid
-from domain.instants import format_instant
-from datetime import timedelta
 
 EXAMPLES = int(os.environ.get("GOTONG_ORACLE_EXAMPLES", "150"))
 DEPTH_MAX = 4
@@ -45,6 +44,7 @@ async def peopled(world: World) -> None:
     hidden = await world.participant(3, trust="quarantined")
     blocked = await world.participant(4, trust="blocked")
     urgencies = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
+    money: dict[str, Any] = {"kind": "MONEY", "money": {"amount": "120000000", "currency": "IDR"}, "quantity": None}
     for number in range(24):
         publisher = [first, second, first, hidden, second, blocked][number % 6]
         await world.need(
@@ -59,11 +59,7 @@ async def peopled(world: World) -> None:
             externalIds=[{"scheme": "sheet", "value": f"row:{number % 4}"}] if number % 2 else None,
             status=["OPEN", "OPEN", "WITHDRAWN"][number % 3],
             minimum="0.5" if number % 4 == 1 else None,
-            **(
-                {"kind": "MONEY", "money": {"amount": "120000000", "currency": "IDR"}, "quantity": None}
-                if number % 5 == 0
-                else {}
-            ),
+            **(money if number % 5 == 0 else {}),
         )
     for number in range(6):
         await world.record(
@@ -110,9 +106,7 @@ class Writer:
         return self.draw(st.sampled_from(list(options)))
 
     def operation(self) -> tuple[str, dict[str, Any]]:
-        roots = []
-        for number in range(self.draw(st.integers(1, 2))):
-            roots.append(f"r{number}: {self.root()}")
+        roots = [f"r{number}: {self.root()}" for number in range(self.draw(st.integers(1, 2)))]
         declared = ", ".join(f"${name}: {type_}" for name, (type_, _) in self.variables.items())
         head = f"query ({declared}) " if declared else ""
         return f"{head}{{ {' '.join(roots)} }}", {name: value for name, (_, value) in self.variables.items()}
@@ -247,11 +241,6 @@ def ordered(value: Any) -> Any:
     if isinstance(value, dict):
         return [(name, ordered(member)) for name, member in value.items()]
     return [ordered(member) for member in value] if isinstance(value, list) else value
-
-
-@pytest.fixture
-def languages() -> tuple[str, ...]:
-    return ("en-GB", "su")
 
 
 async def test_random_questions_have_the_oracles_answers(

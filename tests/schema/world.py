@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain import categories
 from domain.ids import uuid7
 from domain.instants import format_instant
 from domain.records.registry import RECORDS
@@ -128,8 +127,9 @@ class World:
                 row["received_at"],
             )
             columns = list(row)
+            places = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
             await connection.execute(
-                f"insert into {record_type.table} ({', '.join(columns)}) values ({', '.join(f'${i + 1}' for i in range(len(columns)))})",
+                f"insert into {record_type.table} ({', '.join(columns)}) values ({places})",
                 *row.values(),
             )
             if record_type.table != "update_post":
@@ -156,6 +156,3 @@ class World:
             received=received,
             published=published,
         )
-
-
-assert categories.CATEGORIES
