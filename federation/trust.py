@@ -38,6 +38,7 @@ async def add_peer(database: Database, url: str, *, trust: Trust, actor: str) ->
     """Return the peer under this checked address, added if it was not there; `trust` is set if it is not quarantine."""
     async with database.transaction() as connection:
         peer = await peers.add(connection, url)
+        await peers.make_due(connection, [peer.id])
         await audit.record(connection, actor=actor, action="peer.add", subject=url, details={"trust": trust})
     if trust != "quarantined" and peer.trust != trust:
         await set_peer_trust(database, url, trust, actor=actor)

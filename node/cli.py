@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import import_, org
+from node.commands import import_, org, peer
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -29,7 +29,17 @@ EXIT_UNAVAILABLE = 3
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 # By code, not by class: importing the classes would load the database driver for `gotong --help`.
-UNAVAILABLE = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY", "DISK_FULL", "EMBEDDED_DATABASE_UNAVAILABLE"})
+UNAVAILABLE = frozenset(
+    {
+        "DATABASE_UNAVAILABLE",
+        "DATABASE_BUSY",
+        "DISK_FULL",
+        "EMBEDDED_DATABASE_UNAVAILABLE",
+        "PEER_UNREACHABLE",
+        "PEER_TIMEOUT",
+        "PEER_BUSY",
+    }
+)
 
 app = typer.Typer(
     name="gotong",
@@ -44,6 +54,9 @@ app.command()(demo)
 app.command()(init)
 app.add_typer(org.app, name="org")
 app.add_typer(import_.app, name="import")
+app.add_typer(peer.app, name="peer")
+app.command()(peer.sync)
+app.command()(peer.reports)
 app.command()(token)
 
 app.command()(verify)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from store.database import Connection
 
+OTHERS_MAX = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -90,3 +92,27 @@ async def find_homes(
         list(hosted_scids),
     )
     return [record["id"] for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A participant whose log key is elsewhere, and the address of its home if that is a peer."""
+
+    scid: str
+    slug: str
+    host: str
+    trust: str
+    home_url: str | None
+
+
+async def others(connection: Connection) -> list[Other]:
+    """Return the participants of other nodes, those nobody has decided on first, at most OTHERS_MAX."""
+    records = await connection.fetch(
+        """
+        select scid, slug, host, participant.trust, peer.url as home_url
+        from participant left join peer on peer.id = home_peer_id
+        where not hosted order by participant.trust <> 'quarantined', host, slug limit $1
+        """,
+        OTHERS_MAX,
+    )
+    return [Other(**dict(record)) for record in records]

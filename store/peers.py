@@ -105,7 +105,7 @@ async def failed(connection: Connection, peer_id: int, *, code: str, next_pull_a
 async def make_due(connection: Connection, peer_ids: Sequence[int] | None) -> None:
     """Have these peers (None: all) asked again at once, and for everything, not only for what changed."""
     await connection.execute(
-        "update peer set next_pull_at = now(), since = null where $1::integer[] is null or id = any($1)",
+        "update peer set next_pull_at = 'epoch', since = null where $1::integer[] is null or id = any($1)",
         None if peer_ids is None else list(peer_ids),
     )
 

@@ -1,0 +1,211 @@
+"""The syncer as a daemon: told at once, alone on its peer, patient with peers that fail, and gone when told to go."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from federation.client import Limits, PeerClient
+from federation.trust import set_peer_trust
+from tests.sockets import serving
+from tests.sync.conftest import MakeNode, SyncNode, sync_node
+from tests.sync.liar import Liar
+
+NEED_COUNT = "select count(*) from need"
+
+
+@contextlib.asynccontextmanager
+async def running(*nodes: SyncNode) -> AsyncIterator[None]:
+    """Run the background tasks of these nodes."""
+    tasks = [
+        asyncio.create_task(work) for node in nodes for work in (node.wake.run(), node.feed.run(), node.syncer.run())
+    ]
+    try:
+        yield
+        assert [task for task in tasks if task.done()] == []
+    finally:
+        for node in nodes:
+            node.stopping.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> float:
+    """Return how many seconds it took until the condition held."""
+    begun_s = time.perf_counter()
+    async with asyncio.timeout(timeout_s):
+        while not await condition():  # noqa: ASYNC110 - what is waited for lies in a database
+            await asyncio.sleep(0.01)
+    return time.perf_counter() - begun_s
+
+
+async def holds(node: SyncNode, count: int) -> bool:
+    return bool(await node.value(NEED_COUNT) == count)
+
+
+async def test_what_is_published_is_pulled_at_once_over_the_pullers_own_connection(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b", poll_s=3_600.0)
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await b.add_peer(a.url)
+    async with running(a, b):
+        await eventually(lambda: holds_participant(b, guest.scid))
+        await eventually(lambda: listens(a))
+        taken_s = []
+        for count in range(1, 6):
+            await a.node.publish_needs(guest.scid, f"Beras {count}")
+            taken_s.append(await eventually(lambda count=count: holds(b, count)))  # type: ignore[misc]
+        assert sorted(taken_s)[2] < 1.0, taken_s
+
+
+async def holds_participant(node: SyncNode, scid: str) -> bool:
+    return bool(await node.value("select count(*) from participant where scid = $1 and trust = 'allowed'", scid))
+
+
+async def listens(node: SyncNode) -> bool:
+    return len(node.feed._listeners) > 0
+
+
+async def test_two_nodes_copy_each_other_in_both_directions(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    for node in (a, b):
+        guest = await node.node.participant("warga", host=f"{'a' if node is a else 'b'}.gotong.test")
+        await node.node.publish_needs(guest.scid, "Beras", "Air")
+    await a.add_peer(b.url)
+    await b.add_peer(a.url)
+    async with running(a, b):
+        await eventually(lambda: holds(a, 4))
+        await eventually(lambda: holds(b, 4))
+
+
+async def test_a_peer_that_comes_back_is_found_again_when_its_pause_is_over(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras")
+    liar = Liar(a.url, answer=lambda _request, _body: Response("down", 500))
+    async with serving(liar.app) as url:
+        await b.add_peer(url)
+        async with running(b):
+            await eventually(lambda: has_failed(b))
+            liar.be_honest()
+            await asyncio.sleep(1.5)
+            assert await b.value(NEED_COUNT) == 0
+            b.node.clock.advance(minutes=1)
+            await eventually(lambda: holds(b, 1))
+            assert not await has_failed(b)
+
+
+async def test_what_an_operator_allows_is_pulled_at_once(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras")
+    await b.add_peer(a.url, "blocked")
+    async with running(b):
+        await asyncio.sleep(1.2)
+        assert await b.value(NEED_COUNT) == 0
+        await set_peer_trust(b.database, a.url, "allowed", actor="test")
+        await eventually(lambda: holds(b, 1))
+
+
+async def has_failed(node: SyncNode) -> bool:
+    return bool(await node.value("select failures > 0 from peer"))
+
+
+async def test_two_processes_on_one_database_serve_a_peer_once(
+    make_node: MakeNode, new_database: Callable[[], Awaitable[str]]
+) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    twin = sync_node(b.node, b.database.dsn)
+    await a.node.participant("ojol", host="a.gotong.test")
+    await b.add_peer(a.url)
+    async with running(b):
+        await eventually(lambda: listens_to_one(b))
+        async with running(twin):
+            await asyncio.sleep(1.5)
+            assert len(twin.syncer._served) == 0
+        assert len(b.syncer._served) == 1
+    async with running(twin):
+        await eventually(lambda: listens_to_one(twin))
+
+
+async def listens_to_one(node: SyncNode) -> bool:
+    return len(node.syncer._served) == 1
+
+
+async def test_one_log_is_never_pulled_twice_at_a_time(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras", "Air")
+    twin = sync_node(b.node, b.database.dsn)
+    await b.add_peer(a.url)
+    claimed = await twin.syncer._claims.take([guest.origin])
+    assert claimed == {guest.origin}
+    done = await b.pull(a.url)
+    assert done.busy == 1
+    assert await b.value(NEED_COUNT) == 0
+    await twin.syncer.close()
+    await asyncio.sleep(0.1)
+    assert (await b.pull(a.url)).busy == 0
+    assert await b.value(NEED_COUNT) == 2
+
+
+async def test_two_exchanges_at_once_store_everything_once(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, *[f"Beras {number}" for number in range(20)])
+    twin = sync_node(b.node, b.database.dsn)
+    await b.add_peer(a.url)
+    done = await asyncio.gather(b.pull(a.url), twin.pull(a.url), b.pull(a.url))
+    await b.pull(a.url)
+    await twin.syncer.close()
+    assert sum(each.records for each in done) <= 20
+    assert await b.value(NEED_COUNT) == 20
+    assert [each.refused for each in done] == [{}, {}, {}]
+    assert (await b.node.check(guest.origin)).signed_size == 21
+
+
+async def test_the_clocks_difference_is_remembered(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    liar = Liar(a.url, heads=lambda body: body.replace(b"T09:26:53.589Z", b"T09:25:53.589Z"))
+    async with serving(liar.app) as url:
+        await b.add_peer(url)
+        await b.pull(url)
+    assert await b.value("select skew_ms from peer") == 60_000
+
+
+async def test_news_name_what_grew_and_can_be_resumed(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    async with running(a), PeerClient(a.url, limits=Limits(silence_s=5)) as client:
+        before = (await client.heads()).since
+        await a.node.publish_needs(guest.scid, "Beras")
+        async with contextlib.aclosing(client.news(before)) as news:
+            assert await anext(news) is None
+            resumed = await anext(news)
+            await a.node.publish_needs(guest.scid, "Air")
+            later = await anext(news)
+        assert resumed != later != None  # noqa: E711
+        async with (
+            httpx.AsyncClient() as http,
+            http.stream("GET", f"{a.url}/federation/v1/stream", headers={"last-event-id": before}) as response,
+        ):
+            seen = b""
+            async for piece in response.aiter_raw():
+                seen += piece
+                if b"event: head" in seen:
+                    break
+        assert f'data: {{"origin":"{guest.origin}","size":3}}'.encode() in seen
+
+
+async def test_a_stream_ends_when_the_node_stops(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    async with running(a), PeerClient(a.url) as client, contextlib.aclosing(client.news()) as news:
+        await anext(news)
+        a.stopping.set()
+        async with asyncio.timeout(2):
+            with pytest.raises(StopAsyncIteration):
+                await anext(news)
