@@ -71,7 +71,7 @@ async def test_two_requests_of_one_shape_share_a_plan(engine: Engine, world: Wor
 
 STRANGER = f"gotong:{scid(9)}"
 QUESTIONS = [
-    "{ needs(first: 100) { totalCount nodes { publisher { needs { totalCount } } updates { nodes { about { id } } } } } }",
+    "{ needs(first: 100) { totalCount nodes { publisher { needs { totalCount } } updates { nodes { id } } } } }",
     f'{{ needs(filter: {{publishers: ["{STRANGER}"]}}) {{ totalCount nodes {{ id }} }} }}',
     f'{{ node(id: "{STRANGER}/need/{uuid(900)}") {{ id }} }}',
     f'{{ nodes(ids: ["{STRANGER}", "{STRANGER}/need/{uuid(900)}"]) {{ id }} }}',
