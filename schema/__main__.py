@@ -4,4 +4,5 @@ import sys
 
 from schema.root import sdl
 
-sys.stdout.write(sdl())
+if __name__ == "__main__":
+    sys.stdout.write(sdl())
