@@ -37,10 +37,8 @@ from domain.errors import GotongError
 from federation import canonical
 from federation.canonical import JSON
 from federation.merkle import HASH_BYTES
-from federation.names import origin as origin  # re-exported: whoever handles entries needs their names
+from federation.names import origin as origin  # re-exported: whoever handles entries needs their log's name
 from federation.names import parse_origin as parse_origin
-from federation.names import parse_uri as parse_uri
-from federation.names import uri as uri
 
 ENTRY_BYTES_MAX = 4096
 PAYLOAD_BYTES_MAX = 65536

@@ -24,10 +24,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.errors import GotongError
+from domain.ids import format_uri
+from domain.records.registry import RECORDS
 from federation import base64text, canonical, did, entry, tlog_proof
 from federation.canonical import JSON, NotCanonical, decode_any
 from federation.did_service import log_service, require_gotong
 from federation.entry import Entry
+from federation.fold import record_uri
 from federation.merkle import inclusion_root, leaf_hash, verify_consistency, verify_inclusion
 from federation.note import Checkpoint
 from federation.verify import Received, Verified, check_checkpoint, check_entries
@@ -157,7 +160,7 @@ def check(bundle_text: str, now: datetime) -> ProvenRecord:
         did=state.did,
         scid=state.scid,
         network=service.network,
-        uri=entry.uri(state.scid, record.entry.type, record.entry.id),
+        uri=_uri(state.scid, record.entry),
         index=placed.index,
         leaf=record.leaf,
         entry=record.entry,
@@ -221,6 +224,11 @@ def _check_inclusion(
     consistency = [base64text.decode(each) or b"" for each in bridge.consistency]
     root = inclusion_root(leaf, placed.index, bridge.size, placed.inclusion)
     verify_consistency(bridge.size, root, checkpoint.size, checkpoint.root, consistency)
+
+
+def _uri(scid: str, proven: Entry) -> str:
+    record_type = RECORDS.get(proven.type, proven.v)
+    return format_uri(scid, proven.type, proven.id) if record_type is None else record_uri(scid, record_type, proven.id)
 
 
 def _proven(record: Verified, did_text: str, checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ BACKOFF_S_MAX = 3_600.0
 PEERS_POLL_S = 1.0
 FULL_HEADS_S = 3_600.0
 """How often a peer is asked for everything it holds although its hint says what changed."""
-NEWS_RETRY_S = 2.0
+NEWS_RETRY_S = 1.0
+NEWS_RETRY_S_MAX = 60.0
 NEWS_SETTLE_S = 0.005
 """Peers announce log by log; what comes within this is one exchange."""
 
@@ -215,16 +216,19 @@ class Syncer:
     async def _listen(self, url: str, client: PeerClient, due: asyncio.Event) -> None:
         """Ring `due` whenever the peer says that something grew; connect again for ever."""
         last_id: str | None = None
+        pause_s = NEWS_RETRY_S
         while True:
             try:
                 async with contextlib.aclosing(client.news(last_id)) as news:
                     async for event_id in news:
                         last_id = event_id or last_id
+                        pause_s = NEWS_RETRY_S
                         if not await self._is_backing_off(url):
                             due.set()
             except GotongError as error:
                 _log.debug("listening_failed", peer=url, code=error.code)
-            await asyncio.sleep(NEWS_RETRY_S * (0.5 + self.jitter()))
+            await asyncio.sleep(pause_s * (0.5 + self.jitter()))
+            pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)
 
     async def _is_backing_off(self, url: str) -> bool:
         """Return whether the last exchange failed and its pause is not over: news must not undo a back-off."""

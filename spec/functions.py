@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from domain import ids
 from federation import entry, merkle, names, note, proof, tiles, tlog_proof, verify
 from federation.did_service import LogKey, StatedHead
 
@@ -99,7 +100,7 @@ def _parse_origin(given: Input) -> Any:
 
 
 def _parse_uri(given: Input) -> Any:
-    found = names.parse_uri(given["uri"])
+    found = ids.parse_uri(given["uri"])
     return {"scid": found.scid, "type": found.type, "id": None if found.id is None else str(found.id)}
 
 

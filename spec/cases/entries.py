@@ -50,7 +50,7 @@ def _names() -> Cases:
         ("scid-short", f"gotong:{SCID[:-1]}"),
         ("trailing-slash", f"gotong:{SCID}/"),
     ):
-        yield refused("parse_uri", "URI_MALFORMED", case, "not the name of a record", uri=uri)
+        yield refused("parse_uri", "ID_MALFORMED", case, "not the name of a record", uri=uri)
 
 
 def _instants() -> Cases:

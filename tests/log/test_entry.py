@@ -155,12 +155,6 @@ def test_a_salt_has_16_bytes() -> None:
 
 def test_names_are_written_as_they_are_read() -> None:
     assert names.parse_origin(entry.origin(SCID, 12)) == (SCID, 12)
-    assert names.parse_uri(entry.uri(SCID, "need", ID)) == (SCID, "need", ID)
-    assert names.parse_uri(entry.uri(SCID)) == (SCID, None, None)
     with pytest.raises(names.OriginMalformed):
         names.origin(SCID, -1)
-    with pytest.raises(names.UriMalformed):
-        names.uri(SCID, "need")
-    with pytest.raises(names.UriMalformed):
-        names.uri(SCID, None, ID)
     assert entry.origin(SCID, 0) == ORIGIN
