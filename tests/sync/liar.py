@@ -37,6 +37,8 @@ class Liar:
         self.frames = self.pulled = self.heads = self.answer = None
 
     async def _relay(self, request: Request) -> Response:
+        if request.url.path.endswith("/stream"):
+            return Response("it tells no news", 404)
         url = f"{self.truth}{request.url.path}?{request.url.query}"
         async with httpx.AsyncClient() as http:
             true = await http.request(

@@ -1,0 +1,88 @@
+"""What is pulled, in which order, and what is left alone: decided without any I/O."""
+
+from typing import Any
+
+from federation.messages import HeadOfLog, Wanted
+from federation.plan import QUARANTINE_ENTRIES_MAX, QUARANTINED_PARTICIPANTS_MAX, Plan, plan
+from store.held import Held
+
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def scid(number: int) -> str:
+    return "Qm" + "1" * 40 + "".join(ALPHABET[number // 58**place % 58] for place in range(4))
+
+
+def head(number: int, size: int = 10, **changes: Any) -> HeadOfLog:
+    return HeadOfLog(f"gotong/{scid(number)}/0", size, "note", changes.pop("did_version", 1), **changes)
+
+
+def ours(number: int, size: int = 0, **changes: Any) -> dict[str, Held]:
+    values: dict[str, Any] = {
+        "participant_id": number, "host": "a.gotong.test", "hosted": False, "trust": "allowed", "did_version": 1,
+        "edge": b"", "checkpoint": b"note", "checkpoint_size": size,
+    }  # fmt: skip
+    return {f"gotong/{scid(number)}/0": Held(scid=scid(number), size=size, **{**values, **changes})}
+
+
+def made(heads: list[HeadOfLog], held: dict[str, Held] | None = None, **changes: Any) -> Plan:
+    return plan(heads, held or {}, **{"operator_scid": "", "quarantined": 0, **changes})
+
+
+def test_a_stranger_is_asked_for_from_the_beginning_up_to_the_quota() -> None:
+    assert made([head(1)]).wanted == [Wanted(head(1).origin, 0, 0, QUARANTINE_ENTRIES_MAX)]
+
+
+def test_a_known_log_is_asked_for_from_where_it_ends() -> None:
+    assert made([head(1)], ours(1, 4)).wanted == [Wanted(head(1).origin, 4, 1)]
+
+
+def test_what_is_held_is_not_asked_for() -> None:
+    assert made([head(1, 4), head(2, 3)], ours(1, 4) | ours(2, 9)) == Plan()
+
+
+def test_a_new_did_line_alone_is_reason_enough() -> None:
+    assert made([head(1, 4, did_version=2)], ours(1, 4)).wanted == [Wanted(head(1).origin, 4, 1)]
+
+
+def test_blocked_participants_and_logs_of_this_node_are_left_alone() -> None:
+    assert made([head(1), head(2, 3)], ours(1, trust="blocked") | ours(2, 5, hosted=True)) == Plan()
+
+
+def test_a_longer_version_of_our_own_log_is_doubtful_and_never_wanted() -> None:
+    assert made([head(1, 6)], ours(1, 5, hosted=True)) == Plan(doubtful=[head(1, 6)])
+
+
+def test_another_note_of_our_size_is_doubtful() -> None:
+    assert made([head(1, 5)], ours(1, 5, checkpoint=b"other")) == Plan(doubtful=[head(1, 5)])
+
+
+def test_beyond_the_quota_only_did_lines_are_wanted() -> None:
+    full = ours(1, QUARANTINE_ENTRIES_MAX, trust="quarantined")
+    assert made([head(1, 5_000)], full) == Plan(over_quota=1)
+    newer = made([head(1, 5_000, did_version=2)], full)
+    assert newer.wanted == [Wanted(head(1).origin, QUARANTINE_ENTRIES_MAX, 1, QUARANTINE_ENTRIES_MAX)]
+
+
+def test_no_more_strangers_are_met_than_an_operator_can_look_at() -> None:
+    crowd = [head(number) for number in range(10)]
+    full = made(crowd, quarantined=QUARANTINED_PARTICIPANTS_MAX - 3)
+    assert (len(full.wanted), full.over_quota) == (3, 7)
+
+
+def test_a_head_that_names_no_log_is_refused_alone() -> None:
+    broken = HeadOfLog("gotong/../0", 1, "note", 1)
+    done = made([broken, head(1)])
+    assert [(each.origin, error.code) for each, error in done.refused] == [(broken.origin, "ORIGIN_MALFORMED")]
+    assert len(done.wanted) == 1
+
+
+def test_the_operator_comes_first_then_what_is_seen_then_the_shortest() -> None:
+    heads = [head(1, 900), head(2, 5), head(3, 700), head(4, 50), head(5, 800)]
+    held = ours(3, 0) | ours(4, 0) | ours(1, 0, trust="quarantined")
+    order = [each.origin for each in made(heads, held, operator_scid=scid(5)).wanted]
+    assert order == [head(number).origin for number in (5, 4, 3, 2, 1)]
+
+
+def test_logs_that_failed_in_this_exchange_are_left_out() -> None:
+    assert made([head(1), head(2)], leave_out={head(1).origin}).wanted[0].origin == head(2).origin
