@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from domain.records.registry import RECORDS
 from store.database import Connection
 
 SEQUENCE_BATCH_ROWS_MAX = 2_000
@@ -28,8 +29,6 @@ HEAD_CHANNEL = "gotong_head"
 PUBLISHED = "PUBLISHED"
 REVISED = "REVISED"
 STATE = "STATE"
-
-SEARCHED_TABLES = ("need", "activity", "organization")
 
 
 class Change(Struct, frozen=True):
@@ -97,10 +96,10 @@ async def sequence(connection: Connection) -> int:
 
 
 async def _index_text(connection: Connection, moved: Sequence[asyncpg.Record]) -> None:
-    for table in SEARCHED_TABLES:
-        keys = [(row["publisher_id"], row["record_id"]) for row in moved if row["type"] == table]
-        if keys:
-            await index_text(connection, table, keys)
+    for record_type in RECORDS:
+        keys = [(row["publisher_id"], row["record_id"]) for row in moved if row["type"] == record_type.name]
+        if keys and record_type.searched:
+            await index_text(connection, record_type.table, keys)
 
 
 async def index_text(connection: Connection, table: str, keys: Sequence[tuple[int, UUID]]) -> None:

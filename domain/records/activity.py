@@ -93,6 +93,7 @@ ACTIVITY = RecordType(
     name="activity",
     version=1,
     table="activity",
+    searched=True,
     body=ActivityBody,
     restricted=Reachable,
     check=_check,

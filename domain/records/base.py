@@ -69,6 +69,7 @@ class RecordType(Generic[Body]):
     `project` gives the columns of `table` that depend on the body alone; `clock`, where present, adds `state` and
     `next_due_at`. `fixed` names body members (as spelled in the bytes) that no revision may change.
     `targets` names the records without which it cannot be shown.
+    `searched` types have a side table `<table>_search` for full text.
     `one_per_log` marks the record a participant has exactly one of, whose URI is the participant's own.
     """
 
@@ -86,6 +87,7 @@ class RecordType(Generic[Body]):
     clock: Callable[[Body, datetime], Clock] | None = None
     fixed: tuple[str, ...] = ()
     one_per_log: bool = False
+    searched: bool = False
 
     def parse(self, body: Part | None) -> Body:
         """Return the typed body, its shape checked (what the JSON Schema says), or raise RecordInvalid."""

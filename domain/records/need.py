@@ -205,6 +205,7 @@ NEED = RecordType(
     name="need",
     version=1,
     table="need",
+    searched=True,
     body=NeedBody,
     restricted=Reachable,
     check=_check,

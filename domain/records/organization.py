@@ -120,6 +120,7 @@ ORGANIZATION = RecordType(
     name="organization",
     version=1,
     table="organization",
+    searched=True,
     body=OrganizationBody,
     restricted=Reachable,
     check=_check,
