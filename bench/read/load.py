@@ -45,7 +45,7 @@ class Size:
 
 
 FULL = Size("full", 1_000_000, 1_000)
-SMOKE = Size("smoke", 50_000, 1_000)
+SMOKE = Size("smoke", 50_000, 1_000, updated_share=0.5)
 
 
 def name_of(size: Size) -> str:
