@@ -5,9 +5,10 @@ here decides what is served: `federation.serve` and `store.relay` do.
 """
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from api.errors import guarded
 from domain.errors import GotongError
@@ -27,6 +29,10 @@ from federation.tiles import parse_tile_path
 from store.database import Database
 
 HEARTBEAT_S = 15.0
+PULLS_AT_ONCE_MAX = 32
+SEND_TIMEOUT_S = 120.0
+"""How long a page may take to be read: a page of a pull at the slowest rate that pullers accept themselves."""
+BODY_TIMEOUT_S = 20.0
 GZIP_LEVEL = 1
 IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT_LIVED = "public, max-age=5"
@@ -46,6 +52,35 @@ class NumberMalformed(GotongError):
     code: ClassVar[str] = "NUMBER_MALFORMED"
 
 
+class PullsExhausted(GotongError):
+    """As many pulls as this process serves are under way; come back later."""
+
+    code: ClassVar[str] = "PULLS_EXHAUSTED"
+
+
+class BodyTooSlow(GotongError):
+    """A request's body takes longer to come than this endpoint waits."""
+
+    code: ClassVar[str] = "BODY_TOO_SLOW"
+
+
+class _PullResponse(StreamingResponse):
+    """A pull's stream: it holds a slot while it lasts, and ends when its reader stops reading."""
+
+    def __init__(self, frames: AsyncIterator[bytes], headers: dict[str, str], slots: asyncio.Semaphore) -> None:
+        super().__init__(frames, headers=headers, media_type=FRAMES_TYPE)
+        self._slots = slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await send(message)
+
+        async with self._slots:
+            with contextlib.suppress(ClientDisconnect, TimeoutError):
+                await super().__call__(scope, receive, send_in_time)
+
+
 @dataclass(frozen=True, slots=True)
 class FederationEdge:
     """What the routes need; `stopping` ends open streams when the process shuts down."""
@@ -55,6 +90,7 @@ class FederationEdge:
     feed: HeadFeed
     clock: Callable[[], datetime]
     stopping: asyncio.Event
+    pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS_AT_ONCE_MAX))
 
     def routes(self) -> list[Route]:
         """Return the routes, to be added to any Starlette or FastAPI app."""
@@ -85,12 +121,14 @@ class FederationEdge:
 
     async def pull(self, request: Request) -> Response:
         asked = read_pull(await _body(request, PULL_REQUEST_BYTES_MAX))
+        if self.pulls.locked():
+            raise PullsExhausted("too many pulls are under way", count_max=PULLS_AT_ONCE_MAX)
         frames = serve.pull(self.database, asked)
         headers = {"cache-control": NO_STORE}
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"
             frames = _gzipped(frames)
-        return StreamingResponse(frames, headers=headers, media_type=FRAMES_TYPE)
+        return _PullResponse(frames, headers, self.pulls)
 
     async def stream(self, request: Request) -> Response:
         events = self._events(request.headers.get("last-event-id"))
@@ -165,13 +203,16 @@ async def _gzipped(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
-    """Return the request's body, or raise BodyTooLarge as soon as it is."""
+    """Return the request's body, or raise BodyTooLarge as soon as it is, or BodyTooSlow."""
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > bytes_max:
-                raise BodyTooLarge("the body is too large", bytes_max=bytes_max)
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > bytes_max:
+                    raise BodyTooLarge("the body is too large", bytes_max=bytes_max)
+    except TimeoutError:
+        raise BodyTooSlow("the body takes too long to come", timeout_s=round(BODY_TIMEOUT_S)) from None
     except ClientDisconnect:
         raise PullMalformed("the body was cut off") from None
     return bytes(body)

@@ -12,17 +12,22 @@ from starlette.applications import Starlette
 
 from api.errors import install
 from api.federation import FederationEdge
+from domain.errors import GotongError
 from federation.announce import HeadFeed
 from federation.client import Limits, PeerClient
+from federation.enroll import Enrolled
 from federation.exchange import Exchanged
 from federation.sync import Syncer
 from federation.trust import add_peer
+from store import peers
 from store.database import Connection, Database, connect
 from store.wake import Wake
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, start_test_node
 from tests.sockets import serving
+from tests.sync.liar import Liar
 
+ANSWERS = ("need", "activity", "organization", "update_post", "outbox", "event")
 QUICK = Limits(connect_s=2.0, read_s=2.0, grace_s=3.0, silence_s=5.0)
 
 
@@ -107,3 +112,52 @@ def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: An
         **changes,
     )
     return SyncNode(node, app, wake, feed, syncer, stopping)
+
+
+@dataclass
+class Scene:
+    """An honest node with a guest, a liar before it, and a node that pulls through the liar."""
+
+    honest: SyncNode
+    guest: Enrolled
+    puller: SyncNode
+    liar: Liar
+    url: str = ""
+
+    async def pull_code(self) -> str | None:
+        """Return the code of the first rule that an exchange broke, as a failure or as a refusal of the guest's log."""
+        try:
+            done = await self.puller.pull(self.url)
+        except GotongError as error:
+            return error.code
+        return done.refused.get(self.guest.origin)
+
+    async def answers(self) -> dict[str, int]:
+        """Return how many rows of the guest every table has from which questions are answered."""
+        query = """
+            select count(*) from {} where publisher_id in (select id from participant where scid = $1)
+        """
+        return {table: await self.puller.value(query.format(table), self.guest.scid) for table in ANSWERS}
+
+    async def reports(self) -> list[str]:
+        async with self.puller.database.acquire() as connection:
+            return [row.code for row in await peers.refusals(connection, 100)]
+
+    async def assert_honesty_heals(self) -> None:
+        self.liar.be_honest()
+        done = await self.puller.pull(self.url)
+        assert done.refused == {}
+        assert (await self.puller.node.check(self.guest.origin)).signed_size == 5
+        needs = "select title_text::text, state from need order by index"
+        assert await self.honest.rows(needs) == await self.puller.rows(needs)
+
+
+@pytest.fixture
+async def scene(make_node: MakeNode) -> AsyncIterator["Scene"]:
+    honest, puller = await make_node("jujur"), await make_node("b")
+    guest = await honest.node.participant("ojol", host="jujur.gotong.test")
+    await honest.node.publish_needs(guest.scid, "Beras", "Air bersih", "Selimut", "Obat")
+    liar = Liar(honest.url)
+    async with serving(liar.app) as url:
+        await puller.add_peer(url)
+        yield Scene(honest, guest, puller, liar, url)

@@ -134,6 +134,16 @@ def without(*kinds: type) -> FrameTamper:
     return of_log(lambda frames: [each for each in frames if not isinstance(each, kinds)])
 
 
+def kept_in(bodies: list[bytes]) -> Callable[[bytes], bytes]:
+    """Return a change that changes nothing but keeps what passes."""
+
+    def keep(body: bytes) -> bytes:
+        bodies.append(body)
+        return body
+
+    return keep
+
+
 async def drip(piece: bytes, pause_s: float) -> AsyncIterator[bytes]:
     """Yield the same piece for ever."""
     while True:

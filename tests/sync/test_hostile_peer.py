@@ -1,13 +1,11 @@
 """A peer that lies, floods, stalls or breaks off: refused with the rule's code, kept as a report, nothing answered."""
 
-import json
 import random
 import resource
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -16,17 +14,14 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from domain.errors import GotongError
 from federation.client import FRAMES_TYPE
-from federation.enroll import Enrolled
 from federation.frames import DidLine, EntryData, Frame, Log, Mark, RetryAfter, encode, encode_entry
-from store import peers
-from tests.sockets import serving
-from tests.sync.conftest import MakeNode, SyncNode
+from tests.sync.conftest import MakeNode, Scene
 from tests.sync.liar import (
     FrameTamper,
-    Liar,
     drip,
     each_entry,
     flipped,
+    kept_in,
     lines,
     notes,
     of_log,
@@ -34,57 +29,7 @@ from tests.sync.liar import (
     without,
 )
 
-ANSWERS = ("need", "activity", "organization", "update_post", "outbox", "event")
 MEMORY_GROWTH_BYTES_MAX = 200 * 1024 * 1024
-
-
-@dataclass
-class Scene:
-    """An honest node with a guest, a liar before it, and a node that pulls through the liar."""
-
-    honest: SyncNode
-    guest: Enrolled
-    puller: SyncNode
-    liar: Liar
-    url: str = ""
-
-    async def pull_code(self) -> str | None:
-        """Return the code of the first rule that an exchange broke, as a failure or as a refusal of the guest's log."""
-        try:
-            done = await self.puller.pull(self.url)
-        except GotongError as error:
-            return error.code
-        return done.refused.get(self.guest.origin)
-
-    async def answers(self) -> dict[str, int]:
-        """Return how many rows of the guest every table has from which questions are answered."""
-        query = """
-            select count(*) from {} where publisher_id in (select id from participant where scid = $1)
-        """
-        return {table: await self.puller.value(query.format(table), self.guest.scid) for table in ANSWERS}
-
-    async def reports(self) -> list[str]:
-        async with self.puller.database.acquire() as connection:
-            return [row.code for row in await peers.refusals(connection, 100)]
-
-    async def assert_honesty_heals(self) -> None:
-        self.liar.be_honest()
-        done = await self.puller.pull(self.url)
-        assert done.refused == {}
-        assert (await self.puller.node.check(self.guest.origin)).signed_size == 5
-        needs = "select title_text::text, state from need order by index"
-        assert await self.honest.rows(needs) == await self.puller.rows(needs)
-
-
-@pytest.fixture
-async def scene(make_node: MakeNode) -> Any:
-    honest, puller = await make_node("jujur"), await make_node("b")
-    guest = await honest.node.participant("ojol", host="jujur.gotong.test")
-    await honest.node.publish_needs(guest.scid, "Beras", "Air bersih", "Selimut", "Obat")
-    liar = Liar(honest.url)
-    async with serving(liar.app) as url:
-        await puller.add_peer(url)
-        yield Scene(honest, guest, puller, liar, url)
 
 
 def doubled(frames: list[Frame]) -> list[Frame]:
@@ -212,16 +157,6 @@ async def test_bytes_that_are_no_frames_are_refused(scene: Scene, noise: str) ->
     await scene.assert_honesty_heals()
 
 
-def kept_in(bodies: list[bytes]) -> Callable[[bytes], bytes]:
-    """Return a change that changes nothing but keeps what passes."""
-
-    def keep(body: bytes) -> bytes:
-        bodies.append(body)
-        return body
-
-    return keep
-
-
 async def test_a_stream_cut_anywhere_is_resumed(scene: Scene) -> None:
     whole: list[bytes] = []
     scene.liar.pulled = kept_in(whole)
@@ -318,101 +253,3 @@ async def test_a_peer_that_is_down_is_unreachable_and_asked_less_and_less_often(
     assert waits[:3] == [22.5, 45.0, 90.0]
     assert waits[-1] == 2_700.0
     assert await b.value("select count(*) from refusal") == 0
-
-
-async def test_yesterdays_checkpoint_is_refused_wherever_it_comes(scene: Scene) -> None:
-    yesterday = await scene.honest.value("select checkpoint from log where origin = $1", scene.guest.origin)
-    await scene.honest.node.publish_needs(scene.guest.scid, "Tenda")
-    scene.liar.frames = notes(lambda _note: yesterday)
-    assert await scene.pull_code() == "BEYOND_CHECKPOINT"
-    scene.liar.be_honest()
-    await scene.puller.pull(scene.url)
-    await scene.honest.node.publish_needs(scene.guest.scid, "Lampu")
-    scene.liar.frames = notes(lambda _note: yesterday)
-    assert await scene.pull_code() == "CHECKPOINT_BEHIND"
-    scene.liar.be_honest()
-    assert (await scene.puller.pull(scene.url)).records == 1
-
-
-async def test_old_heads_change_nothing(scene: Scene) -> None:
-    old: list[bytes] = []
-    scene.liar.heads = kept_in(old)
-    await scene.puller.pull(scene.url)
-    await scene.honest.node.publish_needs(scene.guest.scid, "Tenda")
-    scene.liar.be_honest()
-    await scene.puller.pull(scene.url)
-    scene.liar.heads = lambda _body: old[0]
-    assert (await scene.puller.pull(scene.url)).refused == {}
-    assert (await scene.puller.node.check(scene.guest.origin)).signed_size == 6
-
-
-async def test_a_node_of_the_other_network_is_refused(scene: Scene) -> None:
-    scene.liar.heads = lambda body: body.replace(b'"network":"test"', b'"network":"live"')
-    assert await scene.pull_code() == "NETWORK_MISMATCH"
-    await scene.assert_honesty_heals()
-
-
-async def test_a_log_of_the_other_network_is_refused_whatever_its_peer_says(scene: Scene) -> None:
-    scene.puller.syncer.network = "live"
-    scene.liar.heads = lambda body: body.replace(b'"network":"test"', b'"network":"live"')
-    assert await scene.pull_code() == "NETWORK_MISMATCH"
-    assert sum((await scene.answers()).values()) == 0
-
-
-async def test_a_peer_whose_operator_changes_is_refused(scene: Scene) -> None:
-    await scene.puller.pull(scene.url)
-    scene.liar.heads = lambda body: json.dumps({**json.loads(body), "operator": scene.guest.scid}).encode()
-    assert await scene.pull_code() == "PEER_OPERATOR_CHANGED"
-
-
-async def test_a_peer_that_says_to_host_others_gives_them_no_trust(make_node: MakeNode) -> None:
-    a, b, c = await make_node("a"), await make_node("b"), await make_node("c")
-    guest = await a.node.participant("ojol", host="a.gotong.test")
-    await b.add_peer(a.url)
-    await b.pull(a.url)
-    liar = Liar(b.url, heads=lambda body: body.replace(b'"hosted":false', b'"hosted":true'))
-    async with serving(liar.app) as url:
-        await c.add_peer(url)
-        await c.pull(url)
-        assert await c.value("select trust from participant where scid = $1", guest.scid) == "quarantined"
-
-
-async def test_two_trees_of_one_size_are_reported_as_a_fork(scene: Scene, make_node: MakeNode) -> None:
-    await scene.puller.pull(scene.url)
-    twin = await fork_of(scene)
-    scene.liar.heads = lambda body: body.replace(twin[0], twin[1])
-    assert await scene.pull_code() == "LOG_FORKED"
-    evidence = await scene.puller.value("select evidence from refusal where code = 'LOG_FORKED'")
-    assert evidence.count(b"\n5\n") == 2
-
-
-async def test_a_longer_version_of_our_own_log_is_reported_and_not_taken(scene: Scene) -> None:
-    """The honest node was restored from a backup; another node still holds what it had signed."""
-    await scene.puller.pull(scene.url)
-    before = await scene.honest.rows("select size, edge, checkpoint from log where origin = $1", scene.guest.origin)
-    await scene.honest.node.publish_needs(scene.guest.scid, "Tenda")
-    await scene.puller.pull(scene.url)
-    await scene.honest.value(
-        "update log set size = $2, edge = $3, checkpoint = $4, checkpoint_size = $2 where origin = $1",
-        scene.guest.origin, *before[0],
-    )  # fmt: skip
-    await scene.honest.value("delete from entry where index >= 5")
-    await scene.honest.add_peer(scene.puller.url)
-    done = await scene.honest.pull(scene.puller.url)
-    assert done.refused == {scene.guest.origin: "OWN_LOG_LONGER"}
-    assert await scene.honest.value("select size from log where origin = $1", scene.guest.origin) == 5
-
-
-async def fork_of(scene: Scene) -> tuple[bytes, bytes]:
-    """Return the true checkpoint and a second one of the same size, signed with the same key, as JSON writes them."""
-    from federation import note
-    from federation.keys import log_key_name
-
-    true = await scene.honest.value("select checkpoint from log where origin = $1", scene.guest.origin)
-    key = scene.honest.node.keys.get(log_key_name(scene.guest.scid, 0))
-    false = note.sign_checkpoint(
-        note.Checkpoint(scene.guest.origin, 5, bytes(32)), note.Signer(scene.guest.origin, key)
-    )
-    return json.dumps(true.decode(), ensure_ascii=False)[1:-1].encode(), json.dumps(false.decode(), ensure_ascii=False)[
-        1:-1
-    ].encode()
