@@ -1,40 +1,64 @@
 """`gotong verify` and `gotong verify-proof`: believe nothing, recompute it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
+from domain.errors import GotongError
 from node.output import AsJson, DataDir, Json, show
 
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Also compute every row again from the logs and compare: minutes for a million.")
+]
 ProofFile = Annotated[
     Path, typer.Argument(help="A proof from an answer's `provenance { proof }`; `-` reads standard input.")
 ]
 
 
-def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+class ProjectionsDiffer(GotongError):
+    """A stored row is not what its log says; the answers of this node cannot be trusted until it is mended."""
+
+    code: ClassVar[str] = "PROJECTIONS_DIFFER"
+
+
+def verify(deep: Deep = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Check every log this node holds from its first byte: tree, signatures, tiles, payloads."""
     import asyncio
 
     from federation.check import check_log
+    from federation.rebuild import compare
+    from node.background import sweep_once
     from node.settings import Settings
     from node.wiring import now, opened
     from store import logs
 
     settings = Settings.load(data_dir)
 
-    async def run() -> list[dict[str, Json]]:
-        async with opened(settings) as node, node.database.transaction(isolation="repeatable_read") as connection:
-            rows = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
-            checked = [await check_log(connection, row, network=settings.network, now=now()) for row in rows]
-        return [
+    async def run() -> tuple[list[dict[str, Json]], list[dict[str, Json]]]:
+        async with opened(settings) as node:
+            async with node.database.transaction(isolation="repeatable_read") as connection:
+                rows = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
+                checked = [await check_log(connection, row, network=settings.network, now=now()) for row in rows]
+            found = []
+            if deep:
+                as_of = now()
+                await sweep_once(node.database, as_of)
+                found = await compare(node.database, as_of=as_of)
+        ok: list[dict[str, Json]] = [
             {"log": each.origin, "size": each.size, "signedSize": each.signed_size, "withheld": each.withheld}
             for each in checked
         ]
+        return ok, [{"table": each.table, "publisher": each.publisher, "record": each.record_id} for each in found]
 
-    checked = asyncio.run(run())
+    checked, differences = asyncio.run(run())
     lines = [f"ok  {each['log']}  {each['size']} entries, {each['withheld']} payloads withheld" for each in checked]
-    show({"logs": checked}, "\n".join(lines) or "This node holds no log.", as_json=as_json)
+    lines += [f"DIFFERS  {each['table']}  {each['publisher']}  {each['record']}" for each in differences]
+    if deep and not differences:
+        lines.append("ok  every row is what its log says")
+    show({"logs": checked, "differences": differences}, "\n".join(lines) or "No log is held here.", as_json=as_json)
+    if differences:
+        raise ProjectionsDiffer("some rows are not what their logs say", count=len(differences))
 
 
 def verify_proof(proof: ProofFile, as_json: AsJson = False) -> None:

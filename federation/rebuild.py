@@ -1,0 +1,78 @@
+"""Compute every projection again from the logs and compare it with what is stored. Shell; leaves nothing behind.
+
+The same code that projects on arrival runs here against empty temporary
+tables that hide the real ones, inside a transaction that is rolled back. So
+what is compared is the state itself, not a second idea of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.records.registry import RECORDS
+from federation import canonical
+from federation.entry import parse as parse_entry
+from federation.fold import TARGET_RETRY, Arrival
+from federation.project import project
+from store import logs, rebuild, records
+from store.database import Connection, Database
+from store.logs import LogRow, StoredEntry
+
+PAGE_ENTRIES = 1_024
+ROUNDS_MAX = 64
+"""How long a chain of records that wait for each other is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A record whose stored row is not what its log says; `stored`, `rebuilt`: which of the two has a row."""
+
+    table: str
+    publisher: str
+    record_id: str
+    stored: bool
+    rebuilt: bool
+
+
+async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
+    """Return every record whose row differs from the one its log gives at `as_of`, none when all is well."""
+    tables = [record_type.table for record_type in RECORDS]
+    async with database.acquire() as connection:
+        transaction = connection.transaction(isolation="repeatable_read")
+        await transaction.start()
+        try:
+            await rebuild.hide(connection, tables)
+            rows = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
+            for log in rows:
+                await _project_all(connection, log, as_of)
+            await _settle_all(connection, rows, as_of)
+            found = [Difference(*each) for table in tables for each in await rebuild.differences(connection, table)]
+        finally:
+            await transaction.rollback()
+    return found
+
+
+async def _project_all(connection: Connection, log: LogRow, as_of: datetime) -> None:
+    start = 0
+    while page := await logs.entries(connection, log.id, start, min(PAGE_ENTRIES, log.size - start)):
+        await project(connection, log, [_arrival(stored) for stored in page], as_of=as_of)
+        start += len(page)
+
+
+async def _settle_all(connection: Connection, rows: list[LogRow], as_of: datetime) -> None:
+    """Give rows to what waited for a record of a log that came later."""
+    by_origin = {log.origin: log for log in rows}
+    for round_number in range(1, ROUNDS_MAX + 1):
+        due_at = as_of + round_number * (TARGET_RETRY + timedelta(seconds=1))
+        origins = await records.due_logs(connection, due_at)
+        if not origins:
+            return
+        for origin in origins:
+            log = by_origin[origin]
+            for index in await records.take_due(connection, log.id, due_at, log.size):
+                (stored,) = await logs.entries(connection, log.id, index, 1)
+                await project(connection, log, [_arrival(stored)], as_of=as_of, retried=True)
+
+
+def _arrival(stored: StoredEntry) -> Arrival:
+    body = None if stored.body is None else canonical.decode(stored.body[1])
+    return Arrival(stored.index, parse_entry(stored.data), body if isinstance(body, dict) else None)

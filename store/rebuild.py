@@ -1,0 +1,42 @@
+"""Temporary tables in front of the real ones, and the comparison of both."""
+
+from collections.abc import Sequence
+
+from store.database import Connection
+
+NOT_COMPARED = ("received_at",)
+"""What depends on when this node heard of a record, not on what its log says."""
+WRITTEN_WHILE_PROJECTING = ("unprojected", "outbox")
+
+
+async def hide(connection: Connection, tables: Sequence[str]) -> None:
+    """Put an empty temporary table before each record table and before what projecting writes; they end with the
+    transaction."""
+    for table in (*tables, *WRITTEN_WHILE_PROJECTING):
+        await connection.execute(f"create temporary table {table} (like public.{table} including all) on commit drop")
+
+
+async def differences(connection: Connection, table: str) -> list[tuple[str, str, str, bool, bool]]:
+    """Return (table, scid, record id, is stored, is rebuilt) of each record whose two rows are not the same."""
+    columns = await connection.fetch(
+        """
+        select column_name from information_schema.columns
+        where table_schema = 'public' and table_name = $1 and column_name <> all($2) order by ordinal_position
+        """,
+        table,
+        list(NOT_COMPARED),
+    )
+    names = ", ".join(column["column_name"] for column in columns)
+    rows = await connection.fetch(
+        f"""
+        with stored as (select {names} from public.{table}), rebuilt as (select {names} from pg_temp.{table}),
+             odd as ((table stored except table rebuilt) union all (table rebuilt except table stored))
+        select distinct participant.scid, odd.record_id::text as record_id,
+               stored.record_id is not null as stored, rebuilt.record_id is not null as rebuilt
+        from odd join participant on participant.id = odd.publisher_id
+        left join stored on (stored.publisher_id, stored.record_id) = (odd.publisher_id, odd.record_id)
+        left join rebuilt on (rebuilt.publisher_id, rebuilt.record_id) = (odd.publisher_id, odd.record_id)
+        order by participant.scid, record_id
+        """
+    )
+    return [(table, row["scid"], row["record_id"], row["stored"], row["rebuilt"]) for row in rows]
