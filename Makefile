@@ -7,11 +7,13 @@ INSTALLED := $(VENV)/.gotong-installed
 ROOMS := api schema federation auth domain store node web tests bench
 SOURCES = $(wildcard $(ROOMS))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PEERS := bench/read/node_modules/.gotong-installed
+SIZE ?= smoke
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url check fmt docs lock
+.PHONY: help setup demo test test-url check fmt docs lock bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,10 +42,22 @@ fmt: setup ## format the code and mend what ruff can
 docs: setup ## write docs/errors.md and docs/settings.md from the code
 	@$(BIN)/python -m node.docs
 
+bench-read: setup $(PEERS) ## questions a second beside PostGraphile, Mercurius and pgbench: SIZE=smoke|full
+	@$(BIN)/python -m bench.read --size $(SIZE)
+
+bench-growth: setup ## the same questions at 10,000 needs and at many: SIZE=smoke|full|huge
+	@$(BIN)/python -m bench.read.growth --size $(SIZE)
+
 lock: setup ## write the lock files from requirements*.in
 	@$(COMPILE) -o requirements.lock requirements.in
 	@$(COMPILE) -o requirements-dev.lock requirements-dev.in
 	@$(MAKE) --no-print-directory setup
+
+$(PEERS): bench/read/package.json
+	@command -v npm >/dev/null || { echo "npm is needed for the servers Gotong is measured beside" >&2; exit 1; }
+	@echo "Installing the peers into bench/read/node_modules ..."
+	@cd bench/read && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

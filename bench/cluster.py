@@ -100,6 +100,11 @@ def dsn_of(server_dsn: str, name: str) -> str:
     return urllib.parse.urlunsplit(parts._replace(path=f"/{name}", netloc=parts.netloc or "postgres@"))
 
 
+def name_of(dsn: str) -> str:
+    """Return the name of the database."""
+    return urllib.parse.urlsplit(dsn).path.removeprefix("/")
+
+
 def socket_directory(dsn: str) -> str:
     """Return the directory of the server's socket."""
     return urllib.parse.parse_qs(urllib.parse.urlsplit(dsn).query)["host"][0]

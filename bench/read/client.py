@@ -116,4 +116,4 @@ def _length(head: bytes, head_bytes: int) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(ask(**json.load(sys.stdin))))  # noqa: T201 -- the result is the output
+    print(json.dumps(ask(**json.load(sys.stdin))))

@@ -30,17 +30,22 @@ ZIPF_SHIFT: Final = 10
 HOME_SHARE: Final = 0.8
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
-# Text made of these; the first are the most frequent.
-THINGS: Final = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# Texts are made of these; the first are the most frequent.
+THINGS: Final = _words(
     "beras minyak selimut buku air tenda obat susu popok telur gula sabun terpal pakaian alat seragam tas semen "
     "genteng bibit pupuk pompa genset lampu laptop kursi meja papan ambulans darah masker kasur kompor panci "
     "ember sepatu tongkat kacamata mukena perahu gergaji cangkul cat kayu paku benang mesin kain jaring printer"
-).split()
-PEOPLE: Final = (
+)
+PEOPLE: Final = _words(
     "warga anak lansia keluarga ibu siswa petani nelayan pengungsi relawan guru santri penyintas pedagang "
     "bayi remaja difabel pemulung buruh perajin"
-).split()
-WORDS: Final = (
+)
+WORDS: Final = _words(
     "untuk dan yang di dengan kami dari setelah karena masih belum banjir rumah desa sekolah posko bantuan "
     "dibutuhkan segera bulan kerusakan gempa longsor kebakaran kekeringan jalan jembatan terputus dapur umum "
     "gotong royong kampung balai pelatihan membaca belajar panen sungai pantai bersih sehat perbaikan "
@@ -48,8 +53,8 @@ WORDS: Final = (
     "imunisasi gizi stunting koperasi usaha modal pasar warung taman bacaan perpustakaan keliling internet "
     "komputer coding kelas malam beasiswa seragam ijazah masjid gereja pura vihara kerja bakti sampah daur "
     "ulang kompos mangrove pohon bibit hutan mata sumur bor saluran irigasi sawah ladang ternak kambing ayam"
-).split()
-WHO: Final = "Karang Taruna|Taman Baca|Posyandu|Dapur Umum|Kelompok Tani|Rumah Belajar|Relawan|Bank Sampah".split("|")
+)
+WHO: Final = ("Karang Taruna", "Taman Baca", "Posyandu", "Dapur Umum", "Kelompok Tani", "Rumah Belajar", "Relawan")
 UNITS: Final = ("kg", "{buah}", "{paket}", "L", "h")
 KINDS: Final = ("GOODS", "GOODS", "GOODS", "MONEY", "LABOUR", "SKILL", "TRANSPORT", "SPACE", "LOAN", "INFORMATION")
 STATUSES: Final = (("OPEN", 65), ("WITHDRAWN", 20), ("CLOSED_UNMET", 15))

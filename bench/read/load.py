@@ -125,8 +125,8 @@ class Loader:
         need_rows = [_row("need", need, self._index(need.community)) for need in needs]
         update_rows = []
         for need in updated:
-            for update in dataset.updates(self._rng, need, dataset.leaf_hash(need.id)):
-                update_rows.append(_row("update", update, self._index(update.community)))
+            about = dataset.updates(self._rng, need, dataset.leaf_hash(need.id))
+            update_rows += [_row("update", update, self._index(update.community)) for update in about]
         await self._copy("need", need_rows)
         if update_rows:
             await self._copy("update_post", update_rows)
@@ -136,9 +136,7 @@ class Loader:
         ]
         await self._connection.copy_records_to_table("entry", records=entries)
         if self._size.searched:
-            await index_text(
-                self._connection, "need", [(row["publisher_id"], row["record_id"]) for row in need_rows]
-            )
+            await index_text(self._connection, "need", [(row["publisher_id"], row["record_id"]) for row in need_rows])
 
     def _index(self, community: Community) -> int:
         index = self._next_index[community.number]

@@ -27,8 +27,8 @@ QUESTIONS: Final = {
 
 Draw = Mapping[str, Any]
 
-_GOTONG_NEED = """id title kind category { code } urgency state quantity { value unit } place { code } neededBy receivedAt
-    publisher { id slug name }"""
+_GOTONG_NEED = """id title kind category { code } urgency state quantity { value unit } place { code } neededBy
+    receivedAt publisher { id slug name }"""
 _POSTGRAPHILE_NEED = """uri title kind category urgency state quantityValue quantityUnit region neededBy receivedAt
     publisher { uri slug name }"""
 _MERCURIUS_NEED = """id title kind category urgency state quantityValue quantityUnit region neededBy receivedAt
@@ -47,10 +47,10 @@ DOCUMENTS: Final = {
             first: {PAGE_ROWS}) {{ nodes {{ {_GOTONG_NEED} }} }} }}""",
     },
     POSTGRAPHILE: {
-        "page": f"""query ($category: String!) {{ rows: allNeedsList(condition: {{category: $category, state: "OPEN"}},
-            {_NEWEST}, first: {PAGE_ROWS}) {{ {_POSTGRAPHILE_NEED} }} }}""",
-        "nested": f"""query ($category: String!) {{ rows: allNeedsList(condition: {{category: $category, state: "OPEN"}},
-            {_NEWEST}, first: {NESTED_ROWS}) {{ {_POSTGRAPHILE_NEED}
+        "page": f"""query ($category: String!) {{
+            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST}, first: {PAGE_ROWS}) {{ {_POSTGRAPHILE_NEED} }} }}""",
+        "nested": f"""query ($category: String!) {{
+            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST}, first: {NESTED_ROWS}) {{ {_POSTGRAPHILE_NEED}
             news: newsList({_NEWEST}, first: {NEWS_ROWS}) {{ id: uri text: body publishedAt }} }} }}""",
         "by_id": f"""query ($scid: String!, $recordId: UUID!) {{ rows: needByScidAndRecordId(scid: $scid,
             recordId: $recordId) {{ {_POSTGRAPHILE_NEED} description }} }}""",
@@ -135,7 +135,7 @@ def content(server: str, answer: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     if answer.get("errors"):
         raise KeyError(str(answer["errors"])[:500])
     rows = answer["data"]["rows"]
-    found = rows if isinstance(rows, list) else rows["nodes"] if "nodes" in rows else [rows]
+    found = rows if isinstance(rows, list) else rows.get("nodes", [rows])
     return [(_ours if server == GOTONG else _theirs)(row) for row in found]
 
 
@@ -168,5 +168,3 @@ def _instant(text: str | None) -> datetime | None:
         return None
     instant = datetime.fromisoformat(text)
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-
-
