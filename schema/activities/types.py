@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import strawberry
 
 from schema.common import filters
-from schema.common.connections import ID_KEY, PUBLISHED, RECEIVED, connection, instant_key
+from schema.common.connections import PUBLISHED, RECEIVED, connection, instant_key, order
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
-from schema.compile.read import Order, Source, embedded, localized, number, text, time, token, where
+from schema.compile.read import Source, embedded, localized, number, text, time, token, where
 
 
 @strawberry.enum(description="What the organizers say about an activity.")
@@ -76,7 +76,7 @@ class ActivityFilter:
 ORDERS = {
     ActivityOrder.RECEIVED: RECEIVED,
     ActivityOrder.PUBLISHED: PUBLISHED,
-    ActivityOrder.STARTS: Order("STARTS", (instant_key("starts_at"), ID_KEY), descending=False),
+    ActivityOrder.STARTS: order("STARTS", instant_key("starts_at"), descending=False),
 }
 
 

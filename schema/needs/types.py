@@ -8,11 +8,11 @@ import strawberry
 from domain.records.need import URGENCY_RANK
 from domain.records.need import Urgency as UrgencyText
 from schema.common import filters
-from schema.common.connections import ID_KEY, PUBLISHED, RECEIVED, connection, instant_key, last_instant_key, small_key
+from schema.common.connections import PUBLISHED, RECEIVED, connection, instant_key, last_instant_key, order, small_key
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime, Decimal
 from schema.common.values import Category, Money, Place, Quantity, categories
-from schema.compile.read import Order, Source, after, decimal, embedded, localized, time, token, tokens, where
+from schema.compile.read import Source, after, decimal, embedded, localized, time, token, tokens, where
 
 
 @strawberry.enum(description="What sort of thing is asked for.")
@@ -157,8 +157,8 @@ class NeedFilter:
 ORDERS = {
     NeedOrder.RECEIVED: RECEIVED,
     NeedOrder.PUBLISHED: PUBLISHED,
-    NeedOrder.URGENCY: Order("URGENCY", (small_key("urgency"), instant_key("received_at"), ID_KEY), descending=True),
-    NeedOrder.NEEDED_BY: Order("NEEDED_BY", (last_instant_key("needed_by"), ID_KEY), descending=False),
+    NeedOrder.URGENCY: order("URGENCY", small_key("urgency"), instant_key("received_at"), descending=True),
+    NeedOrder.NEEDED_BY: order("NEEDED_BY", last_instant_key("needed_by"), descending=False),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import strawberry
 
 from schema.common import filters
-from schema.common.connections import PUBLISHED, RECEIVED, connection
+from schema.common.connections import PUBLISHED, RECEIVED, connection, name_key, order
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
@@ -25,12 +25,15 @@ class OrganizationKind(Enum):
     SCHOOL = strawberry.enum_value("SCHOOL", description="A school.")
 
 
-@strawberry.enum(description="The orders organizations can stand in.")
+@strawberry.enum(description="The orders organizations can stand in. But for RECEIVED, rows that change while you page may repeat.")
 class OrganizationOrder(Enum):
     """Orders of organizations."""
 
     RECEIVED = strawberry.enum_value("RECEIVED", description="Newest here first. Never changes, so paging never skips.")
     PUBLISHED = strawberry.enum_value("PUBLISHED", description="Newest first, as their authors say.")
+    NAME = strawberry.enum_value(
+        "NAME", description="By name as first written, code point by code point; only its first 32 characters count."
+    )
 
 
 @strawberry.type(description="A page elsewhere.")
@@ -85,7 +88,11 @@ class OrganizationFilter:
     exercise: bool | None = filters.exercise()
 
 
-ORDERS = {OrganizationOrder.RECEIVED: RECEIVED, OrganizationOrder.PUBLISHED: PUBLISHED}
+ORDERS = {
+    OrganizationOrder.RECEIVED: RECEIVED,
+    OrganizationOrder.PUBLISHED: PUBLISHED,
+    OrganizationOrder.NAME: order("NAME", name_key("name_text"), descending=False),
+}
 
 
 def organization_connection(description: str, *, fixed: str | None = None) -> Any:

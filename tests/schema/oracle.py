@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from graphql import GraphQLObjectType, build_schema, graphql_sync
+from graphql import GraphQLObjectType, build_schema, graphql_sync, print_schema
 
 from domain.categories import CATEGORIES
 from domain.regions import Regions
 from domain.text import pick
-from schema.root import sdl
+from schema.root import SCHEMA
 from store.database import Database
 
 Row = dict[str, Any]
@@ -53,12 +53,12 @@ class Oracle:
         self.participants = participants
         self.regions = regions
         self.languages = languages
-        self.schema = build_schema(sdl())
+        self.schema = build_schema(print_schema(SCHEMA))
         for type_ in self.schema.type_map.values():
             if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
                 for name, field in type_.fields.items():
                     field.resolve = self._resolver(type_.name, name)
-        for name in ("Node", "Record"):
+        for name in ("Node", "Record", "_Entity"):
             self.schema.type_map[name].resolve_type = lambda row, *_: row["_type"].capitalize()  # type: ignore[attr-defined]
 
     @classmethod
@@ -127,21 +127,27 @@ class Oracle:
         return all(check(f[name]) for name, check in checks.items() if f.get(name) is not None)
 
     def key(self, row: Row, order: str) -> tuple[Any, ...]:
-        last = row["record_id"]
+        last = (row["record_id"], row["publisher_id"])
         match order:
             case "PUBLISHED":
-                return (row["published_at"], last)
+                return (row["published_at"], *last)
             case "URGENCY":
-                return (row["urgency"], row["received_at"], last)
+                return (row["urgency"], row["received_at"], *last)
             case "NEEDED_BY":
-                return (row["needed_by"] or FAR, last)
+                return (row["needed_by"] or FAR, *last)
             case "STARTS":
-                return (row["starts_at"], last)
-        return (row["received_at"], last)
+                return (row["starts_at"], *last)
+            case "NAME":
+                return (row["name_text"][0]["text"][:32], *last)
+        return (row["received_at"], *last)
 
     def cursor(self, row: Row, order: str) -> str:
         parts = [
-            ("infinity" if part == FAR else str(micros(part))) if isinstance(part, datetime) else str(part)
+            ("infinity" if part == FAR else str(micros(part)))
+            if isinstance(part, datetime)
+            else part.encode().hex()
+            if isinstance(part, str)
+            else str(part)
             for part in self.key(row, order)
         ]
         plain = f"1 {row['_type']}.{order} {','.join(parts)}"
@@ -155,7 +161,7 @@ class Oracle:
             for row in self.rows[type_]
             if self.participants[row["publisher_id"]]["trust"] != "allowed" and bound(row) and self.fits(row, f)
         ]
-        ascending = order in ("NEEDED_BY", "STARTS")
+        ascending = order in ("NEEDED_BY", "STARTS", "NAME")
         ranked = sorted(fitting, key=lambda row: self.key(row, order), reverse=not ascending)
         cursors = [self.cursor(row, order) for row in ranked]
         low = cursors.index(args["after"]) + 1 if args.get("after") else 0
@@ -234,6 +240,8 @@ class Oracle:
             return self.connection(BAND[field], args, lambda _: True)
         if field == "nodes":
             return [self.by_uri(uri) for uri in args["ids"]]
+        if field == "_entities":
+            return [self.by_uri(representation["id"]) for representation in args["representations"]]
         if field == "node":
             return self.by_uri(args["id"])
         row = self.by_uri(args["id"]) if field == "organization" else None
