@@ -1,5 +1,6 @@
 """Compose the contract: every feature's types and root fields, and nothing else."""
 
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -22,6 +23,7 @@ from schema.organizations.mutations import OrganizationMutations
 from schema.organizations.queries import OrganizationQueries
 from schema.organizations.types import Organization
 from schema.places.queries import PlaceQueries
+from schema.subgraph.queries import SubgraphQueries
 from schema.updates.mutations import UpdateMutations
 from schema.updates.queries import UpdateQueries
 from schema.updates.types import Update
@@ -39,17 +41,22 @@ def composed(name: str, parts: tuple[type, ...], description: str) -> Any:
     return merged
 
 
+def contract(*queries: type) -> strawberry.Schema:
+    """Return the contract with these root fields of Query."""
+    return strawberry.Schema(
+        query=composed("Query", queries, "Questions about everything this node knows and its operator allows."),
+        mutation=composed("Mutation", MUTATIONS, "What an organization may write into its own public log."),
+        subscription=composed("Subscription", SUBSCRIPTIONS, "What happens here, as it happens."),
+        types=RECORDS,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
 link()
-CONTRACT = strawberry.Schema(
-    query=composed("Query", QUERIES, "Questions about everything this node knows and its operator allows."),
-    mutation=composed("Mutation", MUTATIONS, "What an organization may write into its own public log."),
-    subscription=composed("Subscription", SUBSCRIPTIONS, "What happens here, as it happens."),
-    types=RECORDS,
-    config=StrawberryConfig(scalar_map=SCALARS),
-)
-SCHEMA: GraphQLSchema = CONTRACT._schema  # what is compiled; Strawberry's own executor is not used
+SCHEMA: GraphQLSchema = contract(*QUERIES, SubgraphQueries)._schema  # compiled; Strawberry's own executor is not used
 
 
+@cache
 def sdl() -> str:
-    """Return the contract in GraphQL's schema language: what schema.graphql must hold."""
-    return CONTRACT.as_str() + "\n"
+    """Return the contract in GraphQL's schema language, without what only gateways ask: schema.graphql holds it."""
+    return contract(*QUERIES).as_str() + "\n"

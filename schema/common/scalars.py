@@ -1,5 +1,6 @@
 """The contract's own scalars, and how their input is read."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NewType
 
@@ -13,6 +14,14 @@ BIGINT_MAX = 2**63 - 1
 DateTime = NewType("DateTime", datetime)
 BigInt = NewType("BigInt", int)
 Decimal = NewType("Decimal", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """What a gateway says of a record it wants: unchecked. Opaque, so that a batch of any size shares one plan."""
+
+    typename: Any
+    id: Any
 
 
 def _read_time(value: Any) -> datetime:
@@ -40,6 +49,12 @@ def _read_decimal(value: Any) -> str:
     return str(value)
 
 
+def _read_representation(value: Any) -> Representation:
+    if not isinstance(value, dict):
+        raise GraphQLError('_Any is an object such as {"__typename": "Need", "id": "gotong:..."}.')
+    return Representation(value.get("__typename"), value.get("id"))
+
+
 SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
@@ -59,5 +74,11 @@ SCALARS: dict[object, Any] = {
         description='A decimal number as text, so that no digit is lost: "12.5", "120000000".',
         serialize=str,
         parse_value=_read_decimal,
+    ),
+    Representation: strawberry.scalar(
+        name="_Any",
+        description="A record as a gateway names it: its `__typename` and its `id`; other members are not looked at.",
+        serialize=lambda value: {"__typename": value.typename, "id": value.id},
+        parse_value=_read_representation,
     ),
 }

@@ -12,6 +12,7 @@ from graphql import (
     FieldNode,
     GraphQLField,
     GraphQLInputType,
+    GraphQLScalarType,
     ListValueNode,
     ObjectValueNode,
     ValueNode,
@@ -92,6 +93,8 @@ def template(node: ValueNode, type_: GraphQLInputType) -> Callable[[Variables], 
         only = template(node, inner.of_type)
         return lambda current: [only(current)]
     named = get_named_type(inner)
+    if isinstance(named, GraphQLScalarType):
+        return lambda current: named.parse_literal(node, dict(current))
     assert is_input_object_type(named)
     assert isinstance(node, ObjectValueNode)
     fields = {

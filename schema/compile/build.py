@@ -153,7 +153,7 @@ class Build:
 
     def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None]) -> Selected:
         """Return what is selected of `type_`, by response key."""
-        return collect(type_, sets, self.fragments, self.variables)
+        return collect(self.schema, type_, sets, self.fragments, self.variables)
 
     def arguments(self, declared: GraphQLField, node: FieldNode) -> tuple[Arguments, Callable[[Variables], Arguments]]:
         """Return the field's arguments now, and for other variables of the same shape."""

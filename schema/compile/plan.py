@@ -28,6 +28,7 @@ from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
 from schema.compile.follow import FollowPlan, compile_follow
 from schema.compile.introspect import Introspected
+from schema.compile.query import Partly
 from schema.compile.read import Act, Follow, Reader
 from schema.compile.roots import Constant, Root, compile_root
 from schema.compile.select import Fragments, collect
@@ -192,7 +193,7 @@ class Compiler:
     ) -> tuple[Planned, ...]:
         type_ = self.schema.get_root_type(operation.operation)
         assert type_ is not None
-        selected = collect(type_, [operation.selection_set], document.fragments, variables)
+        selected = collect(self.schema, type_, [operation.selection_set], document.fragments, variables)
         planned = []
         for key, nodes in selected.items():
             build = Build(self.schema, document.fragments, variables, localize)
@@ -259,6 +260,11 @@ async def answered(planned: tuple[Planned, ...], asking: Asking) -> Answer:
             if isinstance(each.root, Exception):
                 raise each.root
             parts.append(b'"%b":%b' % (each.key.encode(), await each.root.run(asking)))
+        except Partly as partly:
+            parts.append(b'"%b":%b' % (each.key.encode(), partly.json))
+            found += [
+                errors.formatted(error, (each.key, place), (each.node,)) for place, error in partly.errors.items()
+            ]
         except Exception as error:
             found.append(placed(error, each))
             lost = lost or not each.nullable

@@ -141,7 +141,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A root field that finds records by id: `id`, `ids`, or an organization's `slug`."""
+    """A root field that finds records by `id`, `ids`, an organization's `slug`, or a gateway's `representations`."""
 
     argument: str
 

@@ -12,17 +12,13 @@ from domain.ids import RecordUri, parse_uri
 from schema.compile import connection, cursor, fields, values
 from schema.compile.after import filled
 from schema.compile.arguments import Variables
-from schema.compile.build import Asking, Binder, Build, Hole, Scope, source_of
+from schema.compile.build import Asking, Build, Scope, source_of
 from schema.compile.connection import Member, Page
+from schema.compile.query import Query, RowUnreadable, text
 from schema.compile.read import Answer, ById, Many
+from schema.compile.several import entities, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.visibility import visible
-
-IDS_MAX = 100
-
-
-class RowUnreadable(Exception):
-    """A row lacks what the contract says every row has: a bug here, or a damaged projection."""
 
 
 class ArgumentsContradict(GotongError):
@@ -31,34 +27,11 @@ class ArgumentsContradict(GotongError):
     code: ClassVar[str] = "ARGUMENTS_CONTRADICT"
 
 
-class TooManyIds(GotongError):
-    """More ids were asked for at once than a node answers."""
-
-    code: ClassVar[str] = "TOO_MANY_IDS"
-
-
 class Root(Protocol):
     """A compiled root field."""
 
     async def run(self, asking: Asking) -> bytes:
         """Return the field's value as JSON; raises Located or a GotongError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A statement with its parameters and what follows it."""
-
-    sql: str
-    binders: Sequence[Binder]
-    holes: Sequence[Hole]
-
-    async def rows(self, asking: Asking, uri: RecordUri | None = None) -> list[asyncpg.Record]:
-        """Return the statement's rows for this request's values, those of one record for its `uri`."""
-        parameters = [bind(asking) for bind in self.binders]
-        if uri is not None:
-            parameters += [uri.scid] if uri.id is None else [uri.scid, uri.id]
-        async with asking.services.database.acquire() as database:
-            return await database.fetch(self.sql, *parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +75,7 @@ class One:
         query = self.queries.get(uri.type)
         if query is None:
             return b"null"
-        rows = await query.rows(asking, uri)
+        rows = await query.rows(asking, uri.scid, *([] if uri.id is None else [uri.id]))
         return await filled(text(rows[0][0]), query.holes, asking) if rows else b"null"
 
 
@@ -116,21 +89,6 @@ class BySlug:
         """Return the record, or null when there is none to be seen."""
         rows = await self.query.rows(asking)
         return await filled(text(rows[0][0]), self.query.holes, asking) if rows else b"null"
-
-
-@dataclass(frozen=True, slots=True)
-class Several:
-    """Records by their URIs, in the order asked for, null where there is none to be seen."""
-
-    count: Callable[[Asking], int]
-    query: Query
-
-    async def run(self, asking: Asking) -> bytes:
-        """Return the list."""
-        found = ["null"] * self.count(asking)
-        for position, json in await self.query.rows(asking):
-            found[position - 1] = text(json)
-        return await filled(f"[{','.join(found)}]", self.query.holes, asking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +155,6 @@ class Connection:
         return f'"{cursor.encode(page.cursor_head + place)}"'
 
 
-def text(json: str | None) -> str:
-    """Return a row's JSON; raises RowUnreadable where SQL found null in what is never null."""
-    if json is None:
-        raise RowUnreadable
-    return json
-
-
 def key_json(key: str) -> str:
     """Return a response key as JSON; names need no escaping."""
     return f'"{key}"'
@@ -227,7 +178,9 @@ def compile_root(build: Build, declared: GraphQLField, nodes: list[FieldNode], r
         return Made(read, later, values.writer(build, declared.type, sets))
     assert isinstance(read, ById), read
     if read.argument == "ids":
-        return _several(build, declared, nodes)
+        return nodes_by_ids(build, declared, nodes)
+    if read.argument == "representations":
+        return entities(build, declared, nodes)
     return _one(build, declared, nodes)
 
 
@@ -287,40 +240,3 @@ def _query(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where
     places = {"n": str(n), "scid": f"${count + 1}::text", "record_id": f"${count + 2}::uuid"}
     sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {fill(where, places)}"
     return Query(sql, build.statement.binders, build.statement.holes)
-
-
-def _several(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
-    _, later = build.arguments(declared, nodes[0])
-    sets = [node.selection_set for node in nodes]
-    selects = []
-    for type_ in fields.record_types(build, declared):
-        source = source_of(type_)
-        n = build.statement.alias()
-        scope = Scope.of(source, n)
-        json = render(fields.record(build, type_, sets, scope))
-        kind = None if source.table == "organization" else source.type
-        scids = build.bind("text[]", _column(kind, later, lambda _, uri: uri.scid))
-        uuids = build.bind("uuid[]", _column(kind, later, lambda _, uri: uri.id))
-        positions = build.bind("int[]", _column(kind, later, lambda place, _: place))
-        same = f"p{n}.scid = asked.scid" + ("" if kind is None else f" and t{n}.record_id = asked.id")
-        selects.append(
-            f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
-            f"join unnest({scids}, {uuids}, {positions}) as asked(scid, id, place) on {same}"
-        )
-    query = Query(" union all ".join(selects), build.statement.binders, build.statement.holes)
-    return Several(lambda asking: len(later(asking.variables)["ids"]), query)
-
-
-def _column(
-    kind: str | None, later: Callable[[Variables], Mapping[str, Any]], pick: Callable[[int, RecordUri], Any]
-) -> Callable[[Asking], list[Any]]:
-    """Return a parameter: one value of each id of that type."""
-
-    def column(asking: Asking) -> list[Any]:
-        ids = later(asking.variables)["ids"]
-        if len(ids) > IDS_MAX:
-            raise TooManyIds(f"At most {IDS_MAX} ids at once.", count=len(ids))
-        uris = [(place, parse_uri(text)) for place, text in enumerate(ids, 1)]
-        return [pick(place, uri) for place, uri in uris if uri.type == kind]
-
-    return column

@@ -8,10 +8,12 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLIncludeDirective,
     GraphQLObjectType,
+    GraphQLSchema,
     GraphQLSkipDirective,
     InlineFragmentNode,
     SelectionNode,
     SelectionSetNode,
+    is_abstract_type,
 )
 from graphql.execution.values import VariableValues, get_directive_values
 
@@ -20,12 +22,19 @@ Selected = dict[str, list[FieldNode]]
 
 
 def collect(
-    type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None], fragments: Fragments, variables: VariableValues
+    schema: GraphQLSchema,
+    type_: GraphQLObjectType,
+    sets: Iterable[SelectionSetNode | None],
+    fragments: Fragments,
+    variables: VariableValues,
 ) -> Selected:
     """Return the field nodes by response key, in the order of the answer (GraphQL, CollectFields)."""
     selected: Selected = {}
-    names = {type_.name, *(interface.name for interface in type_.interfaces)}
     visited: set[str] = set()
+
+    def applies(name: str) -> bool:
+        condition = schema.type_map[name]
+        return condition is type_ or (is_abstract_type(condition) and schema.is_sub_type(condition, type_))
 
     def visit(selections: Iterable[SelectionNode]) -> None:
         for node in selections:
@@ -35,12 +44,12 @@ def collect(
                 key = node.alias.value if node.alias else node.name.value
                 selected.setdefault(key, []).append(node)
             elif isinstance(node, InlineFragmentNode):
-                if node.type_condition is None or node.type_condition.name.value in names:
+                if node.type_condition is None or applies(node.type_condition.name.value):
                     visit(node.selection_set.selections)
             elif isinstance(node, FragmentSpreadNode) and node.name.value not in visited:
                 visited.add(node.name.value)
                 fragment = fragments[node.name.value]
-                if fragment.type_condition.name.value in names:
+                if applies(fragment.type_condition.name.value):
                     visit(fragment.selection_set.selections)
 
     for each in sets:

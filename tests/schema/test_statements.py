@@ -75,6 +75,8 @@ QUESTIONS = [
     f'{{ needs(filter: {{publishers: ["{STRANGER}"]}}) {{ totalCount nodes {{ id }} }} }}',
     f'{{ node(id: "{STRANGER}/need/{uuid(900)}") {{ id }} }}',
     f'{{ nodes(ids: ["{STRANGER}", "{STRANGER}/need/{uuid(900)}"]) {{ id }} }}',
+    f'{{ _entities(representations: [{{__typename: "Need", id: "{STRANGER}/need/{uuid(900)}"}}, '
+    f'{{__typename: "Organization", id: "{STRANGER}"}}]) {{ __typename }} }}',
     "{ organizations { totalCount nodes { id } } communities { nodes { id updates { totalCount } } } }",
     '{ organization(slug: "org-9") { id } }',
     "{ updates(first: 100) { nodes { id about { id } } } activities { totalCount } }",
