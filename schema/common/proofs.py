@@ -1,4 +1,9 @@
-"""Fetch what proofs are made of, for all rows of an answer in a constant number of statements."""
+"""Fetch what proofs are made of, for all rows of an answer in a constant number of statements.
+
+An entry below the newest signed head of our own size is proven in its tree. One beyond it came by a pull that is
+under way: it is proven in the tree of what is held, and the consistency proof that came with it leads from there to
+the signed head the pull is for.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +13,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from federation import proof, tiles
+from federation.merkle import HASH_BYTES
 from federation.tiles import TILE_WIDTH, TileId
 from store.database import Connection
 from store.logs import BODY
@@ -17,7 +23,9 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int]  # a log's number here, and an index in it
 
-_HEADS = "select id, participant_id, checkpoint, checkpoint_size from log where id = any($1) and checkpoint is not null"
+_HEADS = """
+    select id, participant_id, checkpoint, checkpoint_size, size, target, target_proof from log where id = any($1)
+"""
 _ENTRIES = f"""
     select entry.log_id, entry.index, entry.data, payload.salt, payload.data as body
     from unnest($1::int[], $2::bigint[]) as wanted(log_id, index)
@@ -42,6 +50,19 @@ _DID_LINES = "select participant_id, line from did_line where participant_id = a
 _DID_WITNESS = "select participant_id, proofs from did_witness where participant_id = any($1)"
 
 
+class EntryUnprovable(Exception):
+    """No signed head covers an entry that is shown: the log's row or its entries are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The tree an entry is proven in, and the signed head it leads to."""
+
+    size: int
+    checkpoint: bytes
+    bridge: proof.Bridge | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Material:
     """Everything that the proofs of one answer are made of."""
@@ -54,25 +75,31 @@ class _Material:
 
 
 async def bundles(services: "Services", keys: Sequence[str]) -> Mapping[str, str]:
-    """Return the proof bundle of each `log_id/index`; those no signed head covers yet are left out."""
+    """Return the proof bundle of each `log_id/index`; raises EntryUnprovable."""
     places = {key: (int(log), int(index)) for key in keys for log, _, index in [key.partition("/")]}
     # One snapshot: a head must not be newer than the hashes below it.
     async with services.database.transaction(isolation="repeatable_read", readonly=True) as connection:
         material = await _fetched(connection, list(places.values()))
-    return {key: _bundle(place, material) for key, place in places.items() if _is_covered(place, material)}
+    return {key: _bundle(place, material) for key, place in places.items()}
 
 
-def _is_covered(place: Place, material: _Material) -> bool:
+def _tree(place: Place, heads: Mapping[int, asyncpg.Record]) -> _Tree:
     log, index = place
-    return log in material.heads and index < material.heads[log]["checkpoint_size"] and place in material.entries
+    head = heads[log]
+    if head["checkpoint"] is not None and index < head["checkpoint_size"]:
+        return _Tree(head["checkpoint_size"], head["checkpoint"], None)
+    if head["target"] is None or index >= head["size"]:
+        raise EntryUnprovable(place)
+    hashes = head["target_proof"]
+    consistency = tuple(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+    return _Tree(head["size"], head["target"], proof.Bridge(head["size"], consistency))
 
 
 async def _fetched(connection: Connection, places: list[Place]) -> _Material:
     heads = {row["id"]: row for row in await connection.fetch(_HEADS, sorted({log for log, _ in places}))}
-    covered = [(log, index) for log, index in places if log in heads and index < heads[log]["checkpoint_size"]]
-    entries = await connection.fetch(_ENTRIES, [log for log, _ in covered], [index for _, index in covered])
+    entries = await connection.fetch(_ENTRIES, [log for log, _ in places], [index for _, index in places])
     wanted = sorted(
-        {(log, tile) for log, index in covered for tile in tiles.inclusion_tiles(index, heads[log]["checkpoint_size"])}
+        {(place[0], tile) for place in places for tile in tiles.inclusion_tiles(place[1], _tree(place, heads).size)}
     )
     participants = [row["participant_id"] for row in heads.values()]
     did_lines: dict[int, list[bytes]] = defaultdict(list)
@@ -109,14 +136,18 @@ def _columns(wanted: Iterable[tuple[int, int, TileId]]) -> tuple[list[int], list
 
 def _bundle(place: Place, material: _Material) -> str:
     log, index = place
-    head, entry = material.heads[log], material.entries[place]
+    head, tree = material.heads[log], _tree(place, material.heads)
+    if place not in material.entries:
+        raise EntryUnprovable(place)
+    entry = material.entries[place]
     return proof.build(
         index=index,
         header=entry["data"],
-        inclusion=tiles.prove_inclusion(index, head["checkpoint_size"], material.tiles.get(log, {})),
-        checkpoint=head["checkpoint"],
+        inclusion=tiles.prove_inclusion(index, tree.size, material.tiles.get(log, {})),
+        checkpoint=tree.checkpoint,
         did_log=material.did_lines[head["participant_id"]],
         did_witness=material.did_witness.get(head["participant_id"]),
         salt=entry["salt"],
         payload=entry["body"],
+        bridge=tree.bridge,
     )

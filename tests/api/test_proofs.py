@@ -1,8 +1,16 @@
 """The proof in an answer convinces a stranger, offline."""
 
+import json
 from typing import Any
 
+import asyncpg
+import pytest
+
+from federation import tiles
+from federation.entry import origin
 from federation.proof import check
+from federation.tiles import TileId
+from store import logs
 from tests.api.conftest import Served
 from tests.api.test_writing import published
 
@@ -27,3 +35,70 @@ async def test_the_proofs_of_a_deep_log_hold(served: Served) -> None:
     nodes = answer["data"]["needs"]["nodes"]
     assert len(nodes) == 100
     assert [check(node["provenance"]["proof"], served.node.clock()).uri for node in nodes] == [n["id"] for n in nodes]
+
+
+async def test_proofs_cost_the_same_number_of_statements_for_any_number_of_rows(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served.node.publish_needs(served.guest.scid, *[f"Beras {number}" for number in range(12)])
+    asked: list[str] = []
+    fetch = asyncpg.Connection.fetch
+
+    async def counted(connection: Any, sql: str, *args: Any, **more: Any) -> Any:
+        asked.append(sql)
+        return await fetch(connection, sql, *args, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", counted)
+    counts = []
+    for size in (1, 12):
+        asked.clear()
+        answer = await served.ask(f"{{ needs(first: {size}) {{ nodes {{ provenance {{ proof }} }} }} }}")
+        assert "errors" not in answer
+        counts.append(len([sql for sql in asked if "event" not in sql and "outbox" not in sql]))
+    assert counts[0] == counts[1] <= 7
+
+
+@pytest.mark.parametrize("checkpoint_size", [0, 5])
+async def test_an_entry_of_a_log_that_is_still_arriving_is_proven_by_a_bridge(
+    served: Served, checkpoint_size: int
+) -> None:
+    await served.node.publish_needs(served.guest.scid, *[f"Beras {number}" for number in range(3)])
+    notes = [await head(served)]
+    await served.node.publish_needs(served.guest.scid, *[f"Air {number}" for number in range(8)])
+    held, target = 9, await head(served)
+    await arriving(served, held, target, notes[0] if checkpoint_size else None)
+    answer = await served.ask("{ needs(first: 100) { nodes { provenance { index proof } } } }")
+    found = {node["provenance"]["index"]: node["provenance"]["proof"] for node in answer["data"]["needs"]["nodes"]}
+    assert sorted(found) == list(range(2, held))
+    for index, proof in found.items():
+        assert check(proof, served.node.clock()).index == index
+        assert ("bridge" in json.loads(proof)) == (index >= checkpoint_size)
+
+
+async def head(served: Served) -> logs.LogRow:
+    async with served.node.database.acquire() as connection:
+        row = await logs.head(connection, origin(served.guest.scid, 0))
+    assert row is not None
+    return row
+
+
+async def arriving(served: Served, held: int, target: logs.LogRow, before: logs.LogRow | None) -> None:
+    """Make the log look as it does when a pull for `target` has brought `held` entries."""
+    async with served.node.database.acquire() as connection:
+        leaves = await connection.fetchval(
+            "select string_agg(leaf_hash, ''::bytea order by index) from entry where log_id = $1", target.id
+        )
+        proof = tiles.prove_consistency(held, target.size, {TileId(0, 0, target.size): leaves})
+        await connection.execute("delete from need where log_id = $1 and index >= $2", target.id, held)
+        await connection.execute("delete from entry where log_id = $1 and index >= $2", target.id, held)
+        await connection.execute(
+            "update log set size = $2, target = $3, target_size = $4, target_proof = $5, checkpoint = $6, "
+            "checkpoint_size = $7 where id = $1",
+            target.id,
+            held,
+            target.checkpoint,
+            target.size,
+            b"".join(proof),
+            before and before.checkpoint,
+            before.size if before else 0,
+        )

@@ -288,7 +288,9 @@ async def test_paging_through_meets_every_row_once_in_every_order(
     await peopled(world)
     oracle = await Oracle.of(database, regions)
     query_type: Any = SCHEMA.query_type
-    for field, name in [(f, n) for f in PEOPLED for n in get_named_type(query_type.fields[f].args["orderBy"].type).values]:
+    for field, name in [
+        (f, n) for f in PEOPLED for n in get_named_type(query_type.fields[f].args["orderBy"].type).values
+    ]:
         for size, way, place, more in (
             ("first", "after", "endCursor", "hasNextPage"),
             ("last", "before", "startCursor", "hasPreviousPage"),

@@ -45,20 +45,6 @@ async def test_a_root_connection_is_one_statement_however_much_is_nested(
     assert len(asked) == 1
 
 
-async def test_proofs_cost_the_same_number_of_statements_for_any_number_of_rows(
-    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await peopled(world)
-    asked = counting(monkeypatch)
-    counts = []
-    for size in (1, 12):
-        asked.clear()
-        answer = await engine.ask(f"{{ needs(first: {size}) {{ nodes {{ provenance {{ proof }} }} }} }}")
-        assert answer.errors == []
-        counts.append(len(asked))
-    assert counts[0] == counts[1] <= 7
-
-
 async def test_two_requests_of_one_shape_share_a_plan(engine: Engine, world: World) -> None:
     await world.participant(1)
     query = "query ($f: NeedFilter, $n: Int) { needs(filter: $f, first: $n) { nodes { id } } }"
