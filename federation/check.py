@@ -4,13 +4,13 @@ What `gotong verify` runs, and what tests ask after every crash.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
 from federation import did, tiles, verify
 from federation.did_service import log_service
 from federation.merkle import Edge
+from federation.receive import VERIFIED_BEFORE
 from federation.tiles import TileHash
 from federation.verify import Received
 from store import logs, participants
@@ -36,14 +36,14 @@ class Checked:
     withheld: int
 
 
-async def check_log(connection: Connection, log: LogRow, *, network: str, now: datetime) -> Checked:
+async def check_log(connection: Connection, log: LogRow, *, network: str) -> Checked:
     """Return what was checked, or raise the error of the first rule that the stored log breaks.
 
     Call inside a REPEATABLE READ transaction, so that a growing log holds still.
     """
     lines = await participants.did_lines(connection, log.participant_id)
     witness = await participants.did_witness(connection, log.participant_id)
-    state = did.verify(lines, now=now, witness=witness, scid=log.scid)
+    state = did.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=log.scid)
     keys = log_service(state).keys
     edge = Edge.EMPTY
     tile_hashes: list[TileHash] = []

@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
 from domain.ids import uuid7
+from domain.records.registry import RECORDS
 from federation import cards, entry, merkle, note, tiles
 from federation.did_create import Created, Place, create, public_key
 from federation.keys import KeyRing, log_key_name
 from federation.names import origin as origin_of
-from store import logs, participants
+from store import logs, participants, records
 from store.database import Connection, Database
 from store.logs import StoredEntry
 
@@ -119,6 +120,19 @@ async def create_participant(
             operator=False,
             keep_cards=keep_cards,
         )
+
+
+async def without_organization(connection: Connection, slug: str) -> Enrolled | None:
+    """Return the participant hosted here under `slug` if it has published no organization record yet, else None."""
+    found = await participants.find_hosted(connection, slug)
+    if found is None:
+        return None
+    table = RECORDS.named("organization").table
+    if await records.any_record(connection, table, found.id) is not None:
+        return None
+    log = await logs.newest_log(connection, found.scid)
+    assert log is not None
+    return Enrolled(found.id, found.scid, found.did, log.origin)
 
 
 async def _enroll(

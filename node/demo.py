@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,7 +93,7 @@ class Outcome:
 @contextlib.asynccontextmanager
 async def federation(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[list[DemoNode]]:
     """Yield the running, seeded, federated nodes; all of them are stopped afterwards. `directory` is emptied first."""
-    with _held(directory):
+    with _held(directory) as lock:
         samples = load_sample()
         nodes = [
             DemoNode(sample, _settings(directory / sample.name, port))
@@ -103,12 +103,25 @@ async def federation(directory: Path, tell: Callable[[str], None]) -> AsyncItera
         await asyncio.gather(*(_seed(node) for node in nodes))
         try:
             tell("starting them as separate processes")
-            await asyncio.gather(*(_start(node) for node in nodes))
+            await asyncio.gather(*(_start(node, lock) for node in nodes))
             tell("waiting until every node has checked and copied the others' logs")
             await _wait_until_federated(nodes)
             yield nodes
         finally:
             await asyncio.gather(*(_stop(node) for node in nodes))
+
+
+async def run_until_one_ends(nodes: Sequence[DemoNode]) -> None:
+    """Wait; raise DemoFailed when a node's process ends by itself."""
+    ended = [asyncio.create_task(node.process.wait()) for node in nodes if node.process is not None]
+    try:
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in ended:
+            task.cancel()
+    for node in nodes:
+        if node.process is not None and node.process.returncode is not None:
+            raise DemoFailed("a node has ended", log=str(node.settings.data_dir / "node.log"))
 
 
 async def ask(node: DemoNode, query: str, variables: dict[str, Any] | None = None, token: str | None = None) -> Any:
@@ -225,7 +238,7 @@ def _as_is(record: SampleRecord, body: dict[str, Any]) -> Callable[[Current | No
 # ---- processes ------------------------------------------------------------------------------------------------------
 
 
-async def _start(demo: DemoNode) -> None:
+async def _start(demo: DemoNode, lock: int) -> None:
     log = (demo.settings.data_dir / "node.log").open("wb")
     with log:
         demo.process = await asyncio.create_subprocess_exec(
@@ -238,6 +251,7 @@ async def _start(demo: DemoNode) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=(lock,),  # held as long as a node lives, whatever becomes of the demo itself
         )
     await _wait_until_ready(demo)
 
@@ -311,8 +325,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _held(directory: Path) -> Any:
-    """Hold `directory` for this demo, emptied; raise DemoRunning when another one has it."""
+def _held(directory: Path) -> Iterator[int]:
+    """Hold `directory` for this demo, emptied, and yield the lock's descriptor; raise DemoRunning when it is held."""
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (directory / "demo.lock").open("w") as lock:
         try:
@@ -322,4 +336,4 @@ def _held(directory: Path) -> Any:
         for child in directory.iterdir():
             if child.is_dir():
                 shutil.rmtree(child)
-        yield
+        yield lock.fileno()

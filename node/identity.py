@@ -20,7 +20,7 @@ from federation.append import Current, Draft, Parts
 from federation.did import PLACEHOLDER
 from federation.did_create import Place
 from federation.did_syntax import compose
-from federation.enroll import Enrolled, KeepCards, create_participant, no_cards, start_node
+from federation.enroll import Enrolled, KeepCards, create_participant, no_cards, start_node, without_organization
 from node.wiring import Node, now
 
 TEST_HOST = "node.gotong.test"
@@ -30,6 +30,12 @@ class CardsInsideData(GotongError):
     """Recovery cards may not be written into the data directory: whoever takes that would take them too."""
 
     code: ClassVar[str] = "CARDS_INSIDE_DATA"
+
+
+class CardExists(GotongError):
+    """A recovery card would be written over another one; nothing was made."""
+
+    code: ClassVar[str] = "CARD_EXISTS"
 
 
 class HostNeeded(GotongError):
@@ -51,6 +57,8 @@ class Introduction:
 async def make_operator(node: Node, who: Introduction, *, host: str | None, cards_dir: Path | None) -> Enrolled:
     """Return the operator of a node begun in an empty database, its organization published."""
     _check(node, who)
+    if (unfinished := await _finished(node, who)) is not None:
+        return unfinished
     seed = secrets.token_bytes(cards.SEED_BYTES)
     enrolled = await start_node(
         node.database,
@@ -70,6 +78,8 @@ async def make_participant(node: Node, who: Introduction, *, cards_dir: Path | N
     """Return a new participant hosted on this node, its organization published."""
     _check(node, who)
     operator = await node.operator()
+    if (unfinished := await _finished(node, who)) is not None:
+        return unfinished
     seed = secrets.token_bytes(cards.SEED_BYTES)
     enrolled = await create_participant(
         node.database,
@@ -118,11 +128,10 @@ def did_place(node: Node, slug: str, host: str | None) -> Place:
 
 
 def cards_place(node: Node, cards_dir: Path) -> Path:
-    """Return the directory for cards, made, or raise CardsInsideData."""
+    """Return the directory for cards, or raise CardsInsideData."""
     directory = cards_dir.resolve()
     if directory.is_relative_to(node.settings.data_dir.resolve()):
         raise CardsInsideData("choose a directory outside the data directory", directory=str(cards_dir))
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory
 
 
@@ -140,15 +149,29 @@ def _card_writer(node: Node, who: Introduction, seed: bytes, cards_dir: Path | N
     directory = cards_place(node, cards_dir)
 
     def write(did: str) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number, card in enumerate(cards.split(seed), start=1):
             page = cards.render_html(card, who.name, did, number).encode()
-            descriptor = os.open(directory / f"{who.slug}-{number}.html", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            path = directory / f"{who.slug}-{number}.html"
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                raise CardExists("a card of that name is there already; move it first", file=str(path)) from None
             with os.fdopen(descriptor, "wb") as file:
                 file.write(page)
                 file.flush()
                 os.fsync(file.fileno())
 
     return write
+
+
+async def _finished(node: Node, who: Introduction) -> Enrolled | None:
+    """Return the participant whose making was cut off after its cards and its log, introduced now; else None."""
+    async with node.database.acquire() as connection:
+        unfinished = await without_organization(connection, who.slug)
+    if unfinished is not None:
+        await _introduce(node, unfinished, who)
+    return unfinished
 
 
 async def _introduce(node: Node, enrolled: Enrolled, who: Introduction) -> None:

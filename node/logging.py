@@ -65,6 +65,7 @@ def configure_logging(log_format: LogFormat, level: str = "info", stream: TextIO
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *form]
         )
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request to every peer
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

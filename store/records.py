@@ -154,7 +154,10 @@ async def make_due(
     await connection.execute(
         """
         update unprojected set due_at = $4
-        where reason = any($1) and (type, v) in (select * from unnest($2::text[], $3::integer[]))
+        where reason = any($1) and exists (
+            select from unnest($2::text[], $3::integer[]) as known (type, version)
+            where known.type = unprojected.type and unprojected.v <= known.version
+        )
         """,
         list(reasons),
         [name for name, _ in known],

@@ -50,7 +50,7 @@ class TestNode:
         async with self.database.transaction(isolation="repeatable_read") as connection:
             log = await logs.head(connection, origin)
             assert log is not None
-            return await check_log(connection, log, network="test", now=self.clock())
+            return await check_log(connection, log, network="test")
 
 
 def seed_of(name: str) -> bytes:

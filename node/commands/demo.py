@@ -24,10 +24,12 @@ QUESTION_ROWS = 8
 def demo(data_dir: DemoDir = Path(".gotong/demo"), once: Once = False, as_json: AsJson = False) -> None:
     """Start four communities' nodes with sample data, federate them, and ask one question about all of them."""
     import asyncio
+    import contextlib
     import dataclasses
+    import signal
     import sys
 
-    from node.demo import DemoFailed, federation, publish_one_more
+    from node.demo import DemoFailed, federation, publish_one_more, run_until_one_ends
 
     def tell(line: str) -> None:
         sys.stderr.write(f"… {line}\n")
@@ -45,9 +47,17 @@ def demo(data_dir: DemoDir = Path(".gotong/demo"), once: Once = False, as_json: 
                     raise DemoFailed("the proof does not hold")
                 return
             await _present(nodes, as_json=as_json)
-            await asyncio.Event().wait()
+            await run_until_one_ends(nodes)
 
-    asyncio.run(run())
+    async def stoppable() -> None:
+        """Run; a SIGTERM ends it as Ctrl-C does, so that no node is left behind."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await run()
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(stoppable())
 
 
 async def _present(nodes: "Sequence[DemoNode]", *, as_json: bool) -> None:

@@ -1,9 +1,14 @@
 """Beginning a node, making participants, and their cards."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from federation.cards import combine
+from federation.did_create import Place
+from federation.enroll import create_participant
+from federation.keys import KeyRing
+from store.database import Database
 from tests.node.conftest import Gotong
 
 
@@ -47,6 +52,26 @@ def test_one_node_hosts_several_participants_with_distinct_names(begun: Gotong) 
     unclear = begun("org", "create", "Lain", "--region", "Cipanas", "--no-cards")
     assert unclear.err.startswith("REGION_AMBIGUOUS")
     assert "2" in unclear.err
+
+
+async def test_a_participant_whose_making_was_cut_off_is_finished_not_made_twice(
+    begun: Gotong, database: Database, tmp_path: Path
+) -> None:
+    keys = KeyRing(tmp_path / "data" / "keys")
+    place = Place("desa.gotong.test", None, "baca-yuk")
+    half = await create_participant(
+        database, keys, place=place, base_url="http://localhost:8080", seed=bytes(32), now=datetime.now(UTC)
+    )
+    made = begun("org", "create", "Baca Yuk!", "--region", "32.03.28", "--no-cards", "--json")
+    assert made.json["scid"] == half.scid
+    assert begun("org", "create", "Baca Yuk!", "--region", "32.03.28", "--no-cards").err.startswith("SLUG_TAKEN")
+
+
+def test_a_card_is_never_written_over_another(begun: Gotong, tmp_path: Path) -> None:
+    (tmp_path / "baca-yuk-1.html").write_text("kartu lama")
+    ran = begun("org", "create", "Baca Yuk!", "--region", "32.03.28", "--cards", str(tmp_path))
+    assert ran.err.startswith("CARD_EXISTS")
+    assert [row["slug"] for row in begun("org", "list", "--json").json] == ["simpul-uji"]
 
 
 def test_verify_checks_every_log_and_notices_one_changed_byte(begun: Gotong, database_dsn: str) -> None:
