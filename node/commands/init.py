@@ -57,6 +57,7 @@ def init(
         return {"scid": operator.scid, "did": operator.did, "id": f"gotong:{operator.scid}"}
 
     made = asyncio.run(run())
-    write_file(settings, ["base_url", "network", "port", "host"])
+    stored = ["base_url", "network", "port", "host"]
+    write_file(settings, stored if database_url is None else [*stored, "database_url"])
     text = f"The node of {name} is ready.\nIdentity  {made['did']}\n{told_cards(directory)}\nStart it with: gotong up"
     show({**made, "cards": None if directory is None else str(directory)}, text, as_json=as_json)
