@@ -138,11 +138,15 @@ def write_file(settings: Settings, names: Sequence[str]) -> None:
     path = settings.data_dir / FILE_NAME
     if path.exists():
         return
-    values = {name: getattr(settings, name) for name in names}
-    lines = [
-        f"{name} = {value if isinstance(value, int) else json.dumps(str(value))}" for name, value in values.items()
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [f"{name} = {_toml(getattr(settings, name))}\n" for name in names]
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, int | float):
+        return str(value)
+    return json.dumps(value.get_secret_value() if isinstance(value, SecretStr) else str(value))
 
 
 def _read_file(path: Path) -> dict[str, Any]:
