@@ -13,7 +13,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url check fmt docs lock bench-read bench-growth
+.PHONY: help setup demo test test-url check fmt docs lock compose bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fmt: setup ## format the code and mend what ruff can
 docs: setup ## write docs/errors.md and docs/settings.md from the code
 	@$(BIN)/python -m node.docs
 
+compose: setup tests/compose/node_modules/.installed ## compose our subgraph with another one, as gateways do (needs npm)
+	@$(BIN)/python -m schema.subgraph | node tests/compose/compose.mjs
+
 bench-read: setup $(PEERS) ## questions a second beside PostGraphile, Mercurius and pgbench: SIZE=smoke|full
 	@$(BIN)/python -m bench.read --size $(SIZE)
 
@@ -57,6 +60,12 @@ $(PEERS): bench/read/package.json
 	@command -v npm >/dev/null || { echo "npm is needed for the servers Gotong is measured beside" >&2; exit 1; }
 	@echo "Installing the peers into bench/read/node_modules ..."
 	@cd bench/read && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
+
+%/node_modules/.installed: %/package.json
+	@command -v npm >/dev/null || { echo "npm is needed for $*" >&2; exit 1; }
+	@echo "Installing into $*/node_modules ..."
+	@cd $* && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@
 
 $(BIN)/python:
