@@ -102,3 +102,17 @@ async def fork_of(scene: Scene) -> tuple[bytes, bytes]:
     return json.dumps(true.decode(), ensure_ascii=False)[1:-1].encode(), json.dumps(false.decode(), ensure_ascii=False)[
         1:-1
     ].encode()
+
+
+async def test_a_log_that_was_refused_is_offered_again_although_nothing_changed_since(scene: Scene) -> None:
+    """The peer's hint says what changed; it is only kept when nothing was left undone."""
+    syncer = scene.puller.syncer
+    scene.liar.frames = notes(lambda _note: b"hello")
+    async with syncer.client(scene.url) as client:
+        await syncer._exchange(scene.url, client, in_full=False)
+        assert await scene.puller.value("select since from peer") is None
+        scene.liar.be_honest()
+        done = await syncer._exchange(scene.url, client, in_full=False)
+        assert done.records == 4
+        assert await scene.puller.value("select since from peer") is not None
+        assert (await syncer._exchange(scene.url, client, in_full=False)).entries == 0

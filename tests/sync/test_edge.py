@@ -1,6 +1,7 @@
 """What the federation's HTTP edge does with readers and writers that are slow, many, or make no sense."""
 
 import asyncio
+import gzip
 import importlib
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import pytest
 import api.errors
 import api.federation
 from domain.errors import GotongError, error_classes
+from federation.inflate import PIECE_BYTES_MAX, Inflater
 from tests.house.source import modules
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode
@@ -73,3 +75,10 @@ def test_every_code_that_has_a_status_is_an_errors_code() -> None:
         importlib.import_module(name)
     codes = {error.code for error in error_classes(GotongError)} | {"INTERNAL"}
     assert set(api.errors.STATUS) - codes == set()
+
+
+def test_a_body_is_inflated_in_pieces_of_bounded_size() -> None:
+    squeezed = gzip.compress(bytes(20_000_000))
+    sizes = [len(piece) for piece in Inflater("gzip").feed(squeezed)]
+    assert sum(sizes) == 20_000_000
+    assert max(sizes) <= PIECE_BYTES_MAX
