@@ -131,7 +131,10 @@ async def ask(node: DemoNode, query: str, variables: dict[str, Any] | None = Non
         response = await client.post(
             f"{node.url}/graphql", json={"query": query, "variables": variables or {}}, headers=headers
         )
-    answer = response.json()
+    try:
+        answer = response.json()
+    except ValueError:
+        raise DemoFailed("a node gave no answer", url=node.url, status=response.status_code) from None
     if answer.get("errors"):
         raise DemoFailed("a node answered with errors", url=node.url, errors=str(answer["errors"])[:500])
     return answer["data"]
