@@ -7,6 +7,7 @@ import strawberry
 
 from schema.common import filters
 from schema.common.connections import PUBLISHED, RECEIVED, connection, instant_key, order
+from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
@@ -62,10 +63,14 @@ class ActivityFilter:
     statuses: list[ActivityStatus] | None = where(
         "{t}.status = any({v})", "text[]", "Only with one of these statuses.", convert=filters.names
     )
+    programme: strawberry.ID | None = where(
+        "{t}.programme = {v}", "text", "Only of this programme.", convert=filters.uri
+    )
     region: str | None = filters.region()
+    near: NearInput | None = near()
     text: str | None = filters.text("activity")
     starts_after: DateTime | None = filters.instant("{t}.starts_at > {v}", "Only starting after this.")
-    starts_before: DateTime | None = filters.instant("{t}.starts_at < {v}", "Only starting before this.")
+    starts_before: DateTime | None = filters.instant("{t}.starts_at < {v}", "Only starting before this.", "startsAfter")
     published_after: DateTime | None = filters.published_after()
     published_before: DateTime | None = filters.published_before()
     received_after: DateTime | None = filters.received_after()

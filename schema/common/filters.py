@@ -12,13 +12,14 @@ from domain.ids import parse_uri
 from domain.place import ancestors
 from schema.common.records import ExternalIdInput, external_id_key
 from schema.common.scalars import DateTime
-from schema.compile.read import where
+from schema.compile.read import Part, where
 
 if TYPE_CHECKING:
     from schema.context import Services
 
 LIST_LENGTH_MAX = 100
 TEXT_CHARS_MAX = 200
+_LIKE_LITERALLY = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
 
 class FilterTooLarge(GotongError):
@@ -44,12 +45,34 @@ def scids(uris: Sequence[str]) -> list[str]:
     return [parse_uri(uri).scid for uri in bounded(uris)]
 
 
+def uri(text: str) -> str:
+    """Return the id as records hold it; raises IdMalformed."""
+    return str(parse_uri(text))
+
+
 def with_descendants(codes: Sequence[str]) -> list[str]:
     """Return these categories and all this version knows inside them; raises FilterTooLarge."""
     found = dict.fromkeys(bounded(codes))
     for code in codes:
         found |= dict.fromkeys(known for known in CATEGORIES if known.startswith(f"{code}."))
     return list(found)
+
+
+def inside(codes: Sequence[str]) -> list[str]:
+    """Return LIKE patterns of everything inside these categories, also of what only a newer version knows."""
+    return [code.translate(_LIKE_LITERALLY) + ".%" for code in codes]
+
+
+INSIDE = {"inside": Part("text[]", inside)}
+CATEGORY_PARTS = {
+    **INSIDE,
+    "low": Part("text", lambda codes: min((f"{code}." for code in codes), default="")),
+    "high": Part("text", lambda codes: max((f"{code}/" for code in codes), default="")),  # "/" follows "."
+}
+# What this version knows is one condition with an index and statistics; what it does not lies in a narrow range.
+CATEGORY_SQL = """({t}.category = any({v})
+    or ({t}.category >= {low} and {t}.category < {high} and {t}.category like any({inside})))"""
+FOCUS_SQL = "({t}.focus && {v} or exists (select from unnest({t}.focus) f(code) where f.code like any({inside})))"
 
 
 def check_region(services: "Services", code: str) -> None:
@@ -116,9 +139,9 @@ def text(table: str) -> str | None:
     return field
 
 
-def instant(sql: str, description: str) -> DateTime | None:
-    """Return a filter field that compares an instant."""
-    field: DateTime | None = where(sql, "timestamptz", description)
+def instant(sql: str, description: str, begins: str | None = None) -> DateTime | None:
+    """Return a filter field that compares an instant; `begins` names the field that must be earlier."""
+    field: DateTime | None = where(sql, "timestamptz", description, begins=begins)
     return field
 
 
@@ -145,7 +168,7 @@ def published_after() -> DateTime | None:
 
 def published_before() -> DateTime | None:
     """Return the filter field: published before an instant, as its author says."""
-    return instant("{t}.published_at < {v}", "Only published before this, as their authors say.")
+    return instant("{t}.published_at < {v}", "Only published before this, as their authors say.", "publishedAfter")
 
 
 def received_after() -> DateTime | None:

@@ -84,7 +84,7 @@ def page(
     if "filter" in declared.args:
         where += conditions(
             build, declared.args["filter"].type, filter_now, names, lambda asking: later(asking.variables)["filter"]
-        )
+        ).values()
     keyset = [_beyond(build, source, order, n, name, now, later) for name in ("after", "before")]
     return Page(
         source=source,

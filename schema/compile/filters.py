@@ -1,10 +1,11 @@
 """Turn a filter into conditions: which fields are given decides the SQL, their values are parameters."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from graphql import GraphQLInputType, get_named_type, is_input_object_type
 
+from domain.errors import GotongError
 from schema.compile.build import Asking, Build
 from schema.compile.read import CLAUSE, Clause
 from schema.compile.text import fill
@@ -12,27 +13,62 @@ from schema.compile.text import fill
 Given = Mapping[str, Any]
 
 
+class FilterContradictory(GotongError):
+    """Two conditions of a filter leave no room: it ends before it begins."""
+
+    code: ClassVar[str] = "FILTER_CONTRADICTORY"
+
+
 def conditions(
     build: Build, type_: GraphQLInputType, now: Given, names: Mapping[str, str], later: Callable[[Asking], Given]
-) -> list[str]:
-    """Return one SQL condition for each field of the filter that is given and not null."""
+) -> dict[str, str]:
+    """Return one SQL condition for each field of the filter that is given and not null, by the field's name."""
     named = get_named_type(type_)
     assert is_input_object_type(named)
-    found = []
+    found = {}
     for name, declared in named.fields.items():
         clause: Clause | None = declared.extensions["strawberry-definition"].metadata.get(CLAUSE)
         if clause is None or now.get(name) is None:
             continue
-        placeholder = build.bind(clause.type, _getter(name, clause, later))
-        found.append(fill(clause.sql, {**names, "v": placeholder}))
+        holes = {**names, "v": build.bind(clause.type, _value(name, clause, later))}
+        for hole, part in clause.parts.items():
+            holes[hole] = build.bind(part.type, _part(name, part.convert, later))
+        found[name] = fill(clause.sql, holes)
     return found
 
 
-def _getter(name: str, clause: Clause, later: Callable[[Asking], Given]) -> Callable[[Asking], Any]:
+def _value(name: str, clause: Clause, later: Callable[[Asking], Given]) -> Callable[[Asking], Any]:
     def get(asking: Asking) -> Any:
-        value = later(asking)[name]
-        if clause.check is not None:
-            clause.check(asking.services, value)
-        return value if clause.convert is None else clause.convert(value)
+        given = later(asking)
+        value = given[name]
+        try:
+            if clause.check is not None:
+                clause.check(asking.services, value)
+            _check_order(name, clause, given)
+            return value if clause.convert is None else clause.convert(value)
+        except GotongError as error:
+            raise _named(error, name) from None
 
     return get
+
+
+def _part(name: str, convert: Callable[[Any], Any], later: Callable[[Asking], Given]) -> Callable[[Asking], Any]:
+    def get(asking: Asking) -> Any:
+        try:
+            return convert(later(asking)[name])
+        except GotongError as error:
+            raise _named(error, name) from None
+
+    return get
+
+
+def _check_order(name: str, clause: Clause, given: Given) -> None:
+    start = given.get(clause.begins) if clause.begins else None
+    if start is not None and start >= given[name]:
+        raise FilterContradictory(f"`{name}` must be later than `{clause.begins}`: as it stands nothing can fit.")
+
+
+def _named(error: GotongError, name: str) -> GotongError:
+    """Return the error, saying which condition it is about: its path only names the field of the answer."""
+    error.details.setdefault("argument", f"filter.{name}")
+    return error

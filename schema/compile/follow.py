@@ -79,7 +79,7 @@ def compile_follow(
     where = [drills(source, n, asked=bool(given.get("exercise")))]
     where += conditions(
         build, declared.args["filter"].type, given, names, lambda asking: later(asking.variables)["filter"]
-    )
+    ).values()
     row = Scope.of(source, n)
     scope = row.filled({"ev": "ev", "stream": _STREAM})
     json = render(fields.record(build, event_type, [node.selection_set for node in nodes], scope))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from schema.context import Caller, Services
 
 READ = "read"
+ANSWER_COST = 10
 CLAUSE = "clause"
 
 
@@ -123,6 +124,7 @@ class After:
 
     key: str
     batch: Batch
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,14 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A root field whose object is made by Python: a coroutine of the asking and the field's arguments."""
+    """A root field whose object is made by Python: a coroutine of the asking and the field's arguments.
+
+    `shared`: it gives everybody without a token the same, until the database changes.
+    """
 
     make: Callable[["Services", "Caller", Mapping[str, Any]], Awaitable[Any]]
+    shared: bool = False
+    cost: int = ANSWER_COST
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +191,26 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One more parameter of a condition, made of the same value."""
+
+    type: str
+    convert: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
-    """A condition an input field adds. `{v}` is the value, as the type after it; `convert` makes the parameter."""
+    """A condition an input field adds. `{v}` is the value, as the type after it; `convert` makes the parameter.
+
+    `parts` are further parameters by the names of their holes. `begins` names the field that must be earlier.
+    """
 
     sql: str
     type: str
     convert: Callable[[Any], Any] | None = None
     check: Callable[["Services", Any], None] | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    begins: str | None = None
 
 
 Read = (
@@ -290,9 +310,9 @@ def elements(rows: str, description: str) -> Any:
     return declare(ElementsOf(rows), description)
 
 
-def after(key: str, batch: Batch, description: str) -> Any:
-    """Return a field computed after the SQL, for all keys of an answer at once."""
-    return declare(After(key, batch), description)
+def after(key: str, batch: Batch, description: str, cost: int = 0) -> Any:
+    """Return a field computed after the SQL, for all keys of an answer at once; `cost` is that of each, in rows."""
+    return declare(After(key, batch, cost), description)
 
 
 def value(
@@ -303,8 +323,14 @@ def value(
 
 
 def where(
-    sql: str, type_: str, description: str, convert: Callable[[Any], Any] | None = None, check: Any = None
+    sql: str,
+    type_: str,
+    description: str,
+    convert: Callable[[Any], Any] | None = None,
+    check: Callable[["Services", Any], None] | None = None,
+    parts: Mapping[str, Part] | None = None,
+    begins: str | None = None,
 ) -> Any:
     """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check)}
+    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins)}
     return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

@@ -9,6 +9,7 @@ from domain.records.need import URGENCY_RANK
 from domain.records.need import Urgency as UrgencyText
 from schema.common import filters
 from schema.common.connections import PUBLISHED, RECEIVED, connection, instant_key, last_instant_key, order, small_key
+from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime, Decimal
 from schema.common.values import Category, Money, Place, Quantity, categories
@@ -130,10 +131,11 @@ class NeedFilter:
     publishers: list[strawberry.ID] | None = filters.publishers()
     kinds: list[NeedKind] | None = where("{t}.kind = any({v})", "text[]", "Only of these kinds.", convert=filters.names)
     categories: list[str] | None = where(
-        "{t}.category = any({v})",
+        filters.CATEGORY_SQL,
         "text[]",
         "Only of these categories, or inside them.",
         convert=filters.with_descendants,
+        parts=filters.CATEGORY_PARTS,
     )
     modes: list[Mode] | None = where(
         "{t}.modes && {v}", "text[]", "Only those that may be given in one of these ways.", convert=filters.names
@@ -145,6 +147,7 @@ class NeedFilter:
         "{t}.urgency >= {v}", "smallint", "Only this urgent or more.", convert=rank
     )
     region: str | None = filters.region()
+    near: NearInput | None = near()
     text: str | None = filters.text("need")
     needed_before: DateTime | None = filters.instant("{t}.needed_by < {v}", "Only needed before this.")
     published_after: DateTime | None = filters.published_after()

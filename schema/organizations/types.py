@@ -7,6 +7,7 @@ import strawberry
 
 from schema.common import filters
 from schema.common.connections import PUBLISHED, RECEIVED, connection, name_key, order
+from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
@@ -25,7 +26,9 @@ class OrganizationKind(Enum):
     SCHOOL = strawberry.enum_value("SCHOOL", description="A school.")
 
 
-@strawberry.enum(description="The orders organizations can stand in. But for RECEIVED, rows that change while you page may repeat.")
+@strawberry.enum(
+    description="The orders organizations can stand in. But for RECEIVED, rows that change while you page may repeat."
+)
 class OrganizationOrder(Enum):
     """Orders of organizations."""
 
@@ -74,12 +77,21 @@ class OrganizationFilter:
         "{t}.kind = any({v})", "text[]", "Only of these kinds, as they say.", convert=filters.names
     )
     focus: list[str] | None = where(
-        "{t}.focus && {v}",
+        filters.FOCUS_SQL,
         "text[]",
         "Only working in these categories, or inside them.",
         convert=filters.with_descendants,
+        parts=filters.INSIDE,
     )
+    languages: list[str] | None = where(
+        "{t}.languages && {v}", "text[]", "Only those that can be written to in one of these.", convert=filters.bounded
+    )
+    parent: strawberry.ID | None = where(
+        "{t}.parent_uri = {v}", "text", "Only branches of this organization.", convert=filters.uri
+    )
+    publishers: list[strawberry.ID] | None = filters.publishers()
     region: str | None = filters.region()
+    near: NearInput | None = near()
     text: str | None = filters.text("organization")
     published_after: DateTime | None = filters.published_after()
     published_before: DateTime | None = filters.published_before()

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import strawberry
 
-from domain.ids import parse_uri
 from schema.common import filters
 from schema.common.connections import PUBLISHED, RECEIVED, connection
 from schema.common.records import ExternalId, ExternalIdInput, Node, Record, external_ids
@@ -40,7 +39,7 @@ class Update(Record):
 
 
 def _uris(ids: list[str]) -> list[str]:
-    return [str(parse_uri(uri)) for uri in filters.bounded(ids)]
+    return [filters.uri(uri) for uri in filters.bounded(ids)]
 
 
 @strawberry.input(description="Which updates. All conditions must hold.")

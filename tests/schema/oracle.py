@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from math import atan2, cos, hypot, radians, sin
 from typing import Any
 
 from graphql import GraphQLObjectType, build_schema, graphql_sync, print_schema
 
-from domain.categories import CATEGORIES
+from domain.categories import CATEGORIES, Category
 from domain.regions import Regions
 from domain.text import pick
 from schema.root import SCHEMA
@@ -37,6 +38,14 @@ def instant(moment: datetime | None) -> str | None:
         if moment is None
         else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
     )
+
+
+def kilometres(row: Row, v: dict[str, float]) -> float:
+    """The angle between two vectors, which is another way than the one the compiler takes."""
+    places = [(radians(row["lat"]), radians(row["lon"])), (radians(v["lat"]), radians(v["lon"]))]
+    (x1, y1, z1), (x2, y2, z2) = [(cos(a) * cos(b), cos(a) * sin(b), sin(a)) for a, b in places]
+    cross = hypot(y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2)
+    return 6371.0088 * atan2(cross, x1 * x2 + y1 * y2 + z1 * z2)
 
 
 def given(text: str) -> datetime:
@@ -121,6 +130,10 @@ class Oracle:
             "receivedAfter": lambda v: row["received_at"] > given(v),
             "externalId": lambda v: f"{v['scheme']}:{v['value']}" in row["external_ids"],
             "about": lambda v: row["about_uri"] in v,
+            "near": lambda v: row["lat"] is not None and kilometres(row, v) <= v["radiusKm"],
+            "languages": lambda v: bool(set(row["languages"]) & set(v)),
+            "parent": lambda v: row["parent_uri"] == v,
+            "programme": lambda v: row["programme"] == v,
         }
         if row["exercise"] != bool(f.get("exercise")):
             return False
@@ -226,7 +239,7 @@ class Oracle:
                 "population": region.population,
             }[field]
         if type_ == "Category":
-            known = CATEGORIES[row]
+            known = CATEGORIES.get(row) or Category(row, row, row, "Multi-sector", 17)
             wanted = [args["lang"]] if args.get("lang") else self.languages
             tags = [tag for lang in wanted for tag in (lang.lower(), lang.split("-")[0].lower()) if tag in ("id", "en")]
             name = known.name_en if tags and tags[0] == "en" else known.name_id

@@ -32,6 +32,13 @@ from tests.schema.world import NOW, World, scid, uuid
 EXAMPLES = int(os.environ.get("GOTONG_ORACLE_EXAMPLES", "150"))
 DEPTH_MAX = 4
 PEOPLED = ("needs", "activities", "updates", "organizations", "communities")
+POINTS: list[dict[str, Any]] = [
+    {"lat": "-6.75", "lon": "107", "precision_m": 5000},
+    {"lat": "-6.6", "lon": "106.25", "precision_m": 5000},
+    {"lat": "70", "lon": "179.9", "precision_m": 5000},
+    {},
+]
+CENTRES = [(-6.75, 107.0), (-6.7, 106.5), (70.5, -179.9), (89.0, 0.0), (0.0, 0.0)]
 LANGS = ["id", "en", "en-GB", "su", "fr"]
 TIMES = [format_instant(NOW + timedelta(seconds=s)) for s in (-5, 3, 12, 20, 40, 5000)]
 
@@ -40,7 +47,7 @@ async def peopled(world: World) -> None:
     """Fill a world in which every filter, order, null and link has something to say."""
     first = await world.participant(1, description=[{"lang": "en", "text": 'Quotes " and \\ and 🌊\n'}])
     second = await world.participant(
-        2, kind="NGO", focus=["food", "education.books"], parent=f"gotong:{scid(1)}", links=None
+        2, kind="NGO", focus=["food", "water.holy"], parent=f"gotong:{scid(1)}", links=None
     )
     hidden = await world.participant(3, trust="quarantined")
     blocked = await world.participant(4, trust="blocked")
@@ -54,9 +61,9 @@ async def peopled(world: World) -> None:
             exercise=number % 8 == 7,
             received=NOW + timedelta(seconds=number // 3),  # ties
             urgency=urgencies[number % 4],
-            category=["food", "food.rice", "education.books", "water"][number // 2 % 4],
+            category=["food", "food.rice", "education.books", "food.insects", "water.holy.spring"][number // 2 % 5],
             neededBy=format_instant(NOW + timedelta(days=number % 5)) if number % 3 else None,
-            place={"code": ["32.03.28", "36.02.04", "34.71"][number % 3], "edition": "2025"},
+            place={"code": ["32.03.28", "36.02.04", "34.71"][number % 3], "edition": "2025", **POINTS[number % 4]},
             externalIds=[{"scheme": "sheet", "value": f"row:{number % 4}"}] if number % 2 else None,
             status=["OPEN", "OPEN", "WITHDRAWN"][number % 3],
             minimum="0.5" if number % 4 == 1 else None,
@@ -169,6 +176,9 @@ class Writer:
                 st.lists(st.sampled_from([n for n in filter_type.fields if n != "text"]), max_size=2, unique=True)
             )
             given_ = {name: self.condition(name, filter_type.fields[name].type) for name in names}
+            for after, before in (("publishedAfter", "publishedBefore"), ("startsAfter", "startsBefore")):
+                if given_.get(after, "") >= given_.get(before, "9"):
+                    del given_[before]
             literal = "{" + ", ".join(f"{name}: {self.literal(value)}" for name, value in given_.items()) + "}"
             arguments.append(f"filter: {self.value(filter_type.name, plain(given_), literal)}")
         return arguments
@@ -179,6 +189,13 @@ class Writer:
             return self.draw(st.booleans())
         if name == "region":
             return self.pick(["32", "32.03", "36.02.04", "34.71", "11"])
+        if name == "near":
+            lat, lon = self.pick(CENTRES)
+            return {"lat": lat, "lon": lon, "radiusKm": self.pick([0.001, 60, 85.5, 120, 500])}
+        if name == "languages":
+            return self.draw(st.lists(st.sampled_from(LANGS), max_size=2))
+        if name in ("parent", "programme"):
+            return f"gotong:{scid(self.draw(st.integers(1, 2)))}"
         if name == "externalId":
             return {"scheme": "sheet", "value": f"row:{self.draw(st.integers(0, 4))}"}
         if isinstance(named, GraphQLEnumType):
@@ -190,7 +207,7 @@ class Writer:
         elif name == "about":
             one = st.sampled_from([f"gotong:{scid(2)}", f"gotong:{scid(1)}/need/{uuid(100)}"])
         else:
-            one = st.sampled_from(["food", "food.rice", "education", "water", "nothing"])
+            one = st.sampled_from(["food", "food.rice", "education", "water", "water.holy", "foo_", "%", "nothing"])
         return self.draw(st.lists(one, max_size=3) if is_list_type(get_nullable_type(type_)) else one)
 
     def literal(self, value: Any) -> str:
