@@ -34,5 +34,5 @@ create index need_published_total on need (published_at, record_id, publisher_id
 create index need_urgency_total on need (urgency, received_at, record_id, publisher_id);
 create index need_needed_by_total on need ((coalesce(needed_by, 'infinity')), record_id, publisher_id);
 drop index need_received, need_published, need_urgency;
-create index need_place on need using gist (point(lon, lat));
-create index activity_place on activity using gist (point(lon, lat));
+create index need_place on need (lat, lon);
+create index activity_place on activity (lat, lon);

@@ -73,7 +73,7 @@ def _member(name: str) -> Callable[[Point], float]:
 
 _HAVERSINE = """(power(sin(radians({t}.lat - {v}) / 2), 2)
     + cos(radians({v})) * cos(radians({t}.lat)) * power(sin(radians({t}.lon - {lon}) / 2), 2))"""
-_SQL = f"""(point({{t}}.lon, {{t}}.lat) <@ box(point({{east}}, {{north}}), point({{west}}, {{south}}))
+_SQL = f"""({{t}}.lat between {{south}} and {{north}} and {{t}}.lon between {{west}} and {{east}}
     and 2 * {EARTH_RADIUS_KM} * asin(least(1, sqrt({_HAVERSINE}))) <= {{km}})"""
 
 
@@ -86,6 +86,7 @@ def near() -> NearInput | None:
         "A place is as exact as its author chose: usually the centre of its district. What has no point is left out.",
         convert=_member("lat"),
         check=check,
+        uneven=True,
         parts={
             "lon": Part("double precision", _member("lon")),
             "km": Part("double precision", _member("radiusKm")),

@@ -82,6 +82,7 @@ class Statement:
     def __init__(self) -> None:
         self.binders: list[Binder] = []
         self.holes: list[Hole] = []
+        self.uneven = False
         self._aliases = 0
 
     def alias(self) -> int:

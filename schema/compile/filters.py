@@ -30,6 +30,7 @@ def conditions(
         clause: Clause | None = declared.extensions["strawberry-definition"].metadata.get(CLAUSE)
         if clause is None or now.get(name) is None:
             continue
+        build.statement.uneven |= clause.uneven
         holes = {**names, "v": build.bind(clause.type, _value(name, clause, later))}
         for hole, part in clause.parts.items():
             holes[hole] = build.bind(part.type, _part(name, part.convert, later))

@@ -203,6 +203,7 @@ class Clause:
     """A condition an input field adds. `{v}` is the value, as the type after it; `convert` makes the parameter.
 
     `parts` are further parameters by the names of their holes. `begins` names the field that must be earlier.
+    `uneven`: how many rows fit varies so much with the value that no one plan serves all.
     """
 
     sql: str
@@ -211,6 +212,7 @@ class Clause:
     check: Callable[["Services", Any], None] | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     begins: str | None = None
+    uneven: bool = False
 
 
 Read = (
@@ -330,7 +332,8 @@ def where(
     check: Callable[["Services", Any], None] | None = None,
     parts: Mapping[str, Part] | None = None,
     begins: str | None = None,
+    uneven: bool = False,
 ) -> Any:
     """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins)}
+    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven)}
     return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

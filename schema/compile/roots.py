@@ -195,7 +195,8 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
         counts = connection.counts_sql(page, found)
         listed = f"(select true as found, r.* from ({sql}) r)" if rows else "(select true as found where false)"
         sql = f"select h.*, r.* from ({counts}) h left join {listed} r on true"
-    return Connection(page, found, Query(sql, build.statement.binders, build.statement.holes), counted)
+    query = Query(sql, build.statement.binders, build.statement.holes, build.statement.uneven)
+    return Connection(page, found, query, counted)
 
 
 def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
