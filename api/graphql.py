@@ -5,24 +5,20 @@ business; WebSockets are handed to `api.graphql_ws`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from importlib import resources
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import orjson
 from graphql import OperationType
 
+from api.gate import Gate, cost_json
 from api.graphql_request import (
     GRAPHQL_JSON,
     HTML,
-    BadRequest,
     ClientGone,
     Headers,
-    MediaTypeUnsupported,
-    NotAcceptable,
     Receive,
-    RequestTooLarge,
     accepts_html,
     check_content_type,
     from_body,
@@ -31,60 +27,47 @@ from api.graphql_request import (
     media_type,
     read_body,
 )
+from api.graphql_response import (
+    PREFLIGHT,
+    PRIVATE,
+    SHARED,
+    MethodNotAllowed,
+    RequestTimedOut,
+    Response,
+    Send,
+    rate_headers,
+    refusal,
+    send_response,
+)
 from api.graphql_ws import SocketEndpoint
-from auth.tokens import TokenExpired, TokenInvalid, Viewer
+from api.payer import Payers
+from api.shared import SharedAnswer, SharedAnswers, etag_of, key_of, matches
+from auth.tokens import TokenInvalid, Viewer
 from domain.errors import GotongError
-from schema import errors
-from schema.compile.plan import RequestRefused
-from schema.context import Caller
-from schema.engine import Engine, Operation, Request
+from schema.compile.plan import Answer, RequestRefused
+from schema.context import Caller, Charge
+from schema.engine import Engine, Operation, Prepared, Request
+from store.version import version
 
 BODY_TIMEOUT_S = 15.0
 WATCH_AFTER_S = 0.05
-METHODS = b"GET, POST, OPTIONS"
-_STATUSES = {
-    BadRequest: 400,
-    RequestTooLarge: 413,
-    MediaTypeUnsupported: 415,
-    NotAcceptable: 406,
-    TokenInvalid: 401,
-    TokenExpired: 401,
-}
-_PUBLIC = [(b"access-control-allow-origin", b"*"), (b"x-content-type-options", b"nosniff")]
-_PREFLIGHT = [
-    *_PUBLIC,
-    (b"access-control-allow-methods", METHODS),
-    (b"access-control-allow-headers", b"content-type, authorization, idempotency-key, accept-language"),
-    (b"access-control-max-age", b"86400"),
-]
 _PAGE_POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 T = TypeVar("T")
-
-
-class MethodNotAllowed(GotongError):
-    """The HTTP method cannot do this: mutations need POST, subscriptions a WebSocket."""
-
-    code = "METHOD_NOT_ALLOWED"
-
-
-class RequestTimedOut(GotongError):
-    """The request's body did not arrive in time."""
-
-    code = "REQUEST_TIMED_OUT"
 
 
 class GraphQLEndpoint:
     """The endpoint: use it as an async context, it runs what followers of subscriptions need."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, payers: Payers | None = None) -> None:
         self._engine = engine
-        self._sockets = SocketEndpoint(engine)
+        self._gate = Gate(engine, payers)
+        self._shared = SharedAnswers()
+        self._sockets = SocketEndpoint(engine, self._gate)
         self._page = resources.files("api").joinpath("graphiql.html").read_bytes()
 
     async def __aenter__(self) -> Self:
@@ -107,48 +90,68 @@ class GraphQLEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, headers = scope["method"], dict(scope["headers"])
         if method == "OPTIONS":
-            await _send(send, 204, b"", b"", _PREFLIGHT)
+            await send_response(send, 204, b"", b"", PREFLIGHT, headers)
             return
         if method == "GET" and not scope["query_string"] and accepts_html(headers):
             policy = (b"content-security-policy", _PAGE_POLICY)
-            await _send(send, 200, self._page, f"{HTML}; charset=utf-8".encode(), [policy])
+            await send_response(send, 200, self._page, f"{HTML}; charset=utf-8".encode(), [policy], headers)
             return
         accepted = GRAPHQL_JSON
         try:
             accepted = media_type(headers)
-            request = await self._read(scope, headers, receive)
-            caller = self._caller(headers)
-            operation = self._engine.operation(request)
-            _check_method(method, operation)
-        except GotongError as error:
-            await _refuse(send, _status(error), accepted, [errors.formatted(error)], error)
-            return
-        except RequestRefused as refused:
-            await _refuse(send, 400 if accepted == GRAPHQL_JSON else 200, accepted, refused.errors)
-            return
-        answer = await self._execute(operation, caller, receive)
-        status = 200 if answer.data is not None or accepted != GRAPHQL_JSON else 500
-        await _send(send, status, answer.json(), f"{accepted}; charset=utf-8".encode(), _PUBLIC)
+            status, body, more = await self._respond(scope, headers, receive, accepted)
+        except (GotongError, RequestRefused) as error:
+            status, body, more = refusal(error, accepted)
+        await send_response(send, status, body, f"{accepted}; charset=utf-8".encode(), more, headers)
+
+    async def _respond(self, scope: Scope, headers: Headers, receive: Receive, accepted: str) -> Response:
+        """Return the response to a request that is one; raises GotongError or RequestRefused for others."""
+        method = scope["method"]
+        request = await self._read(scope, headers, receive)
+        viewer = self._viewer(headers.get(b"authorization"))
+        operation = self._engine.operation(request)
+        _check_method(method, operation)
+        spoken = languages(headers)
+        prepared = self._engine.prepare(operation, spoken)
+        is_shared = method == "GET" and viewer is None and prepared.plan.shared
+        key = key_of(request, spoken) if is_shared else b""
+        seen = await self._version() if is_shared else None
+        peer = scope["client"][0] if scope.get("client") else None
+        kept = self._shared.find(key, seen) if seen is not None else None
+        if kept is not None:
+            return _cached(kept, headers, self._gate.charge(peer, headers, None, 0))
+        charge = self._gate.charge(peer, headers, viewer, prepared.cost)
+        given = headers.get(b"idempotency-key")
+        caller = Caller(viewer, spoken, given.decode("latin-1") if given else None, charge)
+        answer = await self._execute(prepared, caller, receive)
+        body = answer.json(cost_json(charge, prepared.cost, shared=is_shared))
+        if seen is not None and not answer.errors:
+            fresh = SharedAnswer(seen, etag_of(body), body)
+            self._shared.keep(key, fresh)
+            return _cached(fresh, headers, charge)
+        more = [*rate_headers(charge), PRIVATE] if method == "GET" else rate_headers(charge)
+        return 200 if answer.data is not None or accepted != GRAPHQL_JSON else 500, body, more
+
+    async def _version(self) -> str | None:
+        """Return what tells this state of the database from others, None when it does not say."""
+        try:
+            async with self._engine.services.database.acquire() as connection:
+                return await version(connection)
+        except GotongError:
+            return None  # the question itself will be told why
 
     async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> Request:
         if scope["method"] == "GET":
-            return from_query_string(scope["query_string"])
+            return from_query_string(scope["query_string"], self._gate.documents)
         if scope["method"] != "POST":
             raise MethodNotAllowed("GraphQL is asked by GET or POST.")
         check_content_type(headers)
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
-                return from_body(await read_body(headers, receive))
+                body = await read_body(headers, receive)
         except TimeoutError:
             raise RequestTimedOut("The request's body did not arrive in time.") from None
-
-    def _caller(self, headers: Headers) -> Caller:
-        key = headers.get(b"idempotency-key")
-        return Caller(
-            viewer=self._viewer(headers.get(b"authorization")),
-            languages=languages(headers),
-            idempotency_key=key.decode("latin-1") if key else None,
-        )
+        return from_body(body, self._gate.documents)
 
     def _viewer(self, authorization: bytes | None) -> Viewer | None:
         if not authorization:
@@ -159,11 +162,19 @@ class GraphQLEndpoint:
         services = self._engine.services
         return services.verifier.verify(token.strip(), services.clock())
 
-    async def _execute(self, operation: Operation, caller: Caller, receive: Receive) -> Any:
-        running = self._engine.execute(operation, caller)
-        if operation.kind is OperationType.MUTATION:
+    async def _execute(self, prepared: Prepared, caller: Caller, receive: Receive) -> Answer:
+        running = self._engine.execute(prepared, caller)
+        if prepared.operation.kind is OperationType.MUTATION:
             return await running  # what was asked to be written is written, whoever waits
         return await _while_connected(running, receive)
+
+
+def _cached(answer: SharedAnswer, headers: Headers, charge: Charge) -> Response:
+    """Return the response that says what everybody is told, or that it is what the client has."""
+    more = [(b"etag", answer.etag), SHARED, *rate_headers(charge)]
+    if matches(headers.get(b"if-none-match"), answer.etag):
+        return 304, b"", more
+    return 200, answer.body, more
 
 
 def _check_method(method: str, operation: Operation) -> None:
@@ -171,14 +182,6 @@ def _check_method(method: str, operation: Operation) -> None:
         raise MethodNotAllowed("Subscriptions are followed over a WebSocket: protocol graphql-transport-ws.")
     if method == "GET" and operation.kind is OperationType.MUTATION:
         raise MethodNotAllowed("A mutation needs POST.")
-
-
-def _status(error: GotongError) -> int:
-    if isinstance(error, MethodNotAllowed):
-        return 405
-    if isinstance(error, RequestTimedOut):
-        return 408
-    return _STATUSES.get(type(error), 400)
 
 
 async def _while_connected(running: Coroutine[Any, Any, T], receive: Receive) -> T:
@@ -210,22 +213,3 @@ async def _while_connected(running: Coroutine[Any, Any, T], receive: Receive) ->
         timer.cancel()
         for watcher in watchers:
             watcher.cancel()
-
-
-async def _refuse(
-    send: Send, status: int, accepted: str, found: list[errors.Formatted], error: GotongError | None = None
-) -> None:
-    more = list(_PUBLIC)
-    if status == 401:
-        more.append((b"www-authenticate", b'Bearer error="invalid_token"'))
-    if status == 405:
-        more.append((b"allow", b"POST" if "mutation" in str(error) else METHODS))
-    body = orjson.dumps({"errors": found})
-    await _send(send, status, body, f"{accepted}; charset=utf-8".encode(), more)
-
-
-async def _send(send: Send, status: int, body: bytes, content_type: bytes, more: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", content_type), *more] if content_type else list(more)
-    headers += [(b"content-length", str(len(body)).encode()), (b"vary", b"accept, accept-language, authorization")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

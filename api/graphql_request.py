@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from api.documents import Documents
 from domain.errors import GotongError
 from schema.engine import Request
 
@@ -87,19 +88,19 @@ def check_content_type(headers: Headers) -> None:
         raise MediaTypeUnsupported("JSON is UTF-8.")
 
 
-def from_body(body: bytes) -> Request:
-    """Return the request in a JSON body; raises BadRequest."""
+def from_body(body: bytes, documents: Documents) -> Request:
+    """Return the request in a JSON body; raises BadRequest and what `Documents.text` raises."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {str(error)[:200]}") from None
     if not isinstance(document, dict):
         raise BadRequest('The body is not a JSON object with a member "query".')
-    return from_parameters(document)
+    return from_parameters(document, documents)
 
 
-def from_query_string(query_string: bytes) -> Request:
-    """Return the request in a URL; raises BadRequest."""
+def from_query_string(query_string: bytes, documents: Documents) -> Request:
+    """Return the request in a URL; raises BadRequest and what `Documents.text` raises."""
     if len(query_string) > QUERY_STRING_BYTES_MAX:
         raise BadRequest(f"A query string has at most {QUERY_STRING_BYTES_MAX} bytes; use POST.")
     try:
@@ -117,12 +118,15 @@ def from_query_string(query_string: bytes) -> Request:
                 raise BadRequest(f"The parameter {name} is not JSON.") from None
         else:
             parameters.pop(name, None)
-    return from_parameters(parameters)
+    return from_parameters(parameters, documents)
 
 
-def from_parameters(parameters: Mapping[str, Any]) -> Request:
-    """Return the request these parameters make; raises BadRequest for a missing one or a wrong type."""
-    query, name = parameters.get("query"), parameters.get("operationName")
+def from_parameters(parameters: Mapping[str, Any], documents: Documents) -> Request:
+    """Return the request these parameters make; raises BadRequest for a missing one or a wrong type.
+
+    The document is `query`, or the one that `documents` knows by the hash given instead.
+    """
+    query, name = documents.text(parameters), parameters.get("operationName")
     variables, extensions = parameters.get("variables"), parameters.get("extensions")
     if not isinstance(query, str):
         raise BadRequest("The parameter query is missing or not text.")

@@ -9,19 +9,21 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import structlog
 from graphql import OperationType
 
+from api.gate import Gate, cost_json
 from api.graphql_request import BadRequest, from_parameters, languages
 from auth.tokens import TokenInvalid, Viewer
 from domain.errors import GotongError
 from schema import errors
 from schema.compile.follow import Event
 from schema.compile.plan import RequestRefused
-from schema.context import Caller
+from schema.context import Caller, Charge
 from schema.engine import Engine, Operation
 from schema.following import Following
 
@@ -62,8 +64,9 @@ class Closing(Exception):
 class SocketEndpoint:
     """All sockets of this process, and the one task that tells their followers what happens."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, gate: Gate) -> None:
         self.engine = engine
+        self.gate = gate
         self.following = Following(engine.services)
         self._sockets: set[Socket] = set()
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +94,8 @@ class SocketEndpoint:
         if len(self._sockets) >= SOCKETS_MAX:
             await send(_close(Closing(TRY_AGAIN_LATER, "Too many sockets are open here.")))
             return
-        socket = Socket(self, dict(scope["headers"]), receive, send)
+        peer = scope["client"][0] if scope.get("client") else None
+        socket = Socket(self, peer, dict(scope["headers"]), receive, send)
         self._sockets.add(socket)
         try:
             await socket.serve()
@@ -102,9 +106,14 @@ class SocketEndpoint:
 class Socket:
     """One connection."""
 
-    def __init__(self, endpoint: SocketEndpoint, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    def __init__(
+        self, endpoint: SocketEndpoint, peer: str | None, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
         self._endpoint = endpoint
         self._engine = endpoint.engine
+        self._gate = endpoint.gate
+        self._peer = peer
+        self._headers = headers
         self._receive = receive
         self._send = send
         self._languages = languages(headers)
@@ -239,12 +248,14 @@ class Socket:
     async def _operate(self, operation_id: str, payload: dict[str, Any], caller: Caller) -> None:
         task = asyncio.current_task()
         try:
-            operation = self._engine.operation(from_parameters(payload))
+            operation = self._engine.operation(from_parameters(payload, self._gate.documents))
             if operation.kind is OperationType.SUBSCRIPTION:
                 await self._follow(operation_id, operation, caller)
                 return
-            answer = await self._engine.execute(operation, caller)
-            if self.put(_next(operation_id, answer.json())):
+            prepared = self._engine.prepare(operation, caller.languages)
+            charge = self._charge(caller, prepared.cost)
+            answer = await self._engine.execute(prepared, replace(caller, charge=charge))
+            if self.put(_next(operation_id, answer.json(cost_json(charge, prepared.cost)))):
                 self.put(_message("complete", operation_id))
         except BadRequest as error:
             self.end(Closing(BAD_MESSAGE, error.message[:120]))
@@ -258,6 +269,7 @@ class Socket:
 
     async def _follow(self, operation_id: str, operation: Operation, caller: Caller) -> None:
         plan, asking = self._engine.follow(operation, caller)
+        self._charge(caller, self._engine.follow_cost(operation))
         head = b'{"id":%b,"type":"next","payload":{"data":' % orjson.dumps(operation_id)
 
         def tell(event: Event) -> bool:
@@ -265,6 +277,9 @@ class Socket:
 
         async with self._endpoint.following.follow(plan, asking, tell, self.room):
             await asyncio.get_running_loop().create_future()  # until the client completes or the socket closes
+
+    def _charge(self, caller: Caller, cost: int) -> Charge:
+        return self._gate.charge(self._peer, self._headers, caller.viewer, cost)
 
     def _fail(self, operation_id: str, found: list[errors.Formatted]) -> None:
         self.put(_message("error", operation_id, found))

@@ -21,6 +21,7 @@ ALLOWED_IN_WORDS = {
     "database_url": "`postgresql://...`",
     "base_url": "`http://` or `https://`, no path",
     "host": "an address or a name",
+    "trusted_proxies": "addresses and networks, or nothing",
 }
 
 ERRORS_HEAD = """# Error codes

@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.federation import FederationEdge
 from api.graphql import GraphQLEndpoint
+from api.payer import Payers, Rates
 from auth.tokens import TokenVerifier
 from federation.announce import HeadFeed
 from federation.client import PeerClient
@@ -60,6 +61,7 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # api/payer.py reads them, of trusted proxies alone
         backlog=BACKLOG_CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
@@ -114,7 +116,8 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             clock=now,
         )
         federation = FederationEdge(node.database, settings.network, feed, now, stopping)
-        graphql = GraphQLEndpoint(Engine(SCHEMA, services))
+        rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
+        graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
         tasks = [
             wake.run(),
             feed.run(),

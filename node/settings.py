@@ -9,6 +9,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -75,6 +76,32 @@ class Settings(BaseSettings):
         30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
     )
 
+    anonymous_cost_per_min: int = Field(
+        12_000,
+        ge=1_000,
+        le=40_000_000,
+        description="What each client without a token may ask a minute, in rows read: its budget. All clients of one "
+        "address together have 50 times as much. Of this machine itself nothing is taken.",
+    )
+    token_cost_per_min: int = Field(
+        120_000, ge=1_000, le=2_000_000_000, description="What each holder of a token may ask a minute, in rows read."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Addresses or networks, with commas between, of the proxies in front of this node: their "
+        "`X-Forwarded-For` says who asks. Of anybody else the header means nothing.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError("should be addresses or networks, such as 10.0.0.0/8,::1") from None
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
@@ -101,6 +128,11 @@ class Settings(BaseSettings):
     def origin(self) -> str:
         """The base URL without a slash at its end."""
         return str(self.base_url).rstrip("/")
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The trusted proxies, one by one."""
+        return tuple(filter(None, map(str.strip, self.trusted_proxies.split(","))))
 
     @classmethod
     def load(cls, data_dir: Path | None = None, **given: Any) -> Self:

@@ -11,6 +11,7 @@ from store.database import Database
 from store.wake import Wake
 
 REPLY_KEY_CHARS_MAX = 255
+UNMETERED = 2**31 - 1  # the largest Int of GraphQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,23 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request took from its caller's budget, and what is left; `full_at_s` are seconds since 1970."""
+
+    cost: int = 0
+    limit: int = UNMETERED
+    remaining: int = UNMETERED
+    full_at_s: float = 0.0
+
+
+NO_CHARGE = Charge()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, and what the transport said beside the document."""
 
     viewer: Viewer | None = None
     languages: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    charge: Charge = NO_CHARGE

@@ -11,7 +11,7 @@ from domain.errors import GotongError
 from schema import errors
 from schema.compile.build import Asking, Located
 from schema.compile.follow import FollowPlan
-from schema.compile.plan import Answer, Compiler, Document, RequestRefused, answered
+from schema.compile.plan import Answer, Compiler, Document, Plan, RequestRefused, answered
 from schema.compile.read import Reader
 from schema.context import Caller, Services
 
@@ -39,6 +39,15 @@ class Operation:
         return self.node.operation
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operation that may run: its plan, and what it costs."""
+
+    operation: Operation
+    plan: Plan
+    cost: int
+
+
 class Engine:
     """The contract, ready to answer."""
 
@@ -57,16 +66,21 @@ class Engine:
             raise RequestRefused(errors.formatted(error)) from None
         return Operation(document, node, self.compiler.variables(node, request.variables))
 
-    async def execute(self, operation: Operation, caller: Caller) -> Answer:
-        """Return the answer of a query or a mutation. Never raises but for cancellation."""
-        reader = Reader(caller.languages)
-        asking = Asking(self.services, caller, operation.variables.coerced, reader)
+    def prepare(self, operation: Operation, languages: tuple[str, ...]) -> Prepared:
+        """Return the plan of a query or mutation and what it costs; raises RequestRefused. Asks no database."""
         try:
-            return await answered(
-                self.compiler.plan(operation.document, operation.node, operation.variables, reader), asking
-            )
+            plan = self.compiler.plan(operation.document, operation.node, operation.variables, Reader(languages))
+            return Prepared(operation, plan, plan.cost.of(operation.variables.coerced))
         except Located as error:
-            return Answer(None, [errors.formatted(error.error, error.path, error.nodes)])
+            raise RequestRefused(errors.formatted(error.error, error.path, error.nodes)) from None
+        except Exception as error:
+            raise RequestRefused(errors.formatted(error)) from None
+
+    async def execute(self, prepared: Prepared, caller: Caller) -> Answer:
+        """Return the answer of a query or a mutation. Never raises but for cancellation."""
+        asking = Asking(self.services, caller, prepared.operation.variables.coerced, Reader(caller.languages))
+        try:
+            return await answered(prepared.plan.fields, asking)
         except Exception as error:
             return Answer(None, [errors.formatted(error)])
 
@@ -79,10 +93,18 @@ class Engine:
         except Located as error:
             raise RequestRefused(errors.formatted(error.error, error.path, error.nodes)) from None
 
+    def follow_cost(self, operation: Operation) -> int:
+        """Return what it costs to begin to follow; raises RequestRefused."""
+        try:
+            return self.compiler.follow_cost(operation.document, operation.node, operation.variables)
+        except GotongError as error:
+            raise RequestRefused(errors.formatted(error)) from None
+
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller | None = None) -> Answer:
         """Return the answer to `query`: the whole way, as a transport would go it."""
+        asked_by = caller or Caller()
         try:
-            operation = self.operation(Request(query, variables or {}))
+            prepared = self.prepare(self.operation(Request(query, variables or {})), asked_by.languages)
         except RequestRefused as refused:
             return Answer(None, refused.errors)
-        return await self.execute(operation, caller or Caller())
+        return await self.execute(prepared, asked_by)

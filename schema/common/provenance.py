@@ -6,7 +6,6 @@ from schema.common.proofs import bundles
 from schema.common.scalars import BigInt, DateTime
 from schema.compile.read import after, number, time, token
 
-
 PROOF_COST = 5  # rows read for one: its entry, its head and some hundred hashes
 
 
@@ -23,4 +22,5 @@ class Provenance:
         "{t}.log_id || '/' || {t}.index",
         bundles,
         "A self-contained bundle that proves the record to a stranger, offline: save it and run `gotong verify-proof`.",
+        PROOF_COST,
     )

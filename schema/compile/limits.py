@@ -1,14 +1,24 @@
-"""Refuse documents that cost too much before anything is planned: size, nesting, aliases, spread."""
+"""Refuse documents and variables that cost too much to look at, before they are validated.
 
-from typing import ClassVar
+Validation is where a small document can cost much: fields under one name are
+compared pair by pair, fragments are opened again for every operation, and
+every unknown name is compared with all known ones. So what is counted here is
+what validation would have to do.
+"""
+
+from collections import Counter
+from typing import Any, ClassVar
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    Visitor,
+    visit,
 )
 
 from domain.errors import GotongError
@@ -21,6 +31,14 @@ FIELDS_MAX = 1_000
 ALIASES_MAX = 100
 ROOT_FIELDS_MAX = 20
 DIRECTIVES_MAX = 100
+OPERATIONS_MAX = 50
+FRAGMENTS_MAX = 100
+SAME_FIELDS_PAIRS_MAX = 500  # of one name at one place; n fields make n * (n - 1) / 2
+OPENED_FIELDS_MAX = 2_000  # of all operations, fragments opened
+ARGUMENTS_MAX = 500
+OBJECT_FIELDS_MAX = 200
+VARIABLE_VALUES_MAX = 2_000
+VARIABLE_DEPTH_MAX = 20
 
 
 class DocumentTooLarge(GotongError):
@@ -29,12 +47,65 @@ class DocumentTooLarge(GotongError):
     code: ClassVar[str] = "DOCUMENT_TOO_LARGE"
 
 
+class VariablesTooLarge(GotongError):
+    """The variables hold more values, or deeper ones, than any question can use."""
+
+    code: ClassVar[str] = "VARIABLES_TOO_LARGE"
+
+
 def check_size(document: DocumentNode) -> None:
-    """Return if every operation is small enough with its fragments opened; raises DocumentTooLarge."""
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    for node in document.definitions:
-        if isinstance(node, OperationDefinitionNode):
-            _Meter(fragments).operation(node)
+    """Return if the document is cheap to validate and its operations are small; raises DocumentTooLarge."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+    _at_most(OPERATIONS_MAX, len(operations), "operations")
+    _at_most(FRAGMENTS_MAX, len(fragments), "fragments")
+    visit(document, _Counts())
+    meter = _Meter({node.name.value: node for node in fragments})
+    for node in operations:
+        meter.operation(node)
+
+
+def check_variables(given: Any) -> None:
+    """Return if JSON variables hold few enough values to look at each; raises VariablesTooLarge."""
+    level, seen, depth = [given], 0, 0
+    while level:
+        seen += sum(map(len, level))
+        depth += 1
+        if seen > VARIABLE_VALUES_MAX:
+            raise VariablesTooLarge(
+                f"Variables hold at most {VARIABLE_VALUES_MAX} values.", values_max=VARIABLE_VALUES_MAX
+            )
+        if depth > VARIABLE_DEPTH_MAX:
+            raise VariablesTooLarge(
+                f"Variables are at most {VARIABLE_DEPTH_MAX} levels deep.", depth_max=VARIABLE_DEPTH_MAX
+            )
+        inner = [member for each in level for member in (each.values() if isinstance(each, dict) else each)]
+        level = [member for member in inner if isinstance(member, dict | list)]
+
+
+def _at_most(limit: int, count: int, what: str, where: str = "A document") -> None:
+    if count > limit:
+        raise DocumentTooLarge(f"{where} has at most {limit} {what}.", **{f"{what.replace(' ', '_')}_max": limit})
+
+
+class _Counts(Visitor):
+    """Counts what stands in the text, reached by an operation or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._arguments = self._object_fields = self._directives = 0
+
+    def enter_argument(self, *_: Any) -> None:
+        self._arguments += 1
+        _at_most(ARGUMENTS_MAX, self._arguments, "arguments")
+
+    def enter_object_field(self, *_: Any) -> None:
+        self._object_fields += 1
+        _at_most(OBJECT_FIELDS_MAX, self._object_fields, "input fields")
+
+    def enter_directive(self, *_: Any) -> None:
+        self._directives += 1
+        _at_most(DIRECTIVES_MAX, self._directives, "directives")
 
 
 class _Meter:
@@ -43,49 +114,48 @@ class _Meter:
     def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
         self._open: list[str] = []
-        self._fields = self._aliases = self._directives = 0
+        self._opened = self._fields = self._aliases = self._pairs = 0
+        self._same: Counter[tuple[str, ...]] = Counter()
 
     def operation(self, node: OperationDefinitionNode) -> None:
         """Count an operation."""
-        if len(node.selection_set.selections) > ROOT_FIELDS_MAX:
-            raise DocumentTooLarge(
-                f"An operation has at most {ROOT_FIELDS_MAX} root fields.", roots_max=ROOT_FIELDS_MAX
-            )
-        self._selections(node.selection_set, 1)
+        _at_most(ROOT_FIELDS_MAX, len(node.selection_set.selections), "root fields", "An operation")
+        self._fields = self._aliases = self._pairs = 0
+        self._same.clear()
+        self._selections(node.selection_set, ())
 
-    def _selections(self, selections: SelectionSetNode, depth: int) -> None:
-        if depth > DEPTH_MAX:
+    def _selections(self, selections: SelectionSetNode, path: tuple[str, ...]) -> None:
+        if len(path) >= DEPTH_MAX:
             raise DocumentTooLarge(f"An operation is at most {DEPTH_MAX} levels deep.", depth_max=DEPTH_MAX)
         for node in selections.selections:
-            self._count(node, depth)
+            self._opened += 1
+            self._fields += 1  # spreads too, so that empty fragments, spread many times, count
+            _at_most(FIELDS_MAX, self._fields, "fields", "An operation")
+            _at_most(OPENED_FIELDS_MAX, self._opened, "fields")
+            if isinstance(node, FieldNode):
+                self._field(node, path)
+            elif isinstance(node, FragmentSpreadNode):
+                self._spread(node.name.value, path)
+            elif isinstance(node, InlineFragmentNode):
+                self._selections(node.selection_set, path)
 
-    def _count(self, node: object, depth: int) -> None:
-        self._directives += len(getattr(node, "directives", None) or ())
-        if self._directives > DIRECTIVES_MAX:
-            raise DocumentTooLarge(
-                f"An operation has at most {DIRECTIVES_MAX} directives.", directives_max=DIRECTIVES_MAX
-            )
-        if isinstance(node, FragmentSpreadNode):
-            self._spread(node.name.value, depth)
-            return
-        if isinstance(node, FieldNode):
-            self._fields += 1
-            self._aliases += node.alias is not None
-            if self._fields > FIELDS_MAX:
-                raise DocumentTooLarge(f"An operation has at most {FIELDS_MAX} fields.", fields_max=FIELDS_MAX)
-            if self._aliases > ALIASES_MAX:
-                raise DocumentTooLarge(f"An operation has at most {ALIASES_MAX} aliases.", aliases_max=ALIASES_MAX)
-        inner: SelectionSetNode | None = getattr(node, "selection_set", None)
-        if inner is not None:
-            self._selections(inner, depth + isinstance(node, FieldNode))
+    def _field(self, node: FieldNode, path: tuple[str, ...]) -> None:
+        key = node.name.value
+        if node.alias is not None:
+            key = node.alias.value
+            self._aliases += 1
+            _at_most(ALIASES_MAX, self._aliases, "aliases", "An operation")
+        place = (*path, key)
+        self._pairs += self._same[place]
+        self._same[place] += 1
+        _at_most(SAME_FIELDS_PAIRS_MAX, self._pairs, "pairs of equal fields", "An operation")
+        if node.selection_set is not None:
+            self._selections(node.selection_set, place)
 
-    def _spread(self, name: str, depth: int) -> None:
-        self._fields += 1  # so that empty fragments, spread many times, count as well
-        if self._fields > FIELDS_MAX:
-            raise DocumentTooLarge(f"An operation has at most {FIELDS_MAX} fields.", fields_max=FIELDS_MAX)
+    def _spread(self, name: str, path: tuple[str, ...]) -> None:
         fragment = self._fragments.get(name)
         if fragment is None or name in self._open:
             return  # validation says so better
         self._open.append(name)
-        self._selections(fragment.selection_set, depth)
+        self._selections(fragment.selection_set, path)
         self._open.pop()

@@ -26,17 +26,19 @@ from schema.compile import limits
 from schema.compile.act import compile_act
 from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
+from schema.compile.cost import Cost, cost_of
 from schema.compile.follow import FollowPlan, compile_follow
 from schema.compile.introspect import Introspected
 from schema.compile.query import Partly
 from schema.compile.read import Act, Follow, Reader
-from schema.compile.roots import Constant, Root, compile_root
+from schema.compile.roots import BySlug, Connection, Constant, Made, One, Root, compile_root
 from schema.compile.select import Fragments, collect
+from schema.compile.several import Several
 from schema.errors import Formatted
 
 DOCUMENTS_CACHED_MAX = 1_000
 PLANS_CACHED_MAX = 2_000
-ERRORS_MAX = 20
+ERRORS_MAX = 10
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -101,19 +103,30 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """An operation, compiled: its fields, what it costs, and whether everybody without a token is told the same."""
+
+    fields: tuple[Planned, ...]
+    cost: Cost
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What an operation gave: JSON of `data` (None: there is none), and what went wrong."""
 
     data: bytes | None
     errors: list[Formatted]
 
-    def json(self) -> bytes:
-        """Return the response body."""
+    def json(self, extensions: bytes = b"") -> bytes:
+        """Return the response body, with `extensions` as its member of that name."""
         parts = []
         if self.errors:
             parts.append(b'"errors":' + orjson.dumps(self.errors))
         if self.data is not None:
             parts.append(b'"data":' + self.data)
+        if extensions:
+            parts.append(b'"extensions":' + extensions)
         return b"{" + b",".join(parts) + b"}"
 
 
@@ -131,7 +144,7 @@ class Compiler:
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
         self._documents: Bounded[str, Document] = Bounded(DOCUMENTS_CACHED_MAX)
-        self._plans: Bounded[Any, tuple[OperationDefinitionNode, tuple[Planned, ...]]] = Bounded(PLANS_CACHED_MAX)
+        self._plans: Bounded[Any, tuple[OperationDefinitionNode, Plan]] = Bounded(PLANS_CACHED_MAX)
 
     def document(self, text: str) -> Document:
         """Return the parsed and validated document, its errors included."""
@@ -147,6 +160,7 @@ class Compiler:
                 allow_empty_selection_sets=False,
             )
             limits.check_size(tree)
+            found = validate(self.schema, tree, max_errors=ERRORS_MAX)
         except GraphQLError as error:
             return Document(errors=(errors.with_code(error, errors.GRAPHQL_PARSE_FAILED),))
         except GotongError as error:
@@ -155,7 +169,6 @@ class Compiler:
             return Document(
                 errors=(errors.refused("The document is nested too deeply.", limits.DocumentTooLarge.code),)
             )
-        found = validate(self.schema, tree, max_errors=ERRORS_MAX)
         return Document(
             operations={
                 node.name.value if node.name else "": node
@@ -167,7 +180,11 @@ class Compiler:
         )
 
     def variables(self, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> VariableValues:
-        """Return the coerced variables; raises RequestRefused for values their types do not take."""
+        """Return the coerced variables; raises RequestRefused for too many, or values their types do not take."""
+        try:
+            limits.check_variables(given)
+        except GotongError as error:
+            raise RequestRefused(errors.formatted(error)) from None
         values = get_variable_values(
             self.schema, operation.variable_definitions or (), dict(given), max_errors=ERRORS_MAX
         )
@@ -177,16 +194,23 @@ class Compiler:
 
     def plan(
         self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, reader: Reader
-    ) -> tuple[Planned, ...]:
-        """Return the plan of a query; kept when it has no error."""
+    ) -> Plan:
+        """Return the plan of a query or mutation, kept when it has no error; raises QueryTooCostly."""
         key = (id(operation), bool(reader.languages), shape(variables.coerced))
         kept = self._plans.recent(key)
         if kept is not None and kept[0] is operation:
             return kept[1]
+        cost = cost_of(Build(self.schema, document.fragments, variables, False), operation)
+        cost.of(variables.coerced)  # what is too costly to run is not worth compiling
         planned = self._planned(document, operation, variables, bool(reader.languages))
+        plan = Plan(planned, cost, all(is_shared(field.root) for field in planned))
         if not any(isinstance(field.root, Exception) for field in planned):
-            self._plans.keep(key, (operation, planned))
-        return planned
+            self._plans.keep(key, (operation, plan))
+        return plan
+
+    def follow_cost(self, document: Document, operation: OperationDefinitionNode, variables: VariableValues) -> int:
+        """Return what it costs to begin to follow; raises QueryTooCostly."""
+        return cost_of(Build(self.schema, document.fragments, variables, False), operation).of(variables.coerced)
 
     def _planned(
         self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, localize: bool
@@ -248,6 +272,13 @@ def _compiled(build: Build, declared: GraphQLField, key: str, nodes: list[FieldN
         if isinstance(read, Act)
         else compile_root(build, declared, nodes, read)
     )
+
+
+def is_shared(root: object) -> bool:
+    """Return whether everybody without a token is told the same by a root field until the database changes."""
+    if isinstance(root, Made):
+        return root.answer.shared
+    return isinstance(root, Constant | One | BySlug | Several | Connection | Introspected)
 
 
 async def answered(planned: tuple[Planned, ...], asking: Asking) -> Answer:

@@ -9,10 +9,10 @@ from auth import tokens
 from schema.common.records import Node
 from schema.compile.read import Answer, Argument, ById, declare
 from schema.compile.visibility import ALLOWED
-from schema.node.types import LogHead, NodeInfo, Viewer
+from schema.node.types import LogHead, NodeInfo, RateLimit, Viewer
 
 if TYPE_CHECKING:
-    from schema.context import Caller, Services
+    from schema.context import Caller, Charge, Services
 
 LOGS_MAX = 100
 _LOGS = f"""
@@ -48,6 +48,10 @@ async def _viewer(_services: "Services", caller: "Caller", _arguments: Mapping[s
     return caller.viewer
 
 
+async def _rate_limit(_services: "Services", caller: "Caller", _arguments: Mapping[str, Any]) -> "Charge":
+    return caller.charge
+
+
 @strawberry.type(description="Questions about this node and about anything by its id.")
 class NodeQueries:
     """Root fields."""
@@ -63,4 +67,5 @@ class NodeQueries:
         (Argument("ids", list[strawberry.ID], "Their URIs."),),
     )
     this_node: NodeInfo = declare(Answer(_this_node), "The node that answers.")
+    rate_limit: RateLimit = declare(Answer(_rate_limit, cost=0), "What the caller may still ask.")
     viewer: Viewer | None = declare(Answer(_viewer), "Who asks; null without an access token.")

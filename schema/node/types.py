@@ -1,9 +1,13 @@
 """This node, and who asks it."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 import strawberry
 
 from schema.common.scalars import BigInt, DateTime
-from schema.compile.read import value
+from schema.compile.read import Reader, value
 
 
 @strawberry.type(description="A log this node holds.")
@@ -29,6 +33,20 @@ class NodeInfo:
     time: DateTime = value("Its clock, now.")
     peers: int = value("How many nodes it copies from.")
     logs: list[LogHead] = value("The logs it holds whose publishers its operator allows, largest first, at most 100.")
+
+
+def _full_at(charge: Any, _arguments: Mapping[str, Any], _reader: Reader) -> datetime:
+    return datetime.fromtimestamp(charge.full_at_s, UTC)
+
+
+@strawberry.type(description="The caller's budget, and what this question took from it. A unit is about one row.")
+class RateLimit:
+    """A budget."""
+
+    limit: int = value("What the caller may spend at once; as much comes back within each minute.")
+    cost: int = value("What this question cost.")
+    remaining: int = value("What is left.")
+    reset_at: DateTime = value("When all of it is there again, if nothing else is spent.", _full_at)
 
 
 @strawberry.type(description="Who asks.")

@@ -31,7 +31,7 @@ class PlaceQueries:
     """Root fields."""
 
     regions: list[Region] = declare(
-        Answer(_regions),
+        Answer(_regions, shared=True),
         "The provinces of Indonesia; with `parent` what lies directly inside it; with `search` the best 50 by name.",
         (
             Argument("parent", str | None, "A region's code."),

@@ -14,6 +14,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.graphql import GraphQLEndpoint
+from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
 from federation.append import Draft
@@ -116,9 +117,9 @@ _KEYS: dict[int, Ed25519PrivateKey] = {}
 
 
 @contextlib.asynccontextmanager
-async def serving(services: Services) -> AsyncIterator[tuple[str, GraphQLEndpoint]]:
+async def serving(services: Services, payers: Payers | None = None) -> AsyncIterator[tuple[str, GraphQLEndpoint]]:
     """Yield the URL of an endpoint as a process would run it, with its background tasks."""
-    endpoint = GraphQLEndpoint(Engine(SCHEMA, services))
+    endpoint = GraphQLEndpoint(Engine(SCHEMA, services), payers)
     tasks = [
         asyncio.create_task(services.wake.run()),
         asyncio.create_task(background.sequence_events(services.database, services.wake)),
@@ -133,6 +134,7 @@ async def serving(services: Services) -> AsyncIterator[tuple[str, GraphQLEndpoin
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             lifespan="off",
+            proxy_headers=False,
             log_config=None,
             timeout_graceful_shutdown=1,
         )
