@@ -60,9 +60,14 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def opened(
-    url: str, *, init: dict[str, Any] | None = None, protocol: str = "graphql-transport-ws"
+    url: str,
+    *,
+    init: dict[str, Any] | None = None,
+    protocol: str = "graphql-transport-ws",
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Client]:
-    async with connect(url.replace("http", "ws"), subprotocols=[Subprotocol(protocol)]) as socket:
+    protocols = [Subprotocol(protocol)]
+    async with connect(url.replace("http", "ws"), subprotocols=protocols, additional_headers=headers) as socket:
         client = Client(socket)
         if init is not None:
             await client.send(type="connection_init", payload=init)
