@@ -13,7 +13,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url check fmt docs lock compose bench-read bench-growth
+.PHONY: help setup demo test test-url check fmt docs lock compose examples bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs: setup ## write docs/errors.md and docs/settings.md from the code
 
 compose: setup tests/compose/node_modules/.installed ## compose our subgraph with another one, as gateways do (needs npm)
 	@$(BIN)/python -m schema.subgraph | node tests/compose/compose.mjs
+
+examples: setup examples/typescript/node_modules/.installed ## run the JavaScript examples against a node (needs npm)
+	@$(BIN)/pytest -q tests/examples/typescript.py
 
 bench-read: setup $(PEERS) ## questions a second beside PostGraphile, Mercurius and pgbench: SIZE=smoke|full
 	@$(BIN)/python -m bench.read --size $(SIZE)

@@ -1,0 +1,117 @@
+"""One running node for all examples: begun, served and written to as its steward would."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from store.database import connect
+from tests.dsn import dsn_of
+from tests.house.source import ROOT
+
+STARTED_TIMEOUT_S = 60
+PUBLISH = """
+mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
+"""
+
+
+@dataclass(frozen=True)
+class ExampleNode:
+    """A node that examples talk to."""
+
+    url: str
+    organization: str
+    token: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an example finds in its environment."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"NODE": self.url, "TOKEN": self.token, "ORGANIZATION": self.organization, "PATH": path}
+        kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        return {**kept, **own, "NO_PROXY": "*"}
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Return the JSON answer to a question asked with the organization's token."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        sent = {"query": query, "variables": variables}
+        return httpx.post(f"{self.url}/graphql", json=sent, headers=headers, trust_env=False, timeout=30).json()
+
+    def publish(self, title: str, **changes: Any) -> str:
+        """Return the id of a new need."""
+        need = {
+            "as": self.organization,
+            "title": [{"lang": "id", "text": title}],
+            "kind": "GOODS",
+            "category": "education.books",
+            "quantity": {"value": "25", "unit": "{buku}"},
+            "urgency": "HIGH",
+            "place": {"code": "32.03.28"},
+            "modes": ["DONATE"],
+            **changes,
+        }
+        answer = self.ask(PUBLISH, need=need)["data"]["publishNeed"]
+        assert answer["userErrors"] == []
+        return str(answer["need"]["id"])
+
+
+async def _execute(server: str, sql: str) -> None:
+    admin = await connect(server)
+    try:
+        await admin.execute(sql)
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="session")
+def example_node(
+    database_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ExampleNode]:
+    """A running `gotong up` with a database of its own."""
+    directory = tmp_path_factory.mktemp("examples")
+    name = f"gotong_test_{uuid.uuid4().hex}"
+    asyncio.run(_execute(database_server, f'create database "{name}" template "{template_database}"'))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTONG_")}
+    environment |= {"GOTONG_DATABASE_URL": dsn_of(database_server, name), "GOTONG_DATA_DIR": str(directory / "data")}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def gotong(*arguments: str) -> str:
+        command = [sys.executable, "-m", "node.cli", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    gotong("init", "Simpul Contoh", "--region", "32.03.28", "--network", "test", "--no-cards")
+    token = json.loads(gotong("token", "--as", "simpul-contoh", "--lifetime", "3600", "--json"))
+    command = [sys.executable, "-m", "node.cli", "up", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    node = ExampleNode(f"http://127.0.0.1:{port}", token["id"], token["token"])
+    try:
+        _wait_until_ready(node, process)
+        yield node
+    finally:
+        process.kill()
+        process.wait()
+        asyncio.run(_execute(database_server, f'drop database if exists "{name}" with (force)'))
+
+
+def _wait_until_ready(node: ExampleNode, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + STARTED_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{node.url}/readyz", trust_env=False).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the node did not start")
