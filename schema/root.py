@@ -16,6 +16,7 @@ from schema.common.scalars import SCALARS
 from schema.links import link
 from schema.needs.mutations import NeedMutations
 from schema.needs.queries import NeedQueries
+from schema.needs.stats import NeedStatQueries
 from schema.needs.subscriptions import NeedSubscriptions
 from schema.needs.types import Need
 from schema.node.queries import NodeQueries
@@ -28,7 +29,7 @@ from schema.updates.mutations import UpdateMutations
 from schema.updates.queries import UpdateQueries
 from schema.updates.types import Update
 
-QUERIES = (NeedQueries, ActivityQueries, UpdateQueries, OrganizationQueries, NodeQueries, PlaceQueries)
+QUERIES = (NeedQueries, NeedStatQueries, ActivityQueries, UpdateQueries, OrganizationQueries, NodeQueries, PlaceQueries)
 MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations)
 SUBSCRIPTIONS = (NeedSubscriptions,)
 RECORDS = (Need, Organization, Activity, Update)

@@ -72,10 +72,10 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
             assert is_object_type(type_)
             inner = record(build, type_, sets, scope.filled(holes))
             return inner if present is None else _if(fill(present, scope), inner)
-        case ElementsOf(rows):
+        case ElementsOf(rows, holes):
             assert is_object_type(type_)
             alias = f"x{build.statement.alias()}"
-            inner = record(build, type_, sets, scope.filled({"x": alias}))
+            inner = record(build, type_, sets, scope.filled({"x": alias, **holes}))
             rows_sql = fill(rows, scope.filled({"x": alias}))
             return (Sql(f"(select '[' || coalesce(string_agg({render(inner)}, ','), '') || ']' from {rows_sql})"),)
         case Publisher():

@@ -13,6 +13,7 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
+    NoUnusedFragmentsRule,
     OperationDefinitionNode,
     is_non_null_type,
     parse,
@@ -28,6 +29,7 @@ from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
 from schema.compile.cost import Cost, cost_of
 from schema.compile.follow import FollowPlan, compile_follow
+from schema.compile.group import Statistics
 from schema.compile.introspect import Introspected
 from schema.compile.query import Partly
 from schema.compile.read import Act, Follow, Reader
@@ -159,8 +161,8 @@ class Compiler:
                 max_source_length=limits.DOCUMENT_CHARS_MAX,
                 allow_empty_selection_sets=False,
             )
-            limits.check_size(tree)
-            found = validate(self.schema, tree, max_errors=ERRORS_MAX)
+            rules = None if limits.check_size(tree) else [NoUnusedFragmentsRule]
+            found = validate(self.schema, tree, rules, max_errors=ERRORS_MAX)
         except GraphQLError as error:
             return Document(errors=(errors.with_code(error, errors.GRAPHQL_PARSE_FAILED),))
         except GotongError as error:
@@ -278,7 +280,7 @@ def is_shared(root: object) -> bool:
     """Return whether everybody without a token is told the same by a root field until the database changes."""
     if isinstance(root, Made):
         return root.answer.shared
-    return isinstance(root, Constant | One | BySlug | Several | Connection | Introspected)
+    return isinstance(root, Constant | One | BySlug | Several | Connection | Statistics | Introspected)
 
 
 async def answered(planned: tuple[Planned, ...], asking: Asking) -> Answer:

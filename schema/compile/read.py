@@ -66,6 +66,7 @@ class ElementsOf:
     """A list of objects, one an element of a jsonb array or of an SQL array: `{x}` in the objects' templates."""
 
     rows: str
+    holes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,29 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
+class Dimension:
+    """What statistics can tell apart: a column of the group, and its SQL, in which `{level}` stands for `level`."""
+
+    column: str
+    sql: str
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A root field of statistics of one record type.
+
+    `sums` are by the field that shows them, the SQL of a unit and that of its amount. The group's row has the
+    dimensions' columns, `count`, and of each sum that is asked for `<name>_units` and `<name>_sums`.
+    """
+
+    node: Callable[[], type]
+    dimensions: Mapping[Enum, Dimension]
+    sums: Mapping[str, tuple[str, str]]
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The table of a record type, its place in URIs, and the SQL of what makes a record critical."""
 
@@ -230,6 +254,7 @@ Read = (
     | Act
     | Stored
     | Follow
+    | Grouped
 )
 
 
@@ -307,9 +332,9 @@ def embedded(description: str, *, present: str | None = None, **holes: str) -> A
     return declare(Embedded(holes, present), description)
 
 
-def elements(rows: str, description: str) -> Any:
+def elements(rows: str, description: str, **holes: str) -> Any:
     """Return a field read as a list of objects, one a row of the template `rows`."""
-    return declare(ElementsOf(rows), description)
+    return declare(ElementsOf(rows, holes), description)
 
 
 def after(key: str, batch: Batch, description: str, cost: int = 0) -> Any:

@@ -76,7 +76,7 @@ class NeedOrder(Enum):
     NEEDED_BY = strawberry.enum_value("NEEDED_BY", description="Soonest due first; those without a day last.")
 
 
-RANKS = "array[" + ", ".join(f"'{urgency.value}'" for urgency in UrgencyText) + "]"
+URGENCY_SQL = "(array[" + ", ".join(f"'{urgency.value}'" for urgency in UrgencyText) + "])[{t}.urgency + 1]"
 
 
 @strawberry.type(description="Something a community asks for.")
@@ -104,7 +104,7 @@ class Need(Record):
     minimum: Decimal | None = decimal(
         "{t}.minimum_value", "The least that already helps, in the need's unit or currency."
     )
-    urgency: Urgency = token(f"({RANKS})[{{t}}.urgency + 1]", "How soon it must be answered.")
+    urgency: Urgency = token(URGENCY_SQL, "How soon it must be answered.")
     place: Place = embedded("Where it is needed.")
     needed_by: DateTime | None = time("{t}.needed_by", "By when it is needed.")
     expires_at: DateTime = time("{t}.expires_at", "When it closes unless its author confirms it again.")

@@ -251,6 +251,8 @@ class Oracle:
             return self.connection("organization", args, lambda row: row["kind"] == "COMMUNITY")
         if field in BAND:
             return self.connection(BAND[field], args, lambda _: True)
+        if field == "needStats":
+            return self.stats(args)
         if field == "nodes":
             return [self.by_uri(uri) for uri in args["ids"]]
         if field == "_entities":
@@ -259,6 +261,40 @@ class Oracle:
             return self.by_uri(args["id"])
         row = self.by_uri(args["id"]) if field == "organization" else None
         return row if row is not None and row["_type"] == "organization" else None
+
+    def stats(self, args: dict[str, Any]) -> list[Row]:
+        levels = {"REGION_PROVINCE": 0, "REGION_REGENCY": 1, "REGION_DISTRICT": 2}
+        by = args["groupBy"]
+        groups: dict[tuple[Any, ...], list[Row]] = {}
+        for row in self.visible("need"):
+            if self.fits(row, args.get("filter") or {}):
+                path = [*row["region_path"], None, None]
+                region = next((path[levels[name]] for name in by if name in levels), None)
+                own = [row[name.lower()] if name in by else None for name in ("CATEGORY", "KIND", "URGENCY", "STATE")]
+                month = row["published_at"].strftime("%Y-%m") if "MONTH" in by else None
+                groups.setdefault((region, *own, month), []).append(row)
+        names = ("regionCode", "category", "kind", "urgency", "state", "month")
+        return [
+            {
+                **dict(zip(names, key, strict=True)),
+                "region": key[0],
+                "urgency": None if key[3] is None else URGENCIES[key[3]],
+                "count": len(rows),
+                "quantities": self.summed(rows, "quantity_unit", "quantity_value", ("unit", "value")),
+                "money": self.summed(rows, "money_currency", "money_amount", ("currency", "amount")),
+            }
+            for key, rows in sorted(groups.items(), key=lambda item: [(part is None, part) for part in item[0]])
+        ]
+
+    def summed(self, rows: list[Row], unit: str, amount: str, names: tuple[str, str]) -> list[Row]:
+        sums: dict[str, Any] = {}
+        for row in rows:
+            if row[unit] is not None:
+                sums[row[unit]] = sums.get(row[unit], 0) + row[amount]
+        return [
+            dict(zip(names, (each, format(total.normalize(), "f")), strict=True))
+            for each, total in sorted(sums.items())
+        ]
 
     def record(self, field: str, row: Row, args: dict[str, Any]) -> Any:
         own: dict[str, Callable[[], Any]] = {

@@ -122,10 +122,12 @@ class Writer:
         return f"{head}{{ {' '.join(roots)} }}", {name: value for name, (_, value) in self.variables.items()}
 
     def root(self) -> str:
-        kind = self.pick([*PEOPLED, *PEOPLED, "node", "nodes", "organization", "_entities"])
+        kind = self.pick([*PEOPLED, *PEOPLED, "node", "nodes", "organization", "_entities", "needStats"])
         query: Any = SCHEMA.query_type
         if kind in PEOPLED:
             return self.field(query, kind, 0)
+        if kind == "needStats":
+            return self.stats(query.fields[kind])
         uris = [f"gotong:{scid(n)}" for n in (1, 2, 3, 9)] + [
             f"gotong:{scid(1)}/need/{uuid(n)}" for n in (100, 102, 999)
         ]
@@ -140,6 +142,18 @@ class Writer:
         else:
             argument = f"id: {self.value('ID' if kind == 'organization' else 'ID!', self.pick(uris))}"
         return f"{kind}({argument}) {self.selection(get_named_type(query.fields[kind].type), 1)}"
+
+    def stats(self, declared: Any) -> str:
+        dimension: Any = SCHEMA.type_map["NeedDimension"]
+        regions_ = ["REGION_PROVINCE", "REGION_REGENCY", "REGION_DISTRICT"]
+        others = [name for name in dimension.values if name not in regions_]
+        by = self.draw(st.lists(st.sampled_from(others), max_size=3)) + self.draw(
+            st.lists(st.sampled_from(regions_), max_size=1)
+        )
+        arguments = [f"groupBy: {self.value('[NeedDimension!]!', by, '[' + ', '.join(by) + ']')}"]
+        if self.draw(st.booleans()):
+            arguments.append(self.filter(declared))
+        return f"needStats({', '.join(arguments)}) {self.selection(get_named_type(declared.type), 1)}"
 
     def value(self, type_: str, value: Any, literal: str | None = None) -> str:
         if self.draw(st.booleans()):
@@ -170,18 +184,21 @@ class Writer:
             chosen = self.pick(order.values)
             arguments.append(f"orderBy: {self.value(order.name, chosen, chosen)}")
         if self.draw(st.booleans()):
-            filter_type = get_named_type(declared.args["filter"].type)
-            assert isinstance(filter_type, GraphQLInputObjectType)
-            names = self.draw(
-                st.lists(st.sampled_from([n for n in filter_type.fields if n != "text"]), max_size=2, unique=True)
-            )
-            given_ = {name: self.condition(name, filter_type.fields[name].type) for name in names}
-            for after, before in (("publishedAfter", "publishedBefore"), ("startsAfter", "startsBefore")):
-                if given_.get(after, "") >= given_.get(before, "9"):
-                    del given_[before]
-            literal = "{" + ", ".join(f"{name}: {self.literal(value)}" for name, value in given_.items()) + "}"
-            arguments.append(f"filter: {self.value(filter_type.name, plain(given_), literal)}")
+            arguments.append(self.filter(declared))
         return arguments
+
+    def filter(self, declared: Any) -> str:
+        filter_type = get_named_type(declared.args["filter"].type)
+        assert isinstance(filter_type, GraphQLInputObjectType)
+        names = self.draw(
+            st.lists(st.sampled_from([n for n in filter_type.fields if n != "text"]), max_size=2, unique=True)
+        )
+        given_ = {name: self.condition(name, filter_type.fields[name].type) for name in names}
+        for after, before in (("publishedAfter", "publishedBefore"), ("startsAfter", "startsBefore")):
+            if given_.get(after, "") >= given_.get(before, "9"):
+                del given_[before]
+        literal = "{" + ", ".join(f"{name}: {self.literal(value)}" for name, value in given_.items()) + "}"
+        return f"filter: {self.value(filter_type.name, plain(given_), literal)}"
 
     def condition(self, name: str, type_: Any) -> Any:
         named = get_named_type(type_)

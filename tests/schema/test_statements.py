@@ -68,6 +68,10 @@ QUESTIONS = [
     "{ updates(first: 100) { nodes { id about { id } } } activities { totalCount } }",
     '{ needs(filter: {text: "rahasia"}) { nodes { id } } }',
     "{ thisNode { logs { origin } } }",
+    "{ needStats(groupBy: [REGION_PROVINCE, CATEGORY, STATE]) { regionCode state count quantities { value unit } } }",
+    "{ needStats(groupBy: []) { count } }",
+    "{ needs(filter: {near: {lat: -6.75, lon: 107, radiusKm: 50}}) { totalCount nodes { id } } }",
+    "{ organizations(orderBy: NAME) { nodes { id } pageInfo { endCursor } } }",
 ]
 
 
