@@ -30,7 +30,7 @@ from schema.compile.connection import COUNTS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
 from schema.compile.read import Act, ElementsOf, Linked
 
 QUERY_COST_MAX = 10_000
-COMPILED_FIELDS_MAX = 4_000
+COMPILED_FIELDS_MAX = 1_000
 OPERATION_COST = 1
 COUNT_COST = 10  # a count stops at 10,000, but it does read that far
 WRITE_COST = 10

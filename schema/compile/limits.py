@@ -15,6 +15,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     Visitor,
@@ -37,6 +38,7 @@ SAME_FIELDS_PAIRS_MAX = 500  # of one name at one place; n fields make n * (n - 
 OPENED_FIELDS_MAX = 2_000  # of all operations, fragments opened
 ARGUMENTS_MAX = 500
 OBJECT_FIELDS_MAX = 200
+LISTED_VALUES_MAX = 1_000
 VARIABLE_VALUES_MAX = 2_000
 VARIABLE_DEPTH_MAX = 20
 
@@ -53,8 +55,11 @@ class VariablesTooLarge(GotongError):
     code: ClassVar[str] = "VARIABLES_TOO_LARGE"
 
 
-def check_size(document: DocumentNode) -> None:
-    """Return if the document is cheap to validate and its operations are small; raises DocumentTooLarge."""
+def check_size(document: DocumentNode) -> list[FragmentDefinitionNode]:
+    """Return the fragments no operation reaches, if what they reach is small enough; raises DocumentTooLarge.
+
+    A document with such fragments is invalid already, and what they hold is not bounded here: validate it no further.
+    """
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
     _at_most(OPERATIONS_MAX, len(operations), "operations")
@@ -63,6 +68,7 @@ def check_size(document: DocumentNode) -> None:
     meter = _Meter({node.name.value: node for node in fragments})
     for node in operations:
         meter.operation(node)
+    return [node for node in fragments if node.name.value not in meter.reached]
 
 
 def check_variables(given: Any) -> None:
@@ -93,7 +99,7 @@ class _Counts(Visitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._arguments = self._object_fields = self._directives = 0
+        self._arguments = self._object_fields = self._directives = self._listed = 0
 
     def enter_argument(self, *_: Any) -> None:
         self._arguments += 1
@@ -102,6 +108,10 @@ class _Counts(Visitor):
     def enter_object_field(self, *_: Any) -> None:
         self._object_fields += 1
         _at_most(OBJECT_FIELDS_MAX, self._object_fields, "input fields")
+
+    def enter_list_value(self, node: ListValueNode, *_: Any) -> None:
+        self._listed += len(node.values)
+        _at_most(LISTED_VALUES_MAX, self._listed, "listed values")
 
     def enter_directive(self, *_: Any) -> None:
         self._directives += 1
@@ -114,6 +124,7 @@ class _Meter:
     def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
         self._open: list[str] = []
+        self.reached: set[str] = set()
         self._opened = self._fields = self._aliases = self._pairs = 0
         self._same: Counter[tuple[str, ...]] = Counter()
 
@@ -156,6 +167,7 @@ class _Meter:
         fragment = self._fragments.get(name)
         if fragment is None or name in self._open:
             return  # validation says so better
+        self.reached.add(name)
         self._open.append(name)
         self._selections(fragment.selection_set, path)
         self._open.pop()

@@ -13,7 +13,6 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
-    NoUnusedFragmentsRule,
     OperationDefinitionNode,
     is_non_null_type,
     parse,
@@ -161,8 +160,9 @@ class Compiler:
                 max_source_length=limits.DOCUMENT_CHARS_MAX,
                 allow_empty_selection_sets=False,
             )
-            rules = None if limits.check_size(tree) else [NoUnusedFragmentsRule]
-            found = validate(self.schema, tree, rules, max_errors=ERRORS_MAX)
+            unused = limits.check_size(tree)[:ERRORS_MAX]
+            found = [GraphQLError(f"Fragment '{node.name.value}' is never used.", node) for node in unused]
+            found = found or validate(self.schema, tree, max_errors=ERRORS_MAX)
         except GraphQLError as error:
             return Document(errors=(errors.with_code(error, errors.GRAPHQL_PARSE_FAILED),))
         except GotongError as error:
