@@ -13,7 +13,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url check fmt docs lock compose examples bench-read bench-growth
+.PHONY: help setup demo test test-url check fmt docs lock compose examples audit-http bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ compose: setup tests/compose/node_modules/.installed ## compose our subgraph wit
 
 examples: setup examples/typescript/node_modules/.installed ## run the JavaScript examples against a node (needs npm)
 	@$(BIN)/pytest -q tests/examples/typescript.py
+
+audit-http: setup tests/optional/audits/node_modules/.installed ## the 61 audits of the npm package graphql-http against a node (needs npm)
+	@$(BIN)/pytest -q tests/optional/audits/audits.py
 
 bench-read: setup $(PEERS) ## questions a second beside PostGraphile, Mercurius and pgbench: SIZE=smoke|full
 	@$(BIN)/python -m bench.read --size $(SIZE)
