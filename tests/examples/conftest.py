@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.dsn import dsn_of
 from tests.house.source import ROOT
 
 STARTED_TIMEOUT_S = 60
+TOLD_TIMEOUT_S = 60
 PUBLISH = """
 mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
 """
@@ -65,6 +66,14 @@ class ExampleNode:
         answer = self.ask(PUBLISH, need=need)["data"]["publishNeed"]
         assert answer["userErrors"] == []
         return str(answer["need"]["id"])
+
+    def publish_until(self, done: Callable[[], bool], **changes: Any) -> None:
+        """Publish again and again until `done`: who follows is told what comes after it has subscribed."""
+        deadline = time.monotonic() + TOLD_TIMEOUT_S
+        while not done():
+            assert time.monotonic() < deadline, "nobody was told"
+            self.publish("Ikuti", **changes)
+            time.sleep(0.05)
 
 
 async def _execute(server: str, sql: str) -> None:

@@ -119,14 +119,9 @@ def test_the_follower_goes_on_behind_its_cursor(example_node: ExampleNode, tmp_p
 
     with following() as first:
         assert first.stdout is not None
-        title = None
-        for number in range(100):  # it begins with what comes after it has subscribed
-            example_node.publish(f"Ikuti {number}", place=place)
-            if cursor.exists():
-                title = json.loads(first.stdout.readline())["title"]
-                break
+        example_node.publish_until(cursor.exists, place=place)
+        assert json.loads(first.stdout.readline())["title"] == "Ikuti"
         first.kill()
-    assert title is not None
     told = cursor.read_text()
     missed = example_node.publish("Terlewat", place=place)
     with following() as second:

@@ -47,12 +47,8 @@ def test_the_follower_goes_on_behind_its_cursor(example_node: ExampleNode, tmp_p
         )
 
     with following() as first:
-        for number in range(500):  # it begins with what comes after it has subscribed
-            if cursor.exists():
-                break
-            example_node.publish(f"Ikuti {number}", place=place)
+        example_node.publish_until(cursor.exists, place=place)
         first.kill()
-    assert cursor.exists()
     missed = [example_node.publish(f"Terlewat {number}", place=place) for number in range(2)]
     told: list[str] = []
     with following() as second:
