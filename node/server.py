@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.federation import FederationEdge
 from api.graphql import GraphQLEndpoint
+from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates
 from auth.tokens import TokenVerifier
 from federation.announce import HeadFeed
@@ -53,7 +54,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=128 * 1024,

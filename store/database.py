@@ -120,6 +120,7 @@ async def connect(
                 "idle_in_transaction_session_timeout": str(round(IDLE_IN_TRANSACTION_TIMEOUT_S * 1000)),
                 "timezone": "UTC",
                 "jit": "off",
+                "plan_cache_mode": "force_generic_plan",  # planning costs more than most statements
             },
         )
         await _install_codecs(connection)

@@ -48,7 +48,7 @@ class Statements:
         operation = parsed.operation(None)
         coerced = self._compiler.variables(operation, variables)
         asking = Asking(self._services, Caller(), coerced.coerced, Reader())
-        (planned,) = self._compiler.plan(parsed, operation, coerced, Reader())
+        (planned,) = self._compiler.plan(parsed, operation, coerced, Reader()).fields
         root: Any = planned.root
         if isinstance(root, Exception):
             raise root
@@ -57,7 +57,7 @@ class Statements:
             uri = parse_uri(variables["id"])
             query, more = root.queries[uri.type], [uri.scid, uri.id]
         else:
-            query = root.query
+            query = root.query if root.query.variants is None else root.query.variants.of(asking)
         return Statement(query.sql, [*(binder(asking) for binder in query.binders), *more])
 
 

@@ -12,7 +12,7 @@ from domain.ids import parse_uri
 from domain.place import ancestors
 from schema.common.records import ExternalIdInput, external_id_key
 from schema.common.scalars import DateTime
-from schema.compile.read import Part, where
+from schema.compile.read import Choice, Part, where
 
 if TYPE_CHECKING:
     from schema.context import Services
@@ -72,6 +72,23 @@ CATEGORY_PARTS = {
 # What this version knows is one condition with an index and statistics; what it does not lies in a narrow range.
 CATEGORY_SQL = """({t}.category = any({v})
     or ({t}.category >= {low} and {t}.category < {high} and {t}.category like any({inside})))"""
+# A code and all inside it are one range in the C collation: "/" follows ".", and no code holds anything smaller.
+_INSIDE_CATEGORY = "{t}.category >= ({v})[1] and {t}.category < ({v})[1] || '/'"
+_INSIDE_REGION = """({t}.region collate "C" >= {v} and {t}.region collate "C" < {v} || '/')"""
+_INSIDE_REGENCY = f"({{t}}.region_path[2] = left({{v}}, 5) and {_INSIDE_REGION})"
+ONE_CATEGORY = Choice(
+    lambda codes: len(codes) == 1,
+    {True: f"(split_part({{t}}.category, '.', 1) = split_part(({{v}})[1], '.', 1) and {_INSIDE_CATEGORY})"},
+)
+ONE_PUBLISHER = Choice(
+    lambda uris: len(uris) == 1,
+    {True: "{t}.publisher_id = (select y.id from participant y where y.scid = ({v})[1])"},
+)
+ONE_STATE = Choice(lambda states: len(states) == 1, {True: "{t}.state = ({v})[1]"})
+REGION_LEVEL = Choice(
+    lambda code: min(code.count("."), 3),
+    {0: _INSIDE_REGION, 1: "{t}.region_path[2] = {v}", 2: _INSIDE_REGENCY, 3: _INSIDE_REGENCY},
+)
 FOCUS_SQL = "({t}.focus && {v} or exists (select from unnest({t}.focus) f(code) where f.code like any({inside})))"
 
 
@@ -104,25 +121,27 @@ TEXT_SQL = f"""({{t}}.publisher_id, {{t}}.record_id) in (
         select {_one_language("gotong_indonesian")} || {_one_language("gotong_english")}
         from (select w, to_tsquery('simple', quote_literal(lower(unaccent(w[3]))) || ':*') as prefix
               from (select {{v}} as w) given) typed
-    )
+    ){{also}}
 )"""
 
 
 def publishers() -> list[strawberry.ID] | None:
     """Return the filter field: by who signed it."""
     field: list[strawberry.ID] | None = where(
-        "{p}.scid = any({v})", "text[]", "Only of these organizations, by id.", convert=scids
+        "{p}.scid = any({v})", "text[]", "Only of these organizations, by id.", convert=scids, choice=ONE_PUBLISHER
     )
     return field
 
 
-def region() -> str | None:
-    """Return the filter field: by region, everything inside it."""
+def region(*, walked: bool = False) -> str | None:
+    """Return the filter field: by region, everything inside it. `walked`: there are indexes by region and order."""
     field: str | None = where(
         "{t}.region_path @> array[{v}]",
         "text",
         "Only inside this region: a Kemendagri code such as 32.03.",
         check=check_region,
+        choice=REGION_LEVEL if walked else None,
+        search="s.region_path @> array[{v}]",
     )
     return field
 

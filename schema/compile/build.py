@@ -1,6 +1,6 @@
 """The state of one compilation: parameters, aliases, what is computed afterwards, and where we are."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,11 +77,16 @@ def check_text(value: Any) -> None:
 
 
 class Statement:
-    """The parameters of one SQL statement, and what follows it."""
+    """The parameters of one SQL statement, and what follows it.
 
-    def __init__(self) -> None:
+    One that `chooses` has other SQL for some kinds of values: `choices` give the kinds of a request's.
+    """
+
+    def __init__(self, *, chooses: bool = False) -> None:
         self.binders: list[Binder] = []
         self.holes: list[Hole] = []
+        self.chooses = chooses
+        self.choices: list[Callable[[Asking], Hashable]] = []
         self.uneven = False
         self._aliases = 0
 
@@ -168,6 +173,12 @@ class Build:
     def fresh(self) -> "Build":
         """Return a build at the same place with a statement of its own."""
         return Build(self.schema, self.fragments, self.variables, self.localize, Statement(), self.path, self.nodes)
+
+    def again(self, variables: Variables) -> "Build":
+        """Return a build of the same field for other variables of the same shape."""
+        values = VariableValues(self.variables.sources, dict(variables))
+        statement = Statement(chooses=self.statement.chooses)
+        return Build(self.schema, self.fragments, values, self.localize, statement, self.path, self.nodes)
 
     @contextmanager
     def at(self, key: str, nodes: list[FieldNode]) -> Iterator[None]:

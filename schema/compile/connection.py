@@ -242,17 +242,20 @@ def nested(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNo
     asked = page(build, read, declared, nodes, outer)
     scope = Scope.of(asked.source, asked.n)
     found = members_of(build, asked, scope)
+    if [member.name for member in found] in (["nodes"], ["edges"]) and not asked.backward:
+        rows = f"array_to_string(array({rows_sql(asked, found, scope)}), ',')"  # half the price of what follows
+        return members([(found[0].key, ("[", Sql(rows), "]"))])
     way = "desc" if asked.backward else "asc"
-    rows = [
+    columns = [
         f"string_agg(c{i}, ',' order by i {way}) filter (where i <= {asked.rows_max}) as c{i}"
         for i, member in enumerate(found)
         if member.rows is not None
     ]
-    rows.append("count(*) as fetched")
+    columns.append("count(*) as fetched")
     if selects(found, "startCursor", "endCursor"):
-        rows.append("array_agg(place order by i) as places")
+        columns.append("array_agg(place order by i) as places")
     froms = [
-        f"(select {', '.join(rows)} from (select y.*, row_number() over () as i from "
+        f"(select {', '.join(columns)} from (select y.*, row_number() over () as i from "
         f"({rows_sql(asked, found, scope)}) y) x) r"
     ]
     if selects(found, *COUNTS):

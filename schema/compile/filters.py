@@ -22,20 +22,37 @@ class FilterContradictory(GotongError):
 def conditions(
     build: Build, type_: GraphQLInputType, now: Given, names: Mapping[str, str], later: Callable[[Asking], Given]
 ) -> dict[str, str]:
-    """Return one SQL condition for each field of the filter that is given and not null, by the field's name."""
+    """Return one SQL condition for each field of the filter that is given and not null, by the field's name.
+
+    Where kinds of values have SQL of their own, the kinds are noted as choices of the statement.
+    """
     named = get_named_type(type_)
     assert is_input_object_type(named)
     found = {}
+    also = ""
     for name, declared in named.fields.items():
         clause: Clause | None = declared.extensions["strawberry-definition"].metadata.get(CLAUSE)
         if clause is None or now.get(name) is None:
             continue
         build.statement.uneven |= clause.uneven
-        holes = {**names, "v": build.bind(clause.type, _value(name, clause, later))}
-        for hole, part in clause.parts.items():
-            holes[hole] = build.bind(part.type, _part(name, part.convert, later))
-        found[name] = fill(clause.sql, holes)
+        holes = {**names, "also": also, "v": build.bind(clause.type, _value(name, clause, later))}
+        sql = _chosen(build, name, clause, now, later)
+        if sql is None:
+            sql = clause.sql
+            for hole, part in clause.parts.items():
+                holes[hole] = build.bind(part.type, _part(name, part.convert, later))
+        found[name] = fill(sql, holes)
+        also += f" and {fill(clause.search, holes)}" if clause.search else ""
     return found
+
+
+def _chosen(build: Build, name: str, clause: Clause, now: Given, later: Callable[[Asking], Given]) -> str | None:
+    """Return the SQL for values of this kind, None where the kind has none of its own."""
+    choice = clause.choice
+    if choice is None or not build.statement.chooses:
+        return None
+    build.statement.choices.append(lambda asking: choice.kind(later(asking)[name]))
+    return choice.sql.get(choice.kind(now[name]))
 
 
 def _value(name: str, clause: Clause, later: Callable[[Asking], Given]) -> Callable[[Asking], Any]:

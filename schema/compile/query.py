@@ -1,6 +1,6 @@
 """One SQL statement of a plan: its parameters, its rows, and what is missing when they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,35 @@ class Query:
     binders: Sequence[Binder]
     holes: Sequence[Hole]
     uneven: bool = False  # a plan made for other values may be a hundred times slower: it is made anew each time
+    variants: "Variants | None" = None
 
     async def rows(self, asking: Asking, *more: Any) -> list[asyncpg.Record]:
         """Return the statement's rows for this request's values; `more` are the parameters after those."""
-        parameters = [bind(asking) for bind in self.binders]
+        query = self if self.variants is None else self.variants.of(asking)
+        parameters = [bind(asking) for bind in query.binders]
         async with asking.services.database.acquire() as database:
-            if self.uneven:
-                return await (await database.prepare(self.sql, name="")).fetch(*parameters, *more)
-            return await database.fetch(self.sql, *parameters, *more)
+            if not query.uneven:
+                return await database.fetch(query.sql, *parameters, *more)
+            async with database.transaction(readonly=True):
+                await database.execute("set local plan_cache_mode = force_custom_plan")
+                return await database.fetch(query.sql, *parameters, *more)
+
+
+class Variants:
+    """The same question as several statements, one for each combination of kinds of values; made when first asked."""
+
+    def __init__(self, choices: Sequence[Callable[[Asking], Hashable]], make: Callable[[Asking], Query]) -> None:
+        self._choices = choices
+        self._make = make
+        self._made: dict[tuple[Hashable, ...], Query] = {}
+
+    def of(self, asking: Asking) -> Query:
+        """Return the statement for this request's values."""
+        kinds = tuple([kind(asking) for kind in self._choices])
+        query = self._made.get(kinds)
+        if query is None:
+            query = self._made[kinds] = self._make(asking)
+        return query
 
 
 def text(json: str | None) -> str:

@@ -7,7 +7,7 @@ is a template: `{t}` is the record's row, `{p}` its publisher's `participant`,
 embedded type names further holes. Nothing here reads a database.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -228,6 +228,8 @@ class Clause:
 
     `parts` are further parameters by the names of their holes. `begins` names the field that must be earlier.
     `uneven`: how many rows fit varies so much with the value that no one plan serves all.
+    `choice` says the same in ways that an index can follow. `search` is what a search for words adds to its own
+    look-up, in `{also}`, when this field is given beside it.
     """
 
     sql: str
@@ -237,6 +239,21 @@ class Clause:
     parts: Mapping[str, Part] = field(default_factory=dict)
     begins: str | None = None
     uneven: bool = False
+    choice: "Choice | None" = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Other SQL for some values of a condition, so that the one plan of a statement is a good plan.
+
+    PostgreSQL plans a statement once, without its values, so what a value makes possible must be another
+    statement: one publisher can be walked in the order of an index, several cannot. `kind` sorts values,
+    `sql` has the condition for some kinds, with the same `{v}`; `kind` may not raise.
+    """
+
+    kind: Callable[[Any], Hashable]
+    sql: Mapping[Hashable, str]
 
 
 Read = (
@@ -358,7 +375,9 @@ def where(
     parts: Mapping[str, Part] | None = None,
     begins: str | None = None,
     uneven: bool = False,
+    choice: Choice | None = None,
+    search: str | None = None,
 ) -> Any:
     """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven)}
+    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven, choice, search)}
     return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

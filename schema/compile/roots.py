@@ -1,7 +1,7 @@
 """Run the root fields of a query: each one SQL statement, or one Python answer, and the bytes it becomes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import asyncpg
@@ -15,7 +15,7 @@ from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Build, Scope, source_of
 from schema.compile.connection import Member, Page
 from schema.compile.group import compile_grouped
-from schema.compile.query import Query, RowUnreadable, text
+from schema.compile.query import Query, RowUnreadable, Variants, text
 from schema.compile.read import Answer, ById, Grouped, Many
 from schema.compile.several import entities, nodes_by_ids
 from schema.compile.text import fill, render
@@ -187,7 +187,8 @@ def compile_root(build: Build, declared: GraphQLField, nodes: list[FieldNode], r
     return _one(build, declared, nodes)
 
 
-def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
+def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNode]) -> Connection:
+    build.statement.chooses = True
     page = connection.page(build, read, declared, nodes, None)
     scope = Scope.of(page.source, page.n)
     found = connection.members_of(build, page, scope)
@@ -198,7 +199,14 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
         counts = connection.counts_sql(page, found)
         listed = f"(select true as found, r.* from ({sql}) r)" if rows else "(select true as found where false)"
         sql = f"select h.*, r.* from ({counts}) h left join {listed} r on true"
-    query = Query(sql, build.statement.binders, build.statement.holes, build.statement.uneven)
+    variants = None
+    if build.statement.choices:
+        place = replace(build)  # as it is now: the errors of a variant belong to the same field
+        variants = Variants(
+            build.statement.choices,
+            lambda asking: _connection(place.again(asking.variables), read, declared, nodes).query,
+        )
+    query = Query(sql, build.statement.binders, build.statement.holes, build.statement.uneven, variants)
     return Connection(page, found, query, counted)
 
 

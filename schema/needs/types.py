@@ -136,17 +136,18 @@ class NeedFilter:
         "Only of these categories, or inside them.",
         convert=filters.with_descendants,
         parts=filters.CATEGORY_PARTS,
+        choice=filters.ONE_CATEGORY,
     )
     modes: list[Mode] | None = where(
         "{t}.modes && {v}", "text[]", "Only those that may be given in one of these ways.", convert=filters.names
     )
     states: list[NeedState] | None = where(
-        "{t}.state = any({v})", "text[]", "Only in these states.", convert=filters.names
+        "{t}.state = any({v})", "text[]", "Only in these states.", convert=filters.names, choice=filters.ONE_STATE
     )
     urgency_at_least: Urgency | None = where(
         "{t}.urgency >= {v}", "smallint", "Only this urgent or more.", convert=rank
     )
-    region: str | None = filters.region()
+    region: str | None = filters.region(walked=True)
     near: NearInput | None = near()
     text: str | None = filters.text("need")
     needed_before: DateTime | None = filters.instant("{t}.needed_by < {v}", "Only needed before this.")
