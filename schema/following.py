@@ -8,36 +8,23 @@ between, and an event below its own place is not told twice.
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import structlog
 
 from domain.errors import GotongError
+from schema.compile import stream
 from schema.compile.build import Asking
-from schema.compile.cursor import CursorInvalid
 from schema.compile.follow import Event, FollowPlan
 from schema.context import Services
 from store.outbox import EVENT_CHANNEL, latest_seq, stream_id
 from store.wake import POLL_S
 
 RETRY_S = 1.0
-CURSOR_CHARS_MAX = 128
 
 _log = structlog.get_logger()
-
-
-class StreamChanged(GotongError):
-    """The cursor belongs to another numbering of events: the node was restored, or is another one.
-
-    To catch up, ask `needs(filter: {receivedAfter: ...})` for what came since, then follow without `after`.
-    """
-
-    code: ClassVar[str] = "STREAM_CHANGED"
 
 
 Room = Callable[[], Awaitable[None]]
@@ -112,10 +99,11 @@ class Following:
         Raises CursorInvalid, StreamChanged. `room` is awaited while what was missed is told.
         """
         cursor = plan.after(asking)
-        after = None if cursor is None else decode(cursor, await self.stream())
         latest = await self._latest()
-        if after is not None and after > latest:
-            raise CursorInvalid("The cursor is of an event that has not happened here.")
+        after = None
+        if cursor is not None:
+            theirs, after = stream.parse(cursor)
+            stream.check(theirs, after, await self.stream(), latest)
         group = self._groups.setdefault(plan.key, Group(plan, asking, latest))
         group.joining += 1
         follower = Follower(tell, latest if after is None else after)
@@ -148,23 +136,3 @@ class Following:
     async def _latest(self) -> int:
         async with self._services.database.acquire() as connection:
             return await latest_seq(connection)
-
-
-def decode(cursor: str, stream: str) -> int:
-    """Return the event number in `cursor`; raises CursorInvalid, StreamChanged."""
-    try:
-        if len(cursor) > CURSOR_CHARS_MAX:
-            raise ValueError
-        plain = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        theirs, _, number = plain.decode("ascii").partition(" ")
-        seq = int(number)
-        if not 0 <= seq < 2**63:
-            raise ValueError
-    except (binascii.Error, ValueError):
-        raise CursorInvalid("The cursor is not one of an event of this node.") from None
-    if theirs != stream:
-        raise StreamChanged(
-            "The numbering of events here has changed. "
-            "Ask for what you missed by the filter `receivedAfter`, then follow without `after`."
-        )
-    return seq

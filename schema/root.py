@@ -11,7 +11,10 @@ from strawberry.types.base import get_object_definition
 
 from schema.activities.mutations import ActivityMutations
 from schema.activities.queries import ActivityQueries
+from schema.activities.subscriptions import ActivitySubscriptions
 from schema.activities.types import Activity
+from schema.changes.queries import ChangeQueries
+from schema.changes.subscriptions import ChangeSubscriptions
 from schema.common.scalars import SCALARS
 from schema.links import link
 from schema.needs.mutations import NeedMutations
@@ -29,9 +32,18 @@ from schema.updates.mutations import UpdateMutations
 from schema.updates.queries import UpdateQueries
 from schema.updates.types import Update
 
-QUERIES = (NeedQueries, NeedStatQueries, ActivityQueries, UpdateQueries, OrganizationQueries, NodeQueries, PlaceQueries)
+QUERIES = (
+    NeedQueries,
+    NeedStatQueries,
+    ChangeQueries,
+    ActivityQueries,
+    UpdateQueries,
+    OrganizationQueries,
+    NodeQueries,
+    PlaceQueries,
+)
 MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations)
-SUBSCRIPTIONS = (NeedSubscriptions,)
+SUBSCRIPTIONS = (NeedSubscriptions, ActivitySubscriptions, ChangeSubscriptions)
 RECORDS = (Need, Organization, Activity, Update)
 
 

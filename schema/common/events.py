@@ -7,8 +7,8 @@ from typing import Any
 import strawberry
 
 from schema.common.scalars import DateTime
-from schema.compile.cursor import encode_sql
 from schema.compile.read import Argument, Follow, declare, time, token
+from schema.compile.stream import CURSOR_SQL
 
 
 @strawberry.enum(description="What happened to a record here.")
@@ -16,15 +16,15 @@ class EventKind(Enum):
     """Kinds of events."""
 
     PUBLISHED = strawberry.enum_value("PUBLISHED", description="It became visible here.")
+    REVISED = strawberry.enum_value("REVISED", description="Its author changed it.")
+    STATE = strawberry.enum_value("STATE", description="Time changed its state: a need expired.")
 
 
 @strawberry.type(description="Something that happened here.")
 class Event:
     """What events have in common; the record is a field of the types that extend this."""
 
-    cursor: strawberry.ID = token(
-        encode_sql("{stream} || ' ' || {ev}.seq"), "Its place: give it as `after` to go on from here."
-    )
+    cursor: strawberry.ID = token(CURSOR_SQL, "Its place: give it as `after` to go on from here.")
     kind: EventKind = token("{ev}.kind", "What happened.")
     at: DateTime = time("{ev}.at", "When it happened on this node.")
 

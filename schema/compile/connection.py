@@ -73,7 +73,7 @@ def page(
     source = source_of(node_type)
     n = build.statement.alias()
     now, later = build.arguments(declared, nodes[0])
-    rows_max, backward = _size(now)
+    rows_max, backward = size(now)
     order = read.orders[now.get("orderBy") or read.default]
     names = {"t": f"t{n}", "p": f"p{n}"}
     if outer is not None:
@@ -100,14 +100,15 @@ def page(
     )
 
 
-def _size(now: Mapping[str, Any]) -> tuple[int, bool]:
+def size(now: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return (rows of a page, whether they are the last ones); raises PageSizeOutOfRange."""
     first, last = now.get("first"), now.get("last")
     if first is not None and last is not None:
         raise PageSizeOutOfRange("Ask for `first` or for `last`, not for both.")
-    size = first if first is not None else last if last is not None else PAGE_ROWS_DEFAULT
-    if not 1 <= size <= PAGE_ROWS_MAX:
-        raise PageSizeOutOfRange(f"A page has 1 to {PAGE_ROWS_MAX} rows, not {size}.", size=size)
-    return size, last is not None
+    rows = first if first is not None else last if last is not None else PAGE_ROWS_DEFAULT
+    if not 1 <= rows <= PAGE_ROWS_MAX:
+        raise PageSizeOutOfRange(f"A page has 1 to {PAGE_ROWS_MAX} rows, not {rows}.", size=rows)
+    return rows, last is not None
 
 
 def _beyond(
@@ -145,6 +146,7 @@ class Member:
     name: str
     rows: Json | None = None
     inner: tuple[tuple[str, str], ...] = ()
+    column: int = 0
 
 
 ROWS = ("nodes", "edges")

@@ -69,6 +69,8 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
     assert is_object_type(type_) or is_abstract_type(type_)
     match read:
         case Embedded(holes, present):
+            if is_abstract_type(type_):
+                type_ = next(each for each in record_types(build, declared) if source_of(each) == scope.source)
             assert is_object_type(type_)
             inner = record(build, type_, sets, scope.filled(holes))
             return inner if present is None else _if(fill(present, scope), inner)

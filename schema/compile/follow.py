@@ -11,14 +11,11 @@ from graphql.language import OperationDefinitionNode
 from schema.compile import fields
 from schema.compile.after import filled
 from schema.compile.arguments import Variables
-from schema.compile.build import Asking, Binder, Build, Hole, Scope, class_name, source_of
-from schema.compile.filters import conditions
+from schema.compile.build import Asking, Binder, Build, Hole
+from schema.compile.events import EVENTS_SCANNED_MAX, Stretch, events_sql
 from schema.compile.read import Follow
-from schema.compile.text import render
-from schema.compile.visibility import drills, visible
 
 EVENTS_PER_READ_MAX = 500
-_STREAM = "$stream$"  # until it is known which parameter that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,8 @@ class FollowPlan:
         return cursor
 
     async def read(self, asking: Asking, stream: str, above: int, up_to: int) -> tuple[list[Event], int]:
-        """Return the events numbered above `above` and up to `up_to`, and how far they reach."""
+        """Return the events numbered above `above` and at most up to `up_to`, and how far they reach."""
+        up_to = min(up_to, above + EVENTS_SCANNED_MAX)
         parameters = [bind(asking) for bind in self.binders]
         async with asking.services.database.acquire() as connection:
             rows = await connection.fetch(self.sql, *parameters, stream, above, up_to)
@@ -67,32 +65,31 @@ def compile_follow(
     reader_languages: Sequence[str],
 ) -> FollowPlan:
     """Return a subscription field, compiled. Parameters after its own: stream id, above, up to."""
-    now, later = build.arguments(declared, nodes[0])
-    node_type = build.schema.type_map[class_name(read.node())]
+    _, later = build.arguments(declared, nodes[0])
     event_type = get_named_type(declared.type)
-    assert isinstance(node_type, GraphQLObjectType)
     assert isinstance(event_type, GraphQLObjectType)
-    source = source_of(node_type)
-    n = build.statement.alias()
-    names = {"t": f"t{n}", "p": f"p{n}"}
-    given = now.get("filter") or {}
-    where = [drills(source, n, asked=bool(given.get("exercise")))]
-    where += conditions(
-        build, declared.args["filter"].type, given, names, lambda asking: later(asking.variables)["filter"]
-    ).values()
-    row = Scope.of(source, n)
-    scope = row.filled({"ev": "ev", "stream": _STREAM})
-    json = render(fields.record(build, event_type, [node.selection_set for node in nodes], scope))
-    count = len(build.statement.binders)
-    stream, above, up_to = f"${count + 1}::text", f"${count + 2}::bigint", f"${count + 3}::bigint"
-    kinds = ", ".join(f"'{kind}'" for kind in read.kinds)
-    sql = (
-        f"select ev.seq, {json.replace(_STREAM, stream)} from {visible(source, n)} {row.join_sql()} "
-        f"join event ev on ev.publisher_id = t{n}.publisher_id and ev.record_id = t{n}.record_id "
-        f"where ev.type = '{source.type}' and ev.kind in ({kinds}) and ev.seq > {above} and ev.seq <= {up_to} "
-        f"and {stream} is not null "  # names the parameter's type also where nobody selects the cursor
-        f"and {' and '.join(where)} order by ev.seq limit {EVENTS_PER_READ_MAX}"
+    sets = [node.selection_set for node in nodes]
+    # Its own parameters come last, and how many there are before is known only when the rest is compiled.
+    stretch = Stretch("$stream$", "$above$", "$up_to$")
+    events = events_sql(
+        build,
+        declared,
+        nodes[0],
+        read,
+        lambda scope: [fields.record(build, event_type, sets, scope)],
+        stretch,
+        EVENTS_PER_READ_MAX,
     )
+    count = len(build.statement.binders)
+    stream = f"${count + 1}::text"
+    for mark, place in (
+        ("$stream$", stream),
+        ("$above$", f"${count + 2}::bigint"),
+        ("$up_to$", f"${count + 3}::bigint"),
+    ):
+        events = events.replace(mark, place)
+    # Names the parameter's type also where nobody selects the cursor.
+    sql = f"select seq, c0 from ({events}) events where {stream} is not null order by seq"
     return FollowPlan(
         key=(id(operation), _values(build, operation, nodes[0]), tuple(reader_languages)),
         sql=sql,

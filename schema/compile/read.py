@@ -169,7 +169,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A subscription: events of `kinds` of one record type."""
+    """Events of `kinds` (none named: of all) of one record type, or of all that have an interface."""
 
     node: Callable[[], type]
     kinds: tuple[str, ...]
@@ -199,12 +199,20 @@ class Grouped:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """A root field: a page of events of all record types, for those who ask now and then instead of following."""
+
+    follow: Follow
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """The table of a record type, its place in URIs, and the SQL of what makes a record critical."""
+    """The table of a record type, its place in URIs, and the SQL of what makes a record critical and of where it is."""
 
     table: str
     type: str
     critical: str | None = None
+    region_path: str = "{t}.region_path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +279,7 @@ Read = (
     | Act
     | Stored
     | Follow
+    | Changes
     | Grouped
 )
 

@@ -13,10 +13,11 @@ from schema.compile import connection, cursor, fields, values
 from schema.compile.after import filled
 from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Build, Scope, source_of
+from schema.compile.changes import compile_changes
 from schema.compile.connection import Member, Page
 from schema.compile.group import compile_grouped
 from schema.compile.query import Query, RowUnreadable, Variants, text
-from schema.compile.read import Answer, ById, Grouped, Many
+from schema.compile.read import Answer, ById, Changes, Grouped, Many
 from schema.compile.several import entities, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.visibility import visible
@@ -177,6 +178,8 @@ def compile_root(build: Build, declared: GraphQLField, nodes: list[FieldNode], r
         _, later = build.arguments(declared, nodes[0])
         sets = [node.selection_set for node in nodes]
         return Made(read, later, values.writer(build, declared.type, sets))
+    if isinstance(read, Changes):
+        return compile_changes(build, read, declared, nodes)
     if isinstance(read, Grouped):
         return compile_grouped(build, read, declared, nodes)
     assert isinstance(read, ById), read

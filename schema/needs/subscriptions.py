@@ -24,3 +24,11 @@ class NeedSubscriptions:
         NeedFilter,
         EventKind.PUBLISHED,
     )
+    need_changed: NeedEvent = following(
+        "Needs as they change after they became visible: their authors revise them, or time changes their state. "
+        "The filter is for the need as it is now: of one that no longer fits nothing is told.",
+        lambda: Need,
+        NeedFilter,
+        EventKind.REVISED,
+        EventKind.STATE,
+    )

@@ -26,7 +26,7 @@ class UpdateOrder(Enum):
 class Update(Record):
     """An update."""
 
-    SOURCE: ClassVar[Source] = Source("update_post", "update")
+    SOURCE: ClassVar[Source] = Source("update_post", "update", region_path="{o}.region_path")
 
     about_id: strawberry.ID = token("{t}.about_uri", "The URI of what it is about.")
     about: Node | None = declare(

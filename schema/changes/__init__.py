@@ -1,0 +1,1 @@
+"""What happens to records of every type: followed live, or asked for now and then."""
