@@ -26,6 +26,9 @@ TOLD_TIMEOUT_S = 60
 PUBLISH = """
 mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
 """
+CHANGES = """
+query($region: String) { changes(filter: {types: [NEED], region: $region}, first: 100) { nodes { cursor } } }
+"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class ExampleNode:
         answer = self.ask(PUBLISH, need=need)["data"]["publishNeed"]
         assert answer["userErrors"] == []
         return str(answer["need"]["id"])
+
+    def wait_until_told(self, count: int, region: str) -> None:
+        """Return when `changes` tells that many events of needs there: they are numbered right after the commit."""
+        deadline = time.monotonic() + TOLD_TIMEOUT_S
+        while len(self.ask(CHANGES, region=region)["data"]["changes"]["nodes"]) < count:
+            assert time.monotonic() < deadline, "nothing was told"
+            time.sleep(0.02)
 
     def publish_until(self, done: Callable[[], bool], **changes: Any) -> None:
         """Publish again and again until `done`: who follows is told what comes after it has subscribed."""

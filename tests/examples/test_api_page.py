@@ -19,6 +19,7 @@ BLOCK = re.compile(
 )
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 BLOCKS = [(match["query"], match["variables"] or "{}") for match in BLOCK.finditer(PAGE)]
+REVISE = "mutation($id: ID!) { reviseNeed(input: {id: $id, urgency: CRITICAL}) { userErrors { code message } } }"
 ACTIVITY = """
 mutation($in: PublishActivityInput!) { publishActivity(input: $in) { activity { id } userErrors { code message } } }
 """
@@ -37,18 +38,9 @@ def root_fields(query: str) -> list[str]:
 @pytest.fixture(scope="module")
 def ids(example_node: ExampleNode) -> dict[str, str]:
     """What stands for the ids of the page."""
-    activity = {
-        "as": example_node.organization,
-        "title": [{"text": "Kerja bakti"}],
-        "start": "2026-12-06T08:00:00+07:00",
-        "zone": "Asia/Jakarta",
-        "place": {"code": "32.03.28"},
-        "status": "PLANNED",
-    }
-    published = example_node.ask(ACTIVITY, **{"in": activity})["data"]["publishActivity"]
     return {
         "gotong:Qm.../need/...": example_node.publish("Contoh"),
-        "gotong:Qm.../activity/...": published["activity"]["id"],
+        "gotong:Qm.../activity/...": _activity(example_node),
         "gotong:Qm...": example_node.organization,
     }
 
@@ -78,6 +70,25 @@ def test_a_block_of_the_page_runs(example_node: ExampleNode, ids: dict[str, str]
     assert None not in answer["data"].values()
 
 
+def _activity(node: ExampleNode) -> str:
+    activity = {
+        "as": node.organization,
+        "title": [{"text": "Kerja bakti"}],
+        "start": "2026-12-06T08:00:00+07:00",
+        "zone": "Asia/Jakarta",
+        "place": {"code": "32.03.28"},
+        "status": "PLANNED",
+    }
+    return str(node.ask(ACTIVITY, **{"in": activity})["data"]["publishActivity"]["activity"]["id"])
+
+
+def _stir(node: ExampleNode) -> None:
+    """Do something that every subscription tells of."""
+    need = node.publish("Ikuti")
+    assert node.ask(REVISE, id=need)["data"]["reviseNeed"]["userErrors"] == []
+    _activity(node)
+
+
 async def _is_told(node: ExampleNode, query: str) -> None:
     address = node.url.replace("http://", "ws://") + "/graphql"
     async with websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as socket:
@@ -87,7 +98,7 @@ async def _is_told(node: ExampleNode, query: str) -> None:
         async with asyncio.timeout(30):
             told = asyncio.ensure_future(socket.recv())
             while not told.done():  # it is told what comes after it has subscribed
-                await asyncio.to_thread(node.publish, "Ikuti")
+                await asyncio.to_thread(_stir, node)
                 await asyncio.wait([told], timeout=0.1)
         message = json.loads(told.result())
     assert (message["type"], "errors" in message["payload"]) == ("next", False)

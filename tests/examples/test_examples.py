@@ -12,6 +12,8 @@ from tests.house.source import ROOT
 
 EXAMPLES = ROOT / "examples"
 TIMEOUT_S = 60
+NEEDS = "select id, state, body from need"
+WITHDRAW = "mutation($id: ID!) { withdrawNeed(input: {id: $id}) { userErrors { code message } } }"
 
 
 def run(node: ExampleNode, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -78,21 +80,38 @@ def test_the_nightly_copy_goes_on_where_it_stopped_and_stores_what_is_proven(
 ) -> None:
     def copied() -> dict[str, Any]:
         with sqlite3.connect(file) as database:
-            return {row[0]: json.loads(row[1]) for row in database.execute("select id, body from need")}
+            return {id_: (state, json.loads(body)) for id_, state, body in database.execute(NEEDS)}
 
     file = tmp_path / "needs.db"
     nightly = ("python/nightly.py", str(file), "--region", "32.04", "--first", "2")
     place = {"code": "32.04.05"}
     needs = [example_node.publish(f"Malam {number}", place=place) for number in range(3)]
     example_node.publish("Tempat lain")
-    assert run(example_node, *nightly, "--pages", "1").stdout == "2 new\n"
-    late = example_node.publish("Terlambat", place=place)
-    assert run(example_node, *nightly).stdout == "1 new\n"  # the walk begun before it was published
+    example_node.wait_until_told(len(needs), "32.04")
+    assert run(example_node, *nightly, "--pages", "1").stdout == "2 changes\n"
+    assert set(copied()) == set(needs[:2])
+    assert run(example_node, *nightly).stdout == "1 changes\n"
+    assert run(example_node, *nightly).stdout == "0 changes\n"
+    withdrawn = example_node.ask(WITHDRAW, id=needs[0])
+    assert withdrawn["data"]["withdrawNeed"]["userErrors"] == []
+    example_node.wait_until_told(len(needs) + 1, "32.04")
+    assert run(example_node, *nightly).stdout != "0 changes\n"
     assert set(copied()) == set(needs)
-    assert run(example_node, *nightly).stdout == "1 new\n"
-    assert run(example_node, *nightly).stdout == "0 new\n"
-    assert set(copied()) == {*needs, late}
-    assert copied()[late]["title"] == [{"lang": "id", "text": "Terlambat"}]
+    assert [copied()[need][0] for need in needs] == ["WITHDRAWN", "OPEN", "OPEN"]
+    assert copied()[needs[0]][1]["status"] == "WITHDRAWN"
+    assert copied()[needs[2]][1]["title"] == [{"lang": "id", "text": "Malam 2"}]
+
+
+def test_the_nightly_copy_begins_again_after_a_node_was_restored(example_node: ExampleNode, tmp_path: Path) -> None:
+    example_node.publish("Pulih", place={"code": "32.08.01"})
+    example_node.wait_until_told(1, "32.08")
+    file = tmp_path / "needs.db"
+    nightly = ("python/nightly.py", str(file), "--region", "32.08")
+    assert run(example_node, *nightly).stdout == "1 changes\n"
+    with sqlite3.connect(file) as database:
+        database.execute("update place set cursor = 'bm9uZSA3'")  # of a stream that is none of this node's
+    assert "STREAM_CHANGED" in run(example_node, *nightly).stderr
+    assert run(example_node, *nightly).stdout == "1 changes\n"
 
 
 def test_the_nightly_copy_keeps_nothing_of_a_page_with_a_false_proof(example_node: ExampleNode, tmp_path: Path) -> None:
@@ -102,6 +121,7 @@ def test_the_nightly_copy_keeps_nothing_of_a_page_with_a_false_proof(example_nod
     liar.chmod(0o755)
     path = f"{tmp_path}:{example_node.environment['PATH']}"
     file = tmp_path / "needs.db"
+    example_node.wait_until_told(1, "32.05")
     done = run(example_node, "python/nightly.py", str(file), "--region", "32.05", PATH=path)
     assert done.returncode == 1
     assert "is that of gotong:other" in done.stderr
