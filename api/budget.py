@@ -38,6 +38,7 @@ class RateLimited(GotongError):
 
 @dataclass(slots=True)
 class _Bucket:
+    size: int
     held: float
     at_s: float
 
@@ -53,23 +54,27 @@ class Budget:
 
         A question that costs more than a bucket holds when full may be asked of a full one, which then owes.
         """
-        buckets = [(self._filled(key, size, now_s), size) for key, size in payer.buckets]
-        wait_s = max((min(cost, size) - bucket.held) / size for bucket, size in buckets) * FILLED_IN_S
-        if wait_s > 0:
+        buckets = [self._filled(key, size, now_s) for key, size in payer.buckets]
+        wait_s = 0.0
+        for bucket in buckets:
+            lacking = min(cost, bucket.size) - bucket.held
+            if lacking > 0:
+                wait_s = max(wait_s, lacking / bucket.size * FILLED_IN_S)
+        if wait_s:
             retry_after_s = max(1, math.ceil(wait_s))
             raise RateLimited(
                 f"You have spent your budget. Ask again in {retry_after_s} s, for smaller pages, or with a token.",
                 _charge(buckets, cost, now_s),
                 retry_after_s,
             )
-        for bucket, _ in buckets:
+        for bucket in buckets:
             bucket.held -= cost
         return _charge(buckets, cost, now_s)
 
     def _filled(self, key: str, size: int, now_s: float) -> _Bucket:
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = _Bucket(size, now_s)
+            bucket = self._buckets[key] = _Bucket(size, size, now_s)
             if len(self._buckets) > BUCKETS_MAX:
                 self._buckets.popitem(last=False)
             return bucket
@@ -80,9 +85,11 @@ class Budget:
         return bucket
 
 
-def _charge(buckets: list[tuple[_Bucket, int]], cost: int, now_s: float) -> Charge:
+def _charge(buckets: list[_Bucket], cost: int, now_s: float) -> Charge:
     """Return the charge as the caller's own bucket has it, with no more left than any of them has."""
-    remaining = max(0, int(min([bucket.held for bucket, _ in buckets])))
-    limit = buckets[0][1]
-    lacking_s = max([(size - bucket.held) / size for bucket, size in buckets]) * FILLED_IN_S
-    return Charge(cost, limit, remaining, now_s + lacking_s)
+    own = buckets[0]
+    left, lacking = own.held, (own.size - own.held) / own.size
+    for bucket in buckets[1:]:
+        left = min(left, bucket.held)
+        lacking = max(lacking, (bucket.size - bucket.held) / bucket.size)
+    return Charge(cost, own.size, max(0, int(left)), now_s + lacking * FILLED_IN_S)

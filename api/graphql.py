@@ -146,12 +146,7 @@ class GraphQLEndpoint:
         if scope["method"] != "POST":
             raise MethodNotAllowed("GraphQL is asked by GET or POST.")
         check_content_type(headers)
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await read_body(headers, receive)
-        except TimeoutError:
-            raise RequestTimedOut("The request's body did not arrive in time.") from None
-        return from_body(body, self._gate.documents)
+        return from_body(await _body_in_time(headers, receive), self._gate.documents)
 
     def _viewer(self, authorization: bytes | None) -> Viewer | None:
         if not authorization:
@@ -182,6 +177,28 @@ def _check_method(method: str, operation: Operation) -> None:
         raise MethodNotAllowed("Subscriptions are followed over a WebSocket: protocol graphql-transport-ws.")
     if method == "GET" and operation.kind is OperationType.MUTATION:
         raise MethodNotAllowed("A mutation needs POST.")
+
+
+async def _body_in_time(headers: Headers, receive: Receive) -> bytes:
+    """Return the request's body; raises RequestTimedOut. As `asyncio.timeout` does, for a third of its time."""
+    task = asyncio.current_task()
+    assert task is not None
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(BODY_TIMEOUT_S, expire)
+    try:
+        return await read_body(headers, receive)
+    except asyncio.CancelledError:
+        if expired and task.uncancel() == 0:
+            raise RequestTimedOut("The request's body did not arrive in time.") from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _while_connected(running: Coroutine[Any, Any, T], receive: Receive) -> T:

@@ -5,6 +5,7 @@ executes anything.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,8 @@ from schema.engine import Request
 
 BODY_BYTES_MAX = 128 * 1024
 QUERY_STRING_BYTES_MAX = 64 * 1024
-ACCEPT_CHARS_MAX = 1_024
+HEADER_BYTES_MAX = 1_024
+HEADERS_CACHED_MAX = 256  # of each header: clients of one kind send the same
 LANGUAGES_MAX = 8
 GRAPHQL_JSON = "application/graphql-response+json"
 JSON = "application/json"
@@ -80,7 +82,12 @@ def _too_large() -> RequestTooLarge:
 
 def check_content_type(headers: Headers) -> None:
     """Raise MediaTypeUnsupported unless the body is declared to be JSON in UTF-8."""
-    essence, _, parameters = headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")
+    _check_content_type(headers.get(b"content-type", b"")[:HEADER_BYTES_MAX])
+
+
+@lru_cache(HEADERS_CACHED_MAX)
+def _check_content_type(declared: bytes) -> None:
+    essence, _, parameters = declared.decode("latin-1").lower().partition(";")
     if essence.strip() != JSON:
         raise MediaTypeUnsupported("Send the request as `Content-Type: application/json`.")
     name, _, charset = parameters.strip().partition("=")
@@ -144,6 +151,11 @@ def media_type(headers: Headers) -> str:
     accept = headers.get(b"accept")
     if accept is None or accept == b"*/*":
         return JSON
+    return _media_type(accept[:HEADER_BYTES_MAX])
+
+
+@lru_cache(HEADERS_CACHED_MAX)
+def _media_type(accept: bytes) -> str:
     best, best_weight = "", 0.0
     for essence, weight in _weighted(accept):
         found = {
@@ -170,6 +182,11 @@ def languages(headers: Headers) -> tuple[str, ...]:
     accepted = headers.get(b"accept-language")
     if not accepted:
         return ()
+    return _languages(accepted[:HEADER_BYTES_MAX])
+
+
+@lru_cache(HEADERS_CACHED_MAX)
+def _languages(accepted: bytes) -> tuple[str, ...]:
     ordered = sorted(_weighted(accepted), key=lambda pair: -pair[1])
     tags = [tag for tag, weight in ordered if weight > 0 and tag != "*" and tag.replace("-", "").isalnum()]
     return tuple(tags[:LANGUAGES_MAX])
@@ -178,7 +195,7 @@ def languages(headers: Headers) -> tuple[str, ...]:
 def _weighted(header: bytes) -> Sequence[tuple[str, float]]:
     """Return (value in lower case, weight) of a header such as Accept."""
     found = []
-    for part in header[:ACCEPT_CHARS_MAX].decode("latin-1").lower().split(","):
+    for part in header[:HEADER_BYTES_MAX].decode("latin-1").lower().split(","):
         value, *parameters = (piece.strip() for piece in part.split(";"))
         weight = 1.0
         for parameter in parameters:

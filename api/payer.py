@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from auth.tokens import Viewer
 from schema.context import UNMETERED
@@ -18,7 +19,8 @@ CROWD_CLIENTS = 25  # those of an address that look alike may spend as much as t
 CLIENT_CHARS_MAX = 64
 FORWARDED_BYTES_MAX = 2_048
 FORWARDED_HOPS_MAX = 20
-ADDRESSES_CACHED_MAX = 4_096
+LOOKS_BYTES_MAX = 256
+PAYERS_CACHED_MAX = 4_096
 IPV6_PREFIX_BITS = 64  # what one customer has at the least
 
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
@@ -32,8 +34,7 @@ class Rates:
     token_per_min: int
 
 
-@dataclass(frozen=True, slots=True)
-class Payer:
+class Payer(NamedTuple):
     """The buckets a request is paid from, each with what it holds when full; all of them must have enough."""
 
     buckets: tuple[tuple[str, int], ...]
@@ -45,22 +46,29 @@ class Payers:
     def __init__(self, rates: Rates, trusted: Sequence[str]) -> None:
         self._rates = rates
         self._trusted: Networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
-        self._address = lru_cache(ADDRESSES_CACHED_MAX)(self._client_address)
+        self._anonymous = lru_cache(PAYERS_CACHED_MAX)(self._of_nobody)
 
     def payer(self, peer: str | None, headers: Mapping[bytes, bytes], viewer: Viewer | None) -> Payer:
         """Return who pays for a request of `peer`, the other side of the connection."""
         if viewer is not None:
             return Payer(((f"t {viewer.subject}", self._rates.token_per_min),))
-        address, is_local = self._address(peer, headers.get(b"x-forwarded-for", b"")[-FORWARDED_BYTES_MAX:])
+        return self._anonymous(
+            peer,
+            headers.get(b"x-forwarded-for", b"")[-FORWARDED_BYTES_MAX:],
+            headers.get(b"x-client-id", b""),
+            headers.get(b"user-agent", b"")[:LOOKS_BYTES_MAX],
+            headers.get(b"accept-language", b"")[:LOOKS_BYTES_MAX],
+        )
+
+    def _of_nobody(self, peer: str | None, forwarded: bytes, name: bytes, agent: bytes, language: bytes) -> Payer:
+        address, is_local = self._client_address(peer, forwarded)
         if is_local:
             return Payer(((address, UNMETERED),))
         client_max = self._rates.anonymous_per_min
-        name = headers.get(b"x-client-id", b"")
         if 0 < len(name) <= CLIENT_CHARS_MAX:
             own = (f"c {address} {name.decode('latin-1')}", client_max)
         else:
-            looks = hash((headers.get(b"user-agent"), headers.get(b"accept-language")))
-            own = (f"l {address} {looks}", client_max * CROWD_CLIENTS)
+            own = (f"l {address} {hash((agent, language))}", client_max * CROWD_CLIENTS)
         return Payer((own, (f"a {address}", client_max * ADDRESS_CLIENTS)))
 
     def _client_address(self, peer: str | None, forwarded: bytes) -> tuple[str, bool]:

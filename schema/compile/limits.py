@@ -75,18 +75,21 @@ def check_variables(given: Any) -> None:
     """Return if JSON variables hold few enough values to look at each; raises VariablesTooLarge."""
     level, seen, depth = [given], 0, 0
     while level:
-        seen += sum(map(len, level))
         depth += 1
-        if seen > VARIABLE_VALUES_MAX:
-            raise VariablesTooLarge(
-                f"Variables hold at most {VARIABLE_VALUES_MAX} values.", values_max=VARIABLE_VALUES_MAX
-            )
         if depth > VARIABLE_DEPTH_MAX:
             raise VariablesTooLarge(
                 f"Variables are at most {VARIABLE_DEPTH_MAX} levels deep.", depth_max=VARIABLE_DEPTH_MAX
             )
-        inner = [member for each in level for member in (each.values() if isinstance(each, dict) else each)]
-        level = [member for member in inner if isinstance(member, dict | list)]
+        below: list[Any] = []
+        for members in level:
+            seen += len(members)
+            if seen > VARIABLE_VALUES_MAX:
+                raise VariablesTooLarge(
+                    f"Variables hold at most {VARIABLE_VALUES_MAX} values.", values_max=VARIABLE_VALUES_MAX
+                )
+            inner = members.values() if isinstance(members, dict) else members
+            below += [member for member in inner if isinstance(member, dict | list)]
+        level = below
 
 
 def _at_most(limit: int, count: int, what: str, where: str = "A document") -> None:

@@ -1,12 +1,15 @@
 """GraphQL over HTTP: statuses, media types, limits, and what becomes of bad input."""
 
 import asyncio
+import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from api import graphql
 from api.graphql_request import BODY_BYTES_MAX
 from tests.api.conftest import Served
 from tests.api.test_writing import PUBLISH, need
@@ -190,3 +193,19 @@ async def test_the_languages_asked_for_decide_texts(served: Served) -> None:
     assert answer["data"]["needs"]["nodes"] == [
         {"title": "Books", "su": "Buku", "id": "Buku", "category": {"name": "Books and reading corners"}}
     ]
+
+
+async def test_a_body_that_does_not_come_in_time_is_not_waited_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphql, "BODY_TIMEOUT_S", 0.1)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"query":'
+        await asyncio.sleep(5)
+        yield b'"{ __typename }"}'
+
+    headers = {"content-type": "application/json", **STRICT}
+    async with served.http.stream("POST", served.url, content=slowly(), headers=headers) as response:
+        answer = json.loads(await response.aread())
+    assert (response.status_code, answer["errors"][0]["extensions"]["code"]) == (408, "REQUEST_TIMED_OUT")
