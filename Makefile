@@ -9,11 +9,12 @@ SOURCES = $(wildcard $(ROOMS))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PEERS := bench/read/node_modules/.gotong-installed
 SIZE ?= smoke
+N ?= 20000
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url check fmt docs lock compose examples audit-http bench-read bench-growth
+.PHONY: help setup demo test test-url oracle check fmt docs lock compose examples audit-http bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_UR
 	@test -n "$(DATABASE_URL)" || { echo "usage: make test-url DATABASE_URL=postgresql://user@host/name" >&2; exit 2; }
 	@GOTONG_TEST_DATABASE_URL="$(DATABASE_URL)" $(BIN)/pytest -n 2
 
+oracle: setup ## ask N random questions (default 20000) of the compiler and of a naive oracle: make oracle N=50000
+	@GOTONG_ORACLE_EXAMPLES=$(N) $(BIN)/pytest -q tests/schema/test_oracle.py
+
 check: setup ## lint, format and types only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -45,8 +49,8 @@ docs: setup ## write docs/errors.md and docs/settings.md from the code
 compose: setup tests/compose/node_modules/.installed ## compose our subgraph with another one, as gateways do (needs npm)
 	@$(BIN)/python -m schema.subgraph | node tests/compose/compose.mjs
 
-examples: setup examples/typescript/node_modules/.installed ## run the JavaScript examples against a node (needs npm)
-	@$(BIN)/pytest -q tests/examples/typescript.py
+examples: setup examples/typescript/node_modules/.installed ## run the JavaScript and shell examples against a node (needs npm and curl)
+	@$(BIN)/pytest -q tests/examples/typescript.py tests/examples/curl.py
 
 audit-http: setup tests/optional/audits/node_modules/.installed ## the 61 audits of the npm package graphql-http against a node (needs npm)
 	@$(BIN)/pytest -q tests/optional/audits/audits.py

@@ -119,6 +119,11 @@ class Connection(Generic[T]):
     page_info: PageInfo = declare(Value(), "Where this page stands.")
     total_count: int | None = declare(Value(), "How many records fit the filter; null when more than 10,000 do.")
     total_at_least: int = declare(Value(), "How many records fit the filter, counted up to 10,000.")
+    suggestions: list[str] = declare(
+        Value(),
+        "At most 5 words to try instead, when a search by `text` found nothing: from the newest 500 records that fit "
+        "the rest of the filter, those closest to words that are in none of these. Otherwise empty.",
+    )
     hidden_by_trust: HiddenByTrust = declare(Value(), "What fits the filter but is hidden by trust.")
 
 

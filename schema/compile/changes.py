@@ -122,7 +122,8 @@ def _members(
     build: Build, type_: GraphQLObjectType, selected: Any
 ) -> tuple[list[Member], list[tuple[str, list[FieldNode]]]]:
     """Return what is selected of the connection, and of it what has a column: its name and nodes."""
-    found, columns = [], []
+    found: list[Member] = []
+    columns: list[tuple[str, list[FieldNode]]] = []
     for key, nodes in selected.items():
         name = nodes[0].name.value
         if name in ROWS:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
 
 from domain.errors import GotongError
-from schema.compile import cursor, fields
+from schema.compile import cursor, fields, suggest
 from schema.compile.build import Asking, Build, Scope, class_name, source_of
 from schema.compile.filters import conditions
 from schema.compile.read import Many, Order, Source
@@ -39,6 +39,7 @@ class Page:
     keyset: str  # and the place: for rows
     selected: Mapping[str, list[FieldNode]]
     type: GraphQLObjectType
+    suggestions: str = suggest.NOTHING  # SQL of a JSON list
 
     @property
     def order_sql(self) -> str:
@@ -81,10 +82,20 @@ def page(
     where = [fill(clause, names) for clause in (read.on, read.fixed, pinned) if clause]
     filter_now = now.get("filter") or {}
     where.append(drills(source, n, asked=bool(filter_now.get("exercise"))))
+    given = {}
     if "filter" in declared.args:
-        where += conditions(
+        given = conditions(
             build, declared.args["filter"].type, filter_now, names, lambda asking: later(asking.variables)["filter"]
-        ).values()
+        )
+    selected = build.fields(connection_type, [node.selection_set for node in nodes])
+    suggestions = suggest.NOTHING
+    if "text" in given and any(found[0].name.value == "suggestions" for found in selected.values()):
+        words = build.bind("text[]", lambda asking: suggest.typed(later(asking.variables)["filter"]["text"]))
+        rest = [*where, *(clause for name, clause in given.items() if name != "text")]
+        suggestions = suggest.suggestions_sql(
+            source, n, " and ".join([*where, *given.values()]), " and ".join(rest), words
+        )
+    where += given.values()
     keyset = [_beyond(build, source, order, n, name, now, later) for name in ("after", "before")]
     return Page(
         source=source,
@@ -95,8 +106,9 @@ def page(
         ranged=(bool(keyset[0]), bool(keyset[1])),
         where=" and ".join(where),
         keyset=" and ".join([*where, *filter(None, keyset)]),
-        selected=build.fields(connection_type, [node.selection_set for node in nodes]),
+        selected=selected,
         type=connection_type,
+        suggestions=suggestions,
     )
 
 
@@ -150,7 +162,7 @@ class Member:
 
 
 ROWS = ("nodes", "edges")
-COUNTS = ("totalCount", "totalAtLeast", "hiddenByTrust")
+COUNTS = ("totalCount", "totalAtLeast", "hiddenByTrust", "suggestions")
 
 
 def members_of(build: Build, page: Page, scope: Scope) -> list[Member]:
@@ -219,7 +231,7 @@ def rows_sql(page: Page, found: list[Member], scope: Scope) -> str:
 
 
 def counts_sql(page: Page, found: list[Member]) -> str:
-    """Return the SELECT of one row (total, hidden, critical): what is counted of the filter."""
+    """Return the SELECT of one row (total, hidden, critical, suggestions): what is told of the filter as a whole."""
     total = hidden_count = "0"
     froms = ""
     if selects(found, "totalCount", "totalAtLeast"):
@@ -236,7 +248,8 @@ def counts_sql(page: Page, found: list[Member]) -> str:
             f"(select {is_critical} as is_critical from {hidden(page.source, page.n)} where {page.where} "
             f"limit {HIDDEN_COUNT_MAX}) counted) hid"
         )
-    return f"select {total} as total, {hidden_count} as hidden, {critical} as critical{froms}"
+    told = {"total": total, "hidden": hidden_count, "critical": critical, "suggestions": page.suggestions}
+    return f"select {', '.join(f'{sql} as {name}' for name, sql in told.items())}{froms}"
 
 
 def nested(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNode], outer: Scope) -> Json:
@@ -274,6 +287,8 @@ def _nested_member(page: Page, member: Member, position: int) -> Json:
             return members([(key, _nested_page_info(page, name)) for key, name in member.inner])
         case "totalCount":
             return (Sql(f"case when h.total > {TOTAL_COUNT_MAX} then 'null' else h.total::text end"),)
+        case "suggestions":
+            return (Sql("h.suggestions"),)
         case "totalAtLeast":
             return (Sql(f"least(h.total, {TOTAL_COUNT_MAX})::text"),)
         case "hiddenByTrust":

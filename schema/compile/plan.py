@@ -26,6 +26,7 @@ from schema.compile import limits
 from schema.compile.act import compile_act
 from schema.compile.arguments import shape
 from schema.compile.build import Asking, Build, Located, read_of
+from schema.compile.changes import Changes
 from schema.compile.cost import Cost, cost_of
 from schema.compile.follow import FollowPlan, compile_follow
 from schema.compile.group import Statistics
@@ -280,7 +281,7 @@ def is_shared(root: object) -> bool:
     """Return whether everybody without a token is told the same by a root field until the database changes."""
     if isinstance(root, Made):
         return root.answer.shared
-    return isinstance(root, Constant | One | BySlug | Several | Connection | Statistics | Introspected)
+    return isinstance(root, Constant | One | BySlug | Several | Connection | Statistics | Changes | Introspected)
 
 
 async def answered(planned: tuple[Planned, ...], asking: Asking) -> Answer:

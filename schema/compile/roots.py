@@ -136,6 +136,8 @@ class Connection:
         match member.name:
             case "totalCount":
                 return "null" if counts["total"] > connection.TOTAL_COUNT_MAX else str(counts["total"])
+            case "suggestions":
+                return text(counts["suggestions"])
             case "totalAtLeast":
                 return str(min(counts["total"], connection.TOTAL_COUNT_MAX))
         hidden = {"count": str(counts["hidden"]), "critical": str(counts["critical"]), "__typename": '"HiddenByTrust"'}
@@ -200,7 +202,9 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
     sql = connection.rows_sql(page, found, scope)
     if counted:
         counts = connection.counts_sql(page, found)
-        listed = f"(select true as found, r.* from ({sql}) r)" if rows else "(select true as found where false)"
+        # Nothing is read of the second, but all parameters are in it: those of `after`, which counts do not mind.
+        nothing = f"(select true as found from {visible(page.source, page.n)} where {page.keyset} limit 0)"
+        listed = f"(select true as found, r.* from ({sql}) r)" if rows else nothing
         sql = f"select h.*, r.* from ({counts}) h left join {listed} r on true"
     variants = None
     if build.statement.choices:

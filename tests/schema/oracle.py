@@ -193,6 +193,7 @@ class Oracle:
             },
             "totalCount": len(fitting),
             "totalAtLeast": len(fitting),
+            "suggestions": [],
             "hiddenByTrust": {"count": len(unseen), "critical": sum(row.get("urgency") == 3 for row in unseen)},
         }
 

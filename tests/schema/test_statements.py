@@ -3,6 +3,7 @@
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from schema.engine import Engine
@@ -45,6 +46,17 @@ async def test_a_root_connection_is_one_statement_however_much_is_nested(
     assert len(asked) == 1
 
 
+async def test_counts_do_not_mind_where_a_page_begins(engine: Engine, world: World) -> None:
+    await peopled(world)
+    first = await engine.ask("{ needs(first: 5) { totalCount pageInfo { endCursor } } }")
+    assert first.data is not None
+    page = orjson.loads(first.data)["needs"]
+    query = "query ($c: String) { needs(after: $c, filter: {kinds: [GOODS, MONEY]}) { totalCount suggestions } }"
+    answer = await engine.ask(query, {"c": page["pageInfo"]["endCursor"]})
+    assert answer.errors == []
+    assert answer.data == b'{"needs":{"totalCount":%d,"suggestions":[]}}' % page["totalCount"]
+
+
 async def test_two_requests_of_one_shape_share_a_plan(engine: Engine, world: World) -> None:
     await world.participant(1)
     query = "query ($f: NeedFilter, $n: Int) { needs(filter: $f, first: $n) { nodes { id } } }"
@@ -70,6 +82,7 @@ QUESTIONS = [
     "{ thisNode { logs { origin } } }",
     "{ needStats(groupBy: [REGION_PROVINCE, CATEGORY, STATE]) { regionCode state count quantities { value unit } } }",
     "{ needStats(groupBy: []) { count } }",
+    '{ needs(filter: {text: "rahasya"}) { suggestions totalCount } }',
     "{ needs(filter: {near: {lat: -6.75, lon: 107, radiusKm: 50}}) { totalCount nodes { id } } }",
     "{ organizations(orderBy: NAME) { nodes { id } pageInfo { endCursor } } }",
 ]
@@ -115,6 +128,43 @@ async def test_words_are_found_in_their_forms(engine: Engine, world: World, text
     answer = await engine.ask("query ($t: String) { needs(filter: {text: $t}) { totalCount } }", {"t": text})
     assert answer.errors == []
     assert answer.data == b'{"needs":{"totalCount":%d}}' % found
+
+
+@pytest.mark.parametrize(
+    ("text", "suggested"),
+    [
+        ("bukku", ["buku"]),
+        ("BÚKKU", ["buku"]),
+        ("storiez", ["story"]),
+        ("cherita anak", ["cerita"]),
+        ("buku", []),
+        ("buku -cerita", []),
+        ("xylophone", []),
+        ("bu", []),
+        ("' \\\" \u0001 %s", []),
+        ("", []),
+    ],
+)
+async def test_a_search_that_finds_nothing_suggests_words(
+    engine: Engine, world: World, text: str, suggested: list[str]
+) -> None:
+    first = await world.participant(1)
+    await world.need(first)
+    hidden = await world.participant(2, trust="quarantined")
+    await world.need(hidden, title=[{"lang": "id", "text": "bukkuh xylophones"}])
+    query = """query ($t: String) {
+        needs(filter: {text: $t, kinds: [%s]}) { suggestions }
+        organizations { nodes { needs(filter: {text: $t}) { suggestions } } }
+    }"""
+    answer = await engine.ask(query % "GOODS", {"t": text})
+    assert answer.errors == []
+    assert answer.data is not None
+    found = orjson.loads(answer.data)
+    assert found["needs"]["suggestions"] == suggested
+    assert [each["needs"]["suggestions"] for each in found["organizations"]["nodes"]] == [suggested]
+    elsewhere = await engine.ask(query % "MONEY", {"t": text})
+    assert elsewhere.data is not None
+    assert orjson.loads(elsewhere.data)["needs"]["suggestions"] == []
 
 
 @pytest.mark.parametrize(
