@@ -12,7 +12,7 @@ from typing import Any
 from bench.read.floor import floor
 from bench.read.questions import DOCUMENTS, FLAT, GOTONG, Draw, content, variables
 from bench.read.servers import Postgres, Server
-from bench.read.statements import Statements, literal
+from bench.read.statements import Statement, Statements, literal
 
 FLOOR, FLAT_ROWS, PLAIN_GIN = "floor", "flat", "plain_gin"
 CONNECTIONS_THROUGHPUT, CONNECTIONS_LATENCY = 16, 64
@@ -102,14 +102,19 @@ class Bench:
                 measured.latency.setdefault(server.name, []).append(turn)
         return measured
 
-    def _floors(self, question: str, draws: Sequence[Draw]) -> dict[str, list[str]]:
+    def _floors(self, question: str, draws: Sequence[Draw]) -> dict[str, list[Statement]]:
         draws = draws[::FLOOR_DRAWS_EVERY]
-        compiled = [self.statements.of(DOCUMENTS[GOTONG][question], draw).with_literals() for draw in draws]
+        compiled = [self.statements.of(DOCUMENTS[GOTONG][question], draw) for draw in draws]
         taken_apart = [{**draw, **variables("", draw)} for draw in draws]
-        flat = [FLAT[question].format(**{name: literal(value) for name, value in draw.items()}) for draw in taken_apart]
+        flat = [
+            Statement(FLAT[question].format(**{name: literal(value) for name, value in draw.items()}), [])
+            for draw in taken_apart
+        ]
         floors = {FLOOR: compiled, FLAT_ROWS: flat}
         if question == "text":
-            floors[PLAIN_GIN] = [sql.replace("need_search", "peer.plain_search") for sql in compiled]
+            floors[PLAIN_GIN] = [
+                Statement(each.sql.replace("need_search", "peer.plain_search"), each.values) for each in compiled
+            ]
         return floors
 
     def _turn(

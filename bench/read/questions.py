@@ -48,9 +48,11 @@ DOCUMENTS: Final = {
     },
     POSTGRAPHILE: {
         "page": f"""query ($category: String!) {{
-            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST}, first: {PAGE_ROWS}) {{ {_POSTGRAPHILE_NEED} }} }}""",
+            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST},
+            first: {PAGE_ROWS}) {{ {_POSTGRAPHILE_NEED} }} }}""",
         "nested": f"""query ($category: String!) {{
-            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST}, first: {NESTED_ROWS}) {{ {_POSTGRAPHILE_NEED}
+            rows: allNeedsList(condition: {{category: $category, state: "OPEN"}}, {_NEWEST},
+            first: {NESTED_ROWS}) {{ {_POSTGRAPHILE_NEED}
             news: newsList({_NEWEST}, first: {NEWS_ROWS}) {{ id: uri text: body publishedAt }} }} }}""",
         "by_id": f"""query ($scid: String!, $recordId: UUID!) {{ rows: needByScidAndRecordId(scid: $scid,
             recordId: $recordId) {{ {_POSTGRAPHILE_NEED} description }} }}""",

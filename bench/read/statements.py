@@ -18,7 +18,6 @@ from schema.compile.roots import One
 from schema.context import Caller, Services
 from schema.root import SCHEMA
 
-_PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 _NAME_AFTER_COLON: Final = re.compile(r"(?<!:):(?=[A-Za-z_])")
 
 
@@ -28,10 +27,6 @@ class Statement:
 
     sql: str
     values: Sequence[Any]
-
-    def with_literals(self) -> str:
-        """Return the statement with its values written into it."""
-        return _PLACEHOLDER.sub(lambda found: literal(self.values[int(found[1]) - 1]), self.sql)
 
 
 class Statements:

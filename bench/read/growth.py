@@ -1,0 +1,193 @@
+"""`make bench-growth`: what a page costs at ten thousand needs and at many more; the first page and one halfway down.
+
+Gotong's own statements, prepared once as the server does it, timed one after the other on an idle connection.
+Only values with full pages at both sizes are asked for, so that as many rows are compared.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import cluster
+from bench.read import load, report
+from bench.read.statements import Statement, Statements
+from node.wiring import load_regions
+from schema.compile.cursor import encode, head
+from schema.compile.read import Order
+from schema.compile.text import fill
+from schema.needs.types import ORDERS, NeedOrder
+from store.database import Connection
+
+SMALL = load.Size("growth", 10_000, 1_000, updated_share=0, searched=False)
+SIZES = {
+    "smoke": load.SMOKE,
+    "full": load.FULL,
+    "huge": load.Size("huge", 10_000_000, 1_000, updated_share=0, searched=False),
+}
+PAGE_ROWS = 10
+VALUES = 8
+REPEATS = 15
+OPEN = "t.state = 'OPEN'"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A question: its order, the filter in GraphQL and in SQL, and where its values come from, best filled first."""
+
+    name: str
+    order: NeedOrder
+    filter: str
+    where: str
+    values: str | None = None
+
+
+def _most(column: str, more: str = "true") -> str:
+    return (
+        f"select {column} from need t join participant p on p.id = t.publisher_id where {OPEN} and {more} "
+        f"group by 1 having count(*) >= {3 * PAGE_ROWS} order by count(*) desc, 1 limit {VALUES}"
+    )
+
+
+CASES = (
+    Case(
+        "open by category, newest received", NeedOrder.RECEIVED, "{categories: [$value], states: [OPEN]}",
+        f"{OPEN} and t.category = $1", _most("t.category", "t.category like '%.%'"),
+    ),
+    Case(
+        "open by regency, most urgent", NeedOrder.URGENCY, "{region: $value, states: [OPEN]}",
+        f"{OPEN} and t.region_path[2] = $1", _most("t.region_path[2]"),
+    ),
+    Case(
+        "open by province, most urgent", NeedOrder.URGENCY, "{region: $value, states: [OPEN]}",
+        f"{OPEN} and t.region_path[1] = $1", _most("t.region_path[1]"),
+    ),
+    Case(
+        "open by regency, newest received", NeedOrder.RECEIVED, "{region: $value, states: [OPEN]}",
+        f"{OPEN} and t.region_path[2] = $1", _most("t.region_path[2]"),
+    ),
+    Case(
+        "by publisher, newest received", NeedOrder.RECEIVED, "{publishers: [$value]}",
+        "'gotong:' || p.scid = $1", _most("'gotong:' || p.scid"),
+    ),
+    Case("open, soonest needed", NeedOrder.NEEDED_BY, "{states: [OPEN]}", OPEN),
+    Case("all, soonest needed", NeedOrder.NEEDED_BY, "{}", "true"),
+    Case("all, newest received", NeedOrder.RECEIVED, "{}", "true"),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Measure at the size asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=sorted(SIZES), default="smoke")
+    size = SIZES[parser.parse_args().size]
+    with cluster.running() as dsn:
+        asyncio.run(cluster.tune(dsn))
+    with cluster.running() as dsn:
+        found = asyncio.run(run(dsn, size))
+    show(found)
+    sys.stderr.write(f"bench-growth: written to {report.write('growth', found)}\n")
+
+
+async def run(dsn: str, size: load.Size) -> dict[str, Any]:
+    """Return times and ratios; writes the plans at the large size beside the results."""
+    small_dsn, large_dsn = await _database(dsn, SMALL), await _database(dsn, size)
+    statements = Statements(load_regions())
+    cases: dict[str, Any] = {}
+    plans: list[str] = []
+    async with cluster.connected(small_dsn) as small, cluster.connected(large_dsn) as large:
+        for connection in (small, large):
+            await connection.execute("set jit = off")
+        for case in CASES:
+            values = [row[0] for row in await small.fetch(case.values)] if case.values else [None]
+            for depth in ("first", "deep"):
+                asked = {
+                    connection: [await _statement(connection, statements, case, value, depth) for value in values]
+                    for connection in (small, large)
+                }
+                times = {connection: await _median_us(connection, asked[connection]) for connection in asked}
+                cases[f"{case.name}, {depth} page"] = {
+                    "small_us": round(times[small]),
+                    "large_us": round(times[large]),
+                    "ratio": round(times[large] / times[small], 2),
+                    "values": len(values),
+                }
+                plans.append(f"{case.name}, {depth} page\n{await _explained(large, asked[large][0])}\n")
+    report.RESULTS.mkdir(exist_ok=True)
+    (report.RESULTS / "growth-plans.txt").write_text("\n".join(plans))
+    return {"small": SMALL.needs, "large": size.needs, "cases": cases}
+
+
+async def _database(dsn: str, size: load.Size) -> str:
+    name = load.name_of(size)
+    keys = cluster.directory() / name / "keys"
+    return (await cluster.database(dsn, name, lambda empty: load.load(empty, size, keys)))[0]
+
+
+async def _statement(
+    connection: Connection, statements: Statements, case: Case, value: str | None, depth: str
+) -> Statement:
+    variables: dict[str, Any] = {} if value is None else {"value": value}
+    declared = "" if value is None else "$value: String!, "
+    declared = declared.replace("String", "ID") if "publishers" in case.filter else declared
+    if depth == "deep":
+        variables["after"] = await _halfway(connection, case, value)
+    document = (
+        f"query ({declared}$after: String) {{ needs(filter: {case.filter}, orderBy: {case.order.name}, "
+        f"first: {PAGE_ROWS}, after: $after) {{ nodes {{ id title urgency neededBy publisher {{ id name }} }} }} }}"
+    )
+    return statements.of(document, variables)
+
+
+async def _halfway(connection: Connection, case: Case, value: str | None) -> str:
+    """Return the cursor of the row in the middle of what the filter lets through."""
+    order: Order = ORDERS[case.order]
+    names = {"t": "t", "p": "p"}
+    plain = " || ',' || ".join(fill(key.text, names) for key in order.keys)
+    sorted_by = ", ".join(f"{fill(key.sql, names)} {'desc' if order.descending else 'asc'}" for key in order.keys)
+    source = f"from need t join participant p on p.id = t.publisher_id where {case.where}"
+    values = [] if value is None else [value]
+    count = await connection.fetchval(f"select count(*) {source}", *values)
+    place = await connection.fetchval(
+        f"select {plain} {source} order by {sorted_by} offset {count // 2} limit 1", *values
+    )
+    return encode(head("need", order) + place)
+
+
+async def _median_us(connection: Connection, asked: Sequence[Statement]) -> float:
+    times = []
+    for repeat in range(REPEATS + 1):
+        for statement in asked:
+            began = time.perf_counter()
+            rows = await connection.fetch(statement.sql, *statement.values)
+            if repeat:
+                times.append(time.perf_counter() - began)
+            if len(rows) < PAGE_ROWS:
+                raise RuntimeError(f"a page of {len(rows)} rows: {statement.values}")
+    return statistics.median(times) * 1e6
+
+
+async def _explained(connection: Connection, statement: Statement) -> str:
+    rows = await connection.fetch(f"explain (analyze, buffers) {statement.sql}", *statement.values)
+    return "\n".join(row[0] for row in rows)
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Print the table."""
+    table = Table(title=f"A page of {PAGE_ROWS} at {found['small']:,} and at {found['large']:,} needs")
+    for column in ("question", "small us", "large us", "ratio"):
+        table.add_column(column, justify="left" if column == "question" else "right")
+    for name, case in found["cases"].items():
+        table.add_row(name, str(case["small_us"]), str(case["large_us"]), f"{case['ratio']:.2f}")
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
