@@ -1,0 +1,23 @@
+"""Run a program of examples/ against a node."""
+
+import subprocess
+import sys
+
+from tests.examples.conftest import ExampleNode
+from tests.house.source import ROOT
+
+EXAMPLES = ROOT / "examples"
+TIMEOUT_S = 60
+
+
+def run(node: ExampleNode, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = EXAMPLES / program
+    command = [sys.executable, str(path)] if path.suffix == ".py" else ["sh", str(path)]
+    return subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        env=node.environment | environment,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
