@@ -281,3 +281,46 @@ async def test_who_reads_too_slowly_is_cut_off_and_goes_on_by_its_cursor(
                 await asyncio.sleep(0)
         client.socket.transport.resume_reading()
         assert await client.closed_with() == graphql_ws.TOO_SLOW
+
+
+REVISE = "mutation ($input: ReviseNeedInput!) { reviseNeed(input: $input) { need { revision } userErrors { code } } }"
+EVERYTHING = """
+subscription ($after: String) { recordChanged(after: $after) {
+  cursor kind record { __typename id revision ... on Need { title } ... on Organization { slug } }
+} }
+"""
+
+
+async def test_records_of_every_type_are_followed_and_polled_by_one_cursor(served: Served) -> None:
+    async with opened(served.url, init={}) as client:
+        await client.follow("1", "subscription { needChanged { kind need { id revision } } }")
+        await client.follow("2", EVERYTHING)
+        await settled()
+        answer = await served.ask(PUBLISH, served.token(), input=need(served))
+        need_id = answer["data"]["publishNeed"]["need"]["id"]
+        told = [(await client.take())["payload"]["data"]]
+        changed = {"id": need_id, "title": [{"text": "Lain"}]}
+        answer = await served.ask(REVISE, served.token(), input=changed)
+        assert answer["data"]["reviseNeed"]["userErrors"] == []
+        told += [(await client.take())["payload"]["data"] for _ in range(2)]
+    every = [each["recordChanged"] for each in told if "recordChanged" in each]
+    assert [(event["kind"], event["record"]["id"]) for event in every] == [("PUBLISHED", need_id), ("REVISED", need_id)]
+    assert every[1]["record"]["title"] == "Lain"
+    [revised] = [each["needChanged"] for each in told if "needChanged" in each]
+    assert revised == {"kind": "REVISED", "need": {"id": need_id, "revision": 1}}
+    polled = await served.ask(
+        "query ($after: String) { changes(after: $after) { nodes { kind cursor record { id } } } }",
+        after=every[0]["cursor"],
+    )
+    assert polled["data"]["changes"]["nodes"] == [
+        {"kind": "REVISED", "cursor": every[1]["cursor"], "record": {"id": need_id}}
+    ]
+    async with opened(served.url, init={}) as client:
+        first = await served.ask("{ changes(first: 1) { nodes { record { __typename } } pageInfo { endCursor } } }")
+        assert first["data"]["changes"]["nodes"] == [{"record": {"__typename": "Organization"}}]
+        cursor = first["data"]["changes"]["pageInfo"]["endCursor"]
+        await client.send(type="subscribe", id="1", payload={"query": EVERYTHING, "variables": {"after": cursor}})
+        assert [(await client.take())["payload"]["data"]["recordChanged"]["kind"] for _ in range(2)] == [
+            "PUBLISHED",
+            "REVISED",
+        ]
