@@ -7,7 +7,7 @@ async def version(connection: Connection) -> str:
     """Return a text that is equal only while the same transactions can be seen.
 
     PostgreSQL numbers every transaction that writes; a snapshot names those that are over. Two equal snapshots show
-    the same rows. A standby has snapshots too.
+    the same rows. A standby has snapshots too. When the server was started tells a restored one, which numbers again.
     """
-    value: str = await connection.fetchval("select pg_current_snapshot()::text")
+    value: str = await connection.fetchval("select pg_current_snapshot() || ' ' || pg_postmaster_start_time()")
     return value
