@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from auth.tokens import TokenVerifier, Viewer
 from domain.regions import Regions
@@ -30,8 +31,7 @@ class Services:
     clock: Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What a request took from its caller's budget, and what is left; `full_at_s` are seconds since 1970."""
 
     cost: int = 0
