@@ -132,9 +132,11 @@ class _Walk:
         for found in self._build.fields(type_, [node.selection_set for node in nodes]).values():
             self._count()
             name = found[0].name.value
-            if name in COUNTS:
-                once += COUNT_COST
-            elif name != "__typename":
+            if name == "__typename":
+                continue
+            if name in COUNTS or not is_object_type(get_named_type(type_.fields[name].type)):
+                once += COUNT_COST  # what is said of all rows together
+            else:
                 listed = True
                 each += self._inner(type_.fields[name], found)
         return once + (rows * each if listed else 0)

@@ -28,6 +28,7 @@ def cost(engine: Engine, query: str, **variables: object) -> int:
         ("{ needs(last: 3) { edges { cursor node { id } } } }", 3),
         ("{ needs(first: 100) { totalCount } }", COUNT_COST),
         ("{ needs(first: 5) { totalCount hiddenByTrust { count } nodes { id } } }", 5 + 2 * COUNT_COST),
+        ("{ needs(first: 100) { suggestions } }", COUNT_COST),
         ("{ needs(first: 10) { nodes { updates(first: 5) { nodes { id } } } } }", 10 * (1 + 5)),
         ("{ needs(first: 10) { nodes { provenance { index proof } } } }", 10 * (1 + PROOF_COST)),
         ("{ updates(first: 10) { nodes { about { id } } } }", 10 * (1 + 1)),
