@@ -20,9 +20,12 @@ _LOGS = f"""
     from log join participant on participant.id = log.participant_id and {ALLOWED}
     order by log.size desc, log.id limit {LOGS_MAX}
 """
-_NODE = """
+WAITING_MAX = 10_000
+_NODE = f"""
     select (select scid from participant where id = operator_id) as operator,
-           (select count(*) from peer where trust <> 'blocked') as peers
+           (select count(*) from peer where trust <> 'blocked') as peers,
+           (select count(*) from (select from outbox join participant on participant.id = publisher_id and {ALLOWED}
+                                  limit {WAITING_MAX}) listed) as waiting
     from (select max(operator_id) as operator_id from node_state) state
 """
 
@@ -40,6 +43,7 @@ async def _this_node(services: "Services", _caller: "Caller", _arguments: Mappin
         operator=strawberry.ID(f"gotong:{state['operator']}") if state["operator"] else None,
         time=services.clock(),  # type: ignore[arg-type]
         peers=state["peers"],
+        changes_waiting=state["waiting"],
         logs=[LogHead(**dict(log)) for log in logs],
     )
 

@@ -32,6 +32,9 @@ class NodeInfo:
     operator: strawberry.ID | None = value("The participant that runs it.")
     time: DateTime = value("Its clock, now.")
     peers: int = value("How many nodes it copies from.")
+    changes_waiting: int = value(
+        "How many changes here are no events yet and not found by their words, counted up to 10,000: 0 but for moments."
+    )
     logs: list[LogHead] = value("The logs it holds whose publishers its operator allows, largest first, at most 100.")
 
 

@@ -348,3 +348,31 @@ async def test_paging_through_meets_every_row_once_in_every_order(
             rows = [row for row in oracle.visible(BAND[field]) if not row["exercise"]]
             assert len(seen) == len(set(seen))
             assert len(seen) == len([r for r in rows if field != "communities" or r["kind"] == "COMMUNITY"])
+
+
+STATS = """
+query ($by: [NeedDimension!]!, $f: NeedFilter) {
+  needStats(groupBy: $by, filter: $f) {
+    regionCode region { name } category { code } kind urgency state month
+    count quantities { value unit } money { amount currency }
+  }
+}
+"""
+
+
+async def test_statistics_are_the_oracles_in_every_grouping(
+    engine: Engine, world: World, database: Database, regions: Regions
+) -> None:
+    await peopled(world)
+    oracle = await Oracle.of(database, regions)
+    dimensions: Any = SCHEMA.type_map["NeedDimension"]
+    names = list(dimensions.values)
+    groupings = [[], *([name] for name in names), *([a, b] for a in names[3:] for b in names[:3])]
+    for by in groupings:
+        for f in ({}, {"states": ["OPEN"], "urgencyAtLeast": "HIGH"}, {"kinds": []}):
+            answer = await engine.ask(STATS, {"by": by, "f": f})
+            expected, errors = oracle.ask(STATS, {"by": by, "f": f})
+            assert not errors
+            assert answer.errors == []
+            assert answer.data is not None
+            assert ordered(orjson.loads(answer.data)) == ordered(expected), (by, f)
