@@ -16,7 +16,7 @@ from node.wiring import load_regions
 
 PLANS = {
     "smoke": Plan(rounds=3, seconds=1, latency_rounds=1, warm_up_s=1),
-    "full": Plan(rounds=5, seconds=4, latency_rounds=3, warm_up_s=3),
+    "full": Plan(rounds=5, seconds=3, latency_rounds=3, warm_up_s=3),
 }
 SIZES = {"smoke": load.SMOKE, "full": load.FULL}
 PLAIN = """

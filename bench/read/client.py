@@ -4,6 +4,7 @@ One thread, plain sockets and epoll: about ten microseconds a request, so that o
 leaves the cores to those who answer. Every connection sends its next request when the answer is complete.
 """
 
+import contextlib
 import json
 import select
 import socket
@@ -44,29 +45,28 @@ def requests(port: int, bodies: list[Any]) -> list[bytes]:
 def ask(port: int, bodies: list[Any], connections: int, seconds: float) -> dict[str, float]:
     """Return requests per second and latencies (ms) of asking for `seconds`; raises Refused."""
     wanted = requests(port, bodies)
-    poll = select.epoll()
-    wires: dict[int, Wire] = {}
-    for number in range(connections):
-        opened = socket.create_connection(("127.0.0.1", port))
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wires[opened.fileno()] = Wire(opened, bytearray(), 0, 0.0, number * len(wanted) // connections)
-        poll.register(opened, select.EPOLLIN)
-    clock = time.perf_counter
     latencies: list[float] = []
-    began = clock()
-    until = began + seconds
-    for wire in wires.values():
-        _send(wire, wanted, clock())
-    while (now := clock()) < until:
-        for descriptor, _ in poll.poll(until - now):
-            wire = wires[descriptor]
-            if _complete(wire):
-                now = clock()
-                latencies.append(now - wire.sent_at)
-                _send(wire, wanted, now)
-    elapsed_s = clock() - began
-    for wire in wires.values():
-        wire.socket.close()
+    clock = time.perf_counter
+    with contextlib.ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        wires: dict[int, Wire] = {}
+        for number in range(connections):
+            opened = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wires[opened.fileno()] = Wire(opened, bytearray(), 0, 0.0, number * len(wanted) // connections)
+            poll.register(opened, select.EPOLLIN)
+        began = clock()
+        until = began + seconds
+        for wire in wires.values():
+            _send(wire, wanted, clock())
+        while (now := clock()) < until:
+            for descriptor, _ in poll.poll(until - now):
+                wire = wires[descriptor]
+                if _complete(wire):
+                    now = clock()
+                    latencies.append(now - wire.sent_at)
+                    _send(wire, wanted, now)
+        elapsed_s = clock() - began
     latencies.sort()
     if not latencies:
         raise Refused("no answer in time")

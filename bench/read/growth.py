@@ -127,6 +127,7 @@ async def run(dsn: str, size: load.Size) -> dict[str, Any]:
 
 async def _database(dsn: str, size: load.Size) -> str:
     name = load.name_of(size)
+    await cluster.drop_others(dsn, f"{cluster.PREFIX}{size.name}_", keep=name)
     keys = cluster.directory() / name / "keys"
     return (await cluster.database(dsn, name, lambda empty: load.load(empty, size, keys)))[0]
 
