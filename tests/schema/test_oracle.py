@@ -367,9 +367,10 @@ async def test_statistics_are_the_oracles_in_every_grouping(
     oracle = await Oracle.of(database, regions)
     dimensions: Any = SCHEMA.type_map["NeedDimension"]
     names = list(dimensions.values)
+    filters: list[dict[str, Any]] = [{}, {"states": ["OPEN"], "urgencyAtLeast": "HIGH"}, {"kinds": []}]
     groupings = [[], *([name] for name in names), *([a, b] for a in names[3:] for b in names[:3])]
     for by in groupings:
-        for f in ({}, {"states": ["OPEN"], "urgencyAtLeast": "HIGH"}, {"kinds": []}):
+        for f in filters:
             answer = await engine.ask(STATS, {"by": by, "f": f})
             expected, errors = oracle.ask(STATS, {"by": by, "f": f})
             assert not errors
