@@ -5,11 +5,12 @@ a GotongError is a fault of this program: 500, logged, and told to nobody.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import orjson
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -48,6 +49,12 @@ STATUS: Final[dict[str, int]] = {
 _log = structlog.get_logger()
 
 
+class PathUnknown(GotongError):
+    """Nothing is served under that path, or not by that method."""
+
+    code: ClassVar[str] = "PATH_UNKNOWN"
+
+
 def status_of(code: str) -> int:
     """Return the HTTP status that answers an error code."""
     return STATUS.get(code, STATUS_DEFAULT)
@@ -66,12 +73,21 @@ def error_response(error: GotongError) -> Response:
 def install(app: Starlette) -> None:
     """Have `app` answer every error in the one form."""
     app.add_exception_handler(GotongError, _on_gotong_error)
+    app.add_exception_handler(HTTPException, _on_routing_error)
     app.add_exception_handler(Exception, _on_other_error)
 
 
 async def _on_gotong_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, GotongError)
     return error_response(error)
+
+
+async def _on_routing_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = error_response(PathUnknown("nothing is served under that path, or not by that method"))
+    response.status_code = error.status_code
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _on_other_error(request: Request, error: Exception) -> Response:
