@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bench import cluster
 from bench.read import load, report
-from bench.read.statements import Statement, Statements
+from bench.read.statements import Statement, Statements, literal
 from node.wiring import load_regions
 from schema.compile.cursor import encode, head
 from schema.compile.read import Order
@@ -34,7 +34,7 @@ SIZES = {
 }
 PAGE_ROWS = 10
 VALUES = 8
-REPEATS = 15
+REPEATS = 40
 OPEN = "t.state = 'OPEN'"
 
 
@@ -112,7 +112,7 @@ async def run(dsn: str, size: load.Size) -> dict[str, Any]:
                     connection: [await _statement(connection, statements, case, value, depth) for value in values]
                     for connection in (small, large)
                 }
-                times = {connection: await _median_us(connection, asked[connection]) for connection in asked}
+                times = await _medians_us(asked)
                 cases[f"{case.name}, {depth} page"] = {
                     "small_us": round(times[small]),
                     "large_us": round(times[large]),
@@ -162,21 +162,27 @@ async def _halfway(connection: Connection, case: Case, value: str | None) -> str
     return encode(head("need", order) + place)
 
 
-async def _median_us(connection: Connection, asked: Sequence[Statement]) -> float:
-    times = []
+async def _medians_us(asked: Mapping[Connection, Sequence[Statement]]) -> dict[Connection, float]:
+    """Return the median of each connection's statements; they take turns, so that a slow moment hits both."""
+    times: dict[Connection, list[float]] = {connection: [] for connection in asked}
     for repeat in range(REPEATS + 1):
-        for statement in asked:
-            began = time.perf_counter()
-            rows = await connection.fetch(statement.sql, *statement.values)
-            if repeat:
-                times.append(time.perf_counter() - began)
-            if len(rows) < PAGE_ROWS:
-                raise RuntimeError(f"a page of {len(rows)} rows: {statement.values}")
-    return statistics.median(times) * 1e6
+        for each in zip(*asked.values(), strict=True):
+            for connection, statement in zip(asked, each, strict=True):
+                began = time.perf_counter()
+                rows = await connection.fetch(statement.sql, *statement.values)
+                if repeat:
+                    times[connection].append(time.perf_counter() - began)
+                if len(rows) < PAGE_ROWS:
+                    raise RuntimeError(f"a page of {len(rows)} rows: {statement.values}")
+    return {connection: statistics.median(found) * 1e6 for connection, found in times.items()}
 
 
 async def _explained(connection: Connection, statement: Statement) -> str:
-    rows = await connection.fetch(f"explain (analyze, buffers) {statement.sql}", *statement.values)
+    await connection.execute(f"prepare asked as {statement.sql}")
+    values = ", ".join(map(literal, statement.values))
+    execute = f"execute asked({values})" if values else "execute asked"
+    rows = await connection.fetch(f"explain (analyze, buffers) {execute}")
+    await connection.execute("deallocate asked")
     return "\n".join(row[0] for row in rows)
 
 

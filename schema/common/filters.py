@@ -72,13 +72,25 @@ CATEGORY_PARTS = {
 # What this version knows is one condition with an index and statistics; what it does not lies in a narrow range.
 CATEGORY_SQL = """({t}.category = any({v})
     or ({t}.category >= {low} and {t}.category < {high} and {t}.category like any({inside})))"""
-# A code and all inside it are one range in the C collation: "/" follows ".", and no code holds anything smaller.
-_INSIDE_CATEGORY = "{t}.category >= ({v})[1] and {t}.category < ({v})[1] || '/'"
+# Equal to what an index begins with: PostgreSQL knows how many rows that is, and walks the index for a page of them.
+# Of a range it assumes that it is narrow, and would rather fetch and sort all of it. A code and all inside it are one
+# range in the C collation: "/" follows ".", and no code holds anything smaller.
+_TOP, _SECOND = "split_part({c}, '.', 1)", "(split_part({c}, '.', 1) || '.' || split_part({c}, '.', 2))"
+_OF_ROW, _ASKED = "{t}.category", "({v})[1]"
 _INSIDE_REGION = """({t}.region collate "C" >= {v} and {t}.region collate "C" < {v} || '/')"""
-_INSIDE_REGENCY = f"({{t}}.region_path[2] = left({{v}}, 5) and {_INSIDE_REGION})"
+
+
+def _same(part: str) -> str:
+    return f"{part.replace('{c}', _OF_ROW)} = {part.replace('{c}', _ASKED)}"
+
+
 ONE_CATEGORY = Choice(
-    lambda codes: len(codes) == 1,
-    {True: f"(split_part({{t}}.category, '.', 1) = split_part(({{v}})[1], '.', 1) and {_INSIDE_CATEGORY})"},
+    lambda codes: min(codes[0].count("."), 2) if len(codes) == 1 else None,
+    {
+        0: _same(_TOP),
+        1: _same(_SECOND),
+        2: f"({_same(_SECOND)} and {_OF_ROW} >= {_ASKED} and {_OF_ROW} < {_ASKED} || '/')",
+    },
 )
 ONE_PUBLISHER = Choice(
     lambda uris: len(uris) == 1,
@@ -87,7 +99,12 @@ ONE_PUBLISHER = Choice(
 ONE_STATE = Choice(lambda states: len(states) == 1, {True: "{t}.state = ({v})[1]"})
 REGION_LEVEL = Choice(
     lambda code: min(code.count("."), 3),
-    {0: _INSIDE_REGION, 1: "{t}.region_path[2] = {v}", 2: _INSIDE_REGENCY, 3: _INSIDE_REGENCY},
+    {
+        0: _INSIDE_REGION,
+        1: "{t}.region_path[2] = {v}",
+        2: "{t}.region_path[3] = {v}",
+        3: f"({{t}}.region_path[3] = left({{v}}, 8) and {_INSIDE_REGION})",
+    },
 )
 FOCUS_SQL = "({t}.focus && {v} or exists (select from unnest({t}.focus) f(code) where f.code like any({inside})))"
 
