@@ -50,7 +50,7 @@ class Statements:
         more: list[Any] = []
         if isinstance(root, One):
             uri = parse_uri(variables["id"])
-            query, more = root.queries[uri.type], [uri.scid, uri.id]
+            query, more = root.queries[uri.type].query, [[uri.scid], [uri.id]]
         else:
             query = root.query if root.query.variants is None else root.query.variants.of(asking)
         return Statement(query.sql, [*(binder(asking) for binder in query.binders), *more])
@@ -61,7 +61,8 @@ def literal(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, list | tuple):
-        return f"array[{', '.join(map(literal, value))}]"
+        members = ["null" if each is None else '"' + re.sub(r'(["\\])', r"\\\1", str(each)) + '"' for each in value]
+        return literal(f"{{{','.join(members)}}}")
     if isinstance(value, str | UUID):
         return "'" + str(value).replace("'", "''") + "'"
     if isinstance(value, datetime):

@@ -20,6 +20,7 @@ from schema.compile.query import Query, RowUnreadable, Variants, text
 from schema.compile.read import Answer, ById, Changes, Grouped, Many
 from schema.compile.several import entities, nodes_by_ids
 from schema.compile.text import fill, render
+from schema.compile.together import Together
 from schema.compile.visibility import visible
 
 
@@ -66,7 +67,7 @@ class One:
     """A record by its URI, of whichever type it is: one statement a type, of which a request runs one."""
 
     uri: Callable[[Asking], RecordUri]
-    queries: Mapping[str | None, Query]
+    queries: Mapping[str | None, Together]
 
     async def run(self, asking: Asking) -> bytes:
         """Return the record the request names, or null when there is none to be seen."""
@@ -77,8 +78,8 @@ class One:
         query = self.queries.get(uri.type)
         if query is None:
             return b"null"
-        rows = await query.rows(asking, uri.scid, *([] if uri.id is None else [uri.id]))
-        return await filled(text(rows[0][0]), query.holes, asking) if rows else b"null"
+        json = await query.json(uri, asking)
+        return b"null" if json is None else await filled(json, query.query.holes, asking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,21 +228,19 @@ def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
         return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
     slug = build.bind("text", lambda asking: later(asking.variables)["slug"])
     order = "order by p{n}.hosted desc, p{n}.first_seen, p{n}.id limit 1"
-    return BySlug(_query(build, fields.record_types(build, declared)[0], nodes, f"t{{n}}.slug = {slug} {order}"))
+    return BySlug(_query_where(build, fields.record_types(build, declared)[0], nodes, f"t{{n}}.slug = {slug} {order}"))
 
 
 def one_by_uri(
     build: Build, declared: GraphQLField, nodes: list[FieldNode], uri: Callable[[Asking], RecordUri] | None = None
 ) -> One:
     """Return a record field that is read by URI: the request's, or one its user has."""
-    queries: dict[str | None, Query] = {}
+    queries: dict[str | None, Together] = {}
     for type_ in fields.record_types(build, declared):
         source = source_of(type_)
-        own = build.fresh()
-        if source.table == "organization":
-            queries[None] = _query(own, type_, nodes, "p{n}.scid = {scid}")
-        else:
-            queries[source.type] = _query(own, type_, nodes, "p{n}.scid = {scid} and t{n}.record_id = {record_id}")
+        by_record = source.table != "organization"
+        query = _query_by_ids(build.fresh(), type_, nodes, by_record=by_record)
+        queries[source.type if by_record else None] = Together(query, by_record=by_record)
     return One(uri or _no_uri, queries)
 
 
@@ -249,13 +248,28 @@ def _no_uri(_asking: Asking) -> RecordUri:
     raise RowUnreadable("this field is read by another's URI")
 
 
-def _query(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where: str) -> Query:
-    """Return the statement of one record; `{scid}` and `{record_id}` are parameters after those of its fields."""
+def _query_by_ids(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], *, by_record: bool) -> Query:
+    """Return the statement of records by ids: (place from 1, JSON); the ids' columns are the last parameters."""
     source = source_of(type_)
     n = build.statement.alias()
     scope = Scope.of(source, n)
     json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
     count = len(build.statement.binders)
-    places = {"n": str(n), "scid": f"${count + 1}::text", "record_id": f"${count + 2}::uuid"}
-    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {fill(where, places)}"
+    ids = f"unnest(${count + 1}::text[]) with ordinality as asked(scid, place) on p{n}.scid = asked.scid"
+    if by_record:
+        ids = (
+            f"unnest(${count + 1}::text[], ${count + 2}::uuid[]) with ordinality as asked(scid, id, place) "
+            f"on p{n}.scid = asked.scid and t{n}.record_id = asked.id"
+        )
+    sql = f"select asked.place, {json} from {visible(source, n)} {scope.join_sql()} join {ids}"
+    return Query(sql, build.statement.binders, build.statement.holes)
+
+
+def _query_where(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where: str) -> Query:
+    """Return the statement of one record; `{n}` in `where` is the number of its aliases."""
+    source = source_of(type_)
+    n = build.statement.alias()
+    scope = Scope.of(source, n)
+    json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
+    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {fill(where, {'n': str(n)})}"
     return Query(sql, build.statement.binders, build.statement.holes)
