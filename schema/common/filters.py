@@ -211,5 +211,6 @@ def received_after() -> DateTime | None:
     """Return the filter field: received by this node after an instant."""
     return instant(
         "{t}.received_at > {v}",
-        "Only received by this node after this: what a poller asks, so that a late village is not missed.",
+        "Only received by this node after this, whatever its date, so that a late village is seen. Ask with a minute's "
+        "overlap; `changes` needs none, and also tells what an operator allowed later.",
     )
