@@ -6,6 +6,7 @@ decides which of them numbers events, pulls a log, or sweeps.
 
 import asyncio
 import contextlib
+import gc
 import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Coroutine
@@ -126,10 +127,17 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
         ]
+        _settle()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):
                 yield Edge(graphql, federation.routes(), lambda: _check_ready(node))
             stopping.set()
+
+
+def _settle() -> None:
+    """Take what start-up made out of the collector's sight: it stays for good, and is much to look through."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _check_ready(node: Node) -> None:

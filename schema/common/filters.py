@@ -50,11 +50,14 @@ def uri(text: str) -> str:
     return str(parse_uri(text))
 
 
+_DESCENDANTS = {code: tuple(other for other in CATEGORIES if other.startswith(f"{code}.")) for code in CATEGORIES}
+
+
 def with_descendants(codes: Sequence[str]) -> list[str]:
     """Return these categories and all this version knows inside them; raises FilterTooLarge."""
     found = dict.fromkeys(bounded(codes))
     for code in codes:
-        found |= dict.fromkeys(known for known in CATEGORIES if known.startswith(f"{code}."))
+        found |= dict.fromkeys(_DESCENDANTS.get(code, ()))
     return list(found)
 
 
