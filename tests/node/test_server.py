@@ -195,11 +195,8 @@ async def test_a_database_that_stops_is_named_and_serving_goes_on_when_it_is_bac
         heads = await server.http.get("/federation/v1/heads")
         assert (heads.status_code, heads.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
         nowhere = await server.http.post("/federation/v1/heads")
-        assert (nowhere.status_code, nowhere.json()["code"], nowhere.headers["allow"]) == (
-            405,
-            "PATH_UNKNOWN",
-            "GET, HEAD",
-        )
+        assert (nowhere.status_code, nowhere.json()["code"]) == (405, "PATH_UNKNOWN")
+        assert set(nowhere.headers["allow"].split(", ")) == {"GET", "HEAD"}
         assert name not in asked["errors"][0]["message"] + written["errors"][0]["message"] + heads.text
 
         await admin.execute(f'alter database "{name}" with allow_connections true')
