@@ -6,6 +6,7 @@ Every server measured uses this one, over the same socket.
 
 import contextlib
 import os
+import shutil
 import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -79,6 +80,7 @@ async def drop_others(dsn: str, family: str, keep: str) -> None:
         for row in await admin.fetch("select datname from pg_database where starts_with(datname, $1)", family):
             if row["datname"] != keep:
                 await admin.execute(f'drop database "{row["datname"]}" with (force)')
+                shutil.rmtree(directory() / row["datname"], ignore_errors=True)
     finally:
         await admin.close()
 

@@ -121,6 +121,7 @@ async def connect(
                 "timezone": "UTC",
                 "jit": "off",
                 "plan_cache_mode": "force_generic_plan",  # planning costs more than most statements
+                "enable_memoize": "off",  # setting it up costs a page more than looking its publishers up
             },
         )
         await _install_codecs(connection)
