@@ -1,6 +1,8 @@
 """Honest nodes and what they tell each other."""
 
+import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
 import httpx
@@ -10,15 +12,18 @@ from federation import serve, tiles
 from federation.client import PeerClient
 from federation.entry import parse as parse_entry
 from federation.merkle import Edge, leaf_hash, verify_consistency
+from federation.messages import Heads
 from federation.note import parse_checkpoint, parse_note
 from federation.plan import QUARANTINE_ENTRIES_MAX
 from federation.tiles import ENTRIES, TileId
 from federation.trust import set_participant_trust, set_peer_trust
+from store.database import connect
 from store.outbox import sequence
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.raw import append_raw, hand_built
 
+SETTLED_TIMEOUT_S = 30
 NEEDS = "select title_text::text, state, revision, published_at from need order by log_id, index"
 
 
@@ -198,13 +203,45 @@ async def test_extreme_numbers_of_a_newer_program_stop_no_log(make_node: MakeNod
     assert (await b.node.check(guest.origin)).size == 2
 
 
+async def settled(client: PeerClient) -> Heads:
+    """Return all heads with a hint after which nothing has changed.
+
+    A hint is held back by whatever writes on the same PostgreSQL, other tests' databases included.
+    """
+    async with asyncio.timeout(SETTLED_TIMEOUT_S):
+        while (await client.heads((everything := await client.heads()).since)).logs:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return everything
+
+
+async def test_a_writer_in_another_database_makes_heads_say_more_and_never_less(
+    make_node: MakeNode, new_database: Callable[[], Awaitable[str]]
+) -> None:
+    foreign = await connect(await new_database())
+    writing = foreign.transaction()
+    await writing.start()
+    await foreign.execute("select pg_current_xact_id()")
+    try:
+        a = await make_node("a")
+        guest = await a.node.participant("ojol", host="a.gotong.test")
+        async with PeerClient(a.url) as client:
+            everything = await client.heads()
+            assert {head.origin for head in (await client.heads(everything.since)).logs} >= {guest.origin}
+            await a.node.publish_needs(guest.scid, "Beras")
+            changed = await client.heads(everything.since)
+            assert (guest.origin, 2) in [(head.origin, head.size) for head in changed.logs]
+            await writing.rollback()
+            assert len((await settled(client)).logs) == 2
+    finally:
+        await foreign.close()
+
+
 async def test_heads_are_tiny_when_nothing_changed_and_a_strange_hint_gives_all(make_node: MakeNode) -> None:
     a = await make_node("a")
     guest = await a.node.participant("ojol", host="a.gotong.test")
     async with PeerClient(a.url) as client:
-        everything = await client.heads()
+        everything = await settled(client)
         assert len(everything.logs) == 2
-        assert (await client.heads(everything.since)).logs == []
         await a.node.publish_needs(guest.scid, "Beras")
         changed = await client.heads(everything.since)
         assert [(head.origin, head.size) for head in changed.logs] == [(guest.origin, 2)]
