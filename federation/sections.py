@@ -11,7 +11,8 @@ Rules, with the error that answers each:
 - F2.1 frames come in the order above, and nothing after END: STREAM_OUT_OF_ORDER.
 - F2.2 a section's DID lines have at most DID_BYTES_MAX bytes together, a batch at most what `verify` takes at once:
   STREAM_SECTION_TOO_LARGE.
-- F2.3 a log was asked for and has one section: STREAM_LOG_UNEXPECTED.
+- F2.3 a log was asked for and has one section: STREAM_LOG_UNEXPECTED. Where nothing was asked for (a bundle, a
+  deposit), there are at most UNASKED_LOGS_MAX of them.
 - F2.4 the stream ends with END: FRAME_TRUNCATED.
 """
 
@@ -39,6 +40,8 @@ from federation.frames import (
 from federation.verify import BATCH_BYTES_MAX, ENTRIES_PER_BATCH_MAX, Received
 
 DID_BYTES_MAX = 4 * 1024 * 1024
+UNASKED_LOGS_MAX = 100_000
+"""Logs in a stream that answers no question; their names are remembered while it lasts."""
 
 
 class StreamOutOfOrder(GotongError):
@@ -115,10 +118,11 @@ class _Section:
 
 
 class Assembler:
-    """Turns frames into events; one for each response. `asked` are the origins that may come."""
+    """Turns frames into events; one for each response. `asked` are the origins that may come; None: any."""
 
-    def __init__(self, asked: Collection[str]) -> None:
-        self._expected = set(asked)
+    def __init__(self, asked: Collection[str] | None) -> None:
+        self._expected = None if asked is None else frozenset(asked)
+        self._came: set[str] = set()
         self._at = _At.BETWEEN
         self._section = _Section("")
 
@@ -163,9 +167,10 @@ class Assembler:
         return self._at is _At.ENTRIES and not section.entries
 
     def _open(self, origin: str) -> None:
-        if origin not in self._expected:
+        is_expected = len(self._came) < UNASKED_LOGS_MAX if self._expected is None else origin in self._expected
+        if not is_expected or origin in self._came:
             raise StreamLogUnexpected("that log was not asked for, or came already", origin=origin)
-        self._expected.remove(origin)
+        self._came.add(origin)
         self._at = _At.IDENTITY
         self._section = _Section(origin)
 

@@ -25,3 +25,10 @@ async def hosted_participant(node: Node, named: str) -> ParticipantRow:
             "no such organization on this node; `gotong org list` names them", named=named[:128]
         )
     return found
+
+
+async def known_scid(node: Node, named: str) -> str:
+    """Return the SCID of the participant hosted here with this slug, or what `gotong:<SCID>` names, met or not."""
+    async with node.database.acquire() as connection:
+        found = await participants.find_hosted(connection, named)
+    return named.removeprefix("gotong:") if found is None else found.scid

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
-from federation import entry, merkle, names, note, proof, tiles, tlog_proof, verify
+from federation import entry, merkle, names, note, proof, tiles, tlog_proof, trim, verify
 from federation.did_service import LogKey, StatedHead
+from federation.sections import Pulled
 
 Input = Mapping[str, Any]
 
@@ -195,6 +196,16 @@ def _check_proof(given: Input) -> Any:
     }
 
 
+def _trim_lines(given: Input) -> Any:
+    return [line.decode() for line in trim.new_lines([line.encode() for line in given["lines"]], given["held"])]
+
+
+def _trim_entries(given: Input) -> Any:
+    entries = [verify.Received(each.encode()) for each in given["entries"]]
+    left = trim.new_entries(Pulled("gotong/any/0", entries, given["mark"], ()), given["held"])
+    return None if left is None else [each.data.decode() for each in left.entries]
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -221,6 +232,8 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "extend": _extend,
     "check_entries": _check_entries,
     "check_proof": _check_proof,
+    "trim_lines": _trim_lines,
+    "trim_entries": _trim_entries,
 }
 
 

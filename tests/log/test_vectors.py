@@ -10,7 +10,8 @@ from spec.functions import FUNCTIONS, run
 from spec.make_vectors import VECTORS, all_cases, path_of, render
 
 MODULES = {
-    f"federation.{name}" for name in ("merkle", "tiles", "note", "names", "entry", "tlog_proof", "verify", "proof")
+    f"federation.{name}"
+    for name in ("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof")
 }
 
 
