@@ -10,11 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PEERS := bench/read/node_modules/.gotong-installed
 SIZE ?= smoke
 N ?= 20000
+SEEDS ?= 100
+FIRST ?= 1
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url oracle check fmt docs lock compose examples audit-http bench-read bench-growth
+.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +35,12 @@ test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_UR
 
 oracle: setup ## ask N random questions (default 20000) of the compiler and of a naive oracle: make oracle N=50000
 	@GOTONG_ORACLE_EXAMPLES=$(N) $(BIN)/pytest -q tests/schema/test_oracle.py
+
+sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partitions and wrong clocks: make sim SEEDS=1000 FIRST=1
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
+
+sim-many: setup ## simulate one run of 20 nodes: make sim-many FIRST=7
+	@$(BIN)/python -m tests.sim --seeds 1 --nodes 20 --steps 300 --first $(FIRST)
 
 check: setup ## lint, format and types only
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from typing import ClassVar
 from domain.errors import GotongError
 from federation import trust
 from federation.client import PeerClient
+from federation.did_errors import DidTimeInFuture
 from federation.did_service import log_service
 from federation.entry import Network, NetworkMismatch
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
@@ -212,6 +213,8 @@ class Exchange:
     async def _refuse(self, origin: str, error: GotongError, evidence: bytes | None) -> None:
         self._left.add(origin)
         self.done.refused[origin] = error.code
+        if isinstance(error, DidTimeInFuture):
+            return  # one of two clocks is wrong, and it may be ours: no reason to accuse anybody
         await report(self._database, self._peer, origin, error, evidence)
 
     # ---- who is at home there ----------------------------------------------------------------------------------------

@@ -1,0 +1,61 @@
+"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--tell]`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from store.embedded import EmbeddedServer
+from tests.conftest import _template
+from tests.sim.disks import Disks
+from tests.sim.world import STEPS, world
+
+NODES_MAX_DEFAULT = 5
+
+
+async def run_seed(seed: int, disks: Disks, directory: Path, *, nodes: int | None, steps: int) -> list[str]:
+    """Return what happened in the run of one seed, or raise AssertionError with it."""
+    count = nodes or 3 + seed % 3
+    async with world(seed, disks, directory, nodes=count, liars=seed % 3) as made:
+        try:
+            await made.run(steps)
+        except BaseException as error:
+            error.add_note("\n".join([f"seed {seed}, {count} nodes:", *made.told]))
+            raise
+        return made.told
+
+
+async def run_seeds(first: int, count: int, server_dsn: str, directory: Path, nodes: int | None, steps: int) -> None:
+    """Run so many seeds, one after the other, on the same databases."""
+    disks = Disks(server_dsn, await _template(server_dsn), "run")
+    began_s = time.monotonic()
+    for seed in range(first, first + count):
+        await run_seed(seed, disks, directory, nodes=nodes, steps=steps)
+        done = seed - first + 1
+        sys.stdout.write(f"\r{done} of {count} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many to run")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--nodes", type=int, help="machines in every run; 3 to 5 by default")
+    parser.add_argument("--steps", type=int, default=STEPS, help="what happens in a run")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gotong-sim-") as path:
+        directory = Path(path)
+        directory.chmod(0o755)
+        server = EmbeddedServer(directory, durable=False)
+        try:
+            asyncio.run(run_seeds(given.first, given.seeds, server.start(), directory, given.nodes, given.steps))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Relays between honest machines that lie: they hand on a true machine's answers, tampered with."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from domain.errors import GotongError
+from federation.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
+from tests.sim.network import Network
+
+FORGED = b"Palsu"
+TRUE = b"Beras"
+
+
+def forge(body: bytes, _chance: random.Random) -> bytes:
+    """Change what records say, at the same length."""
+    return body.replace(TRUE, FORGED)
+
+
+def flip(body: bytes, chance: random.Random) -> bytes:
+    """Change one bit anywhere."""
+    at = chance.randrange(len(body))
+    return body[:at] + bytes([body[at] ^ (1 << chance.randrange(8))]) + body[at + 1 :]
+
+
+def stop_short(body: bytes, chance: random.Random) -> bytes:
+    """Leave the end out, as if it were all."""
+    return body[: chance.randrange(len(body))]
+
+
+def leave_out(body: bytes, chance: random.Random) -> bytes:
+    """Leave one frame out."""
+    frames = Decoder().feed(body)
+    del frames[chance.randrange(len(frames))]
+    return _joined(frames)
+
+
+def swap(body: bytes, chance: random.Random) -> bytes:
+    """Exchange two frames of one kind."""
+    frames = Decoder().feed(body)
+    kind = chance.choice([EntryData, Mark, CheckpointNote, DidLine])
+    places = [place for place, frame in enumerate(frames) if isinstance(frame, kind)]
+    if len(places) > 1:
+        one, other = chance.sample(places, 2)
+        frames[one], frames[other] = frames[other], frames[one]
+    return _joined(frames)
+
+
+def repeat(body: bytes, chance: random.Random) -> bytes:
+    """Send one frame twice."""
+    frames = Decoder().feed(body)
+    place = chance.randrange(len(frames))
+    return _joined([*frames[: place + 1], *frames[place:]])
+
+
+LIES: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "forges": forge,
+    "flips bits": flip,
+    "stops short": stop_short,
+    "leaves frames out": leave_out,
+    "swaps frames": swap,
+    "repeats frames": repeat,
+}
+
+
+@dataclass
+class Liar:
+    """A relay before the machine `truth`; `kept` is what passed through it, to be told again when it no longer fits."""
+
+    name: str
+    truth: str
+    kept: dict[str, list[bytes]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The host others know it by."""
+        return f"{self.name}.gotong.test"
+
+    @property
+    def url(self) -> str:
+        """Where its peers reach it."""
+        return f"http://{self.host}"
+
+    def be_honest(self, network: Network) -> None:
+        """Hand on everything as it is."""
+        network.relays[self.host] = self.truth
+        network.tampers[self.host] = self._keep
+
+    def lie(self, network: Network, chance: random.Random) -> str:
+        """Begin to lie in some way and return how."""
+        how = chance.choice([*LIES, "tells what was", "is honest"])
+        if how == "is honest":
+            self.be_honest(network)
+        elif how == "tells what was":
+            network.tampers[self.host] = lambda request, body: self._told_before(request, body, chance)
+        else:
+            network.tampers[self.host] = lambda request, body: self._changed(request, body, LIES[how], chance)
+        return how
+
+    def _keep(self, request: httpx.Request, body: bytes) -> bytes:
+        self.kept.setdefault(request.url.path, []).append(body)
+        return body
+
+    def _told_before(self, request: httpx.Request, body: bytes, chance: random.Random) -> bytes:
+        return chance.choice([*self.kept.get(request.url.path, []), body])
+
+    def _changed(
+        self, request: httpx.Request, body: bytes, lie: Callable[[bytes, random.Random], bytes], chance: random.Random
+    ) -> bytes:
+        if not request.url.path.endswith("/pull") and lie not in (forge, flip):
+            return body
+        try:
+            return lie(body, chance) if body else body
+        except GotongError:  # an answer that is no frames: a refusal of the true machine
+            return body
+
+
+def _joined(frames: list[Frame]) -> bytes:
+    return b"".join(map(encode, frames))
