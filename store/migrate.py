@@ -116,8 +116,8 @@ def read_migrations(directory: Path = MIGRATIONS_DIR) -> list[Migration]:
         # A checkout that turned the line ends is still the same migration.
         sql = path.read_bytes().replace(b"\r\n", b"\n").decode()
         migration = Migration(path.name, sql, hashlib.sha256(sql.encode()).hexdigest())
-        if migration.number != len(migrations) + 1:
-            raise MigrationInvalid(f"{path.name} should have the number {len(migrations) + 1:04}.", file=path.name)
+        if migrations and migration.number <= migrations[-1].number:
+            raise MigrationInvalid(f"{path.name} has the number of {migrations[-1].name}.", file=path.name)
         if (found := _TRANSACTION_CONTROL.search(sql)) is not None:
             raise MigrationInvalid(
                 f"{path.name} says {found[0].strip()!r}; it runs inside one transaction as it is.", file=path.name
@@ -137,6 +137,8 @@ def pending(migrations: Sequence[Migration], applied: Mapping[int, Applied]) -> 
     ours = {migration.number: migration for migration in migrations}
     for number in range(1, max(applied, default=0) + 1):
         theirs, mine = applied.get(number), ours.get(number)
+        if theirs is None and mine is None:
+            continue  # a number that was never used
         if theirs is None:
             raise MigrationUnknown(f"The database lacks migration {number:04} but has later ones.", number=number)
         if mine is None:
