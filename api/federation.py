@@ -120,7 +120,7 @@ class FederationEdge:
         return Response(body, headers=headers, media_type="application/json")
 
     async def pull(self, request: Request) -> Response:
-        asked = read_pull(await _body(request, PULL_REQUEST_BYTES_MAX))
+        asked = read_pull(await body_of(request, PULL_REQUEST_BYTES_MAX))
         if self.pulls.locked():
             raise PullsExhausted("too many pulls are under way", count_max=PULLS_AT_ONCE_MAX)
         frames = serve.pull(self.database, asked)
@@ -202,7 +202,7 @@ async def _gzipped(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield gzip.flush()
 
 
-async def _body(request: Request, bytes_max: int) -> bytes:
+async def body_of(request: Request, bytes_max: int) -> bytes:
     """Return the request's body, or raise BodyTooLarge as soon as it is, or BodyTooSlow."""
     body = bytearray()
     try:

@@ -26,6 +26,7 @@ URL_CHARS_MAX = 512
 NEWS_BUFFER_BYTES_MAX = 64 * 1024
 PULL_SLACK_BYTES = DID_BYTES_MAX + BATCH_BYTES_MAX
 """How far a pull response may go beyond the bytes asked for: it ends with a whole batch."""
+COSIGNATURES_BYTES_MAX = 16 * 1024
 FRAMES_TYPE = "application/vnd.gotong.frames"
 
 
@@ -63,6 +64,22 @@ class PeerBusy(GotongError):
     """The peer asks to be left alone for a while; `retry_after_s` says how long."""
 
     code: ClassVar[str] = "PEER_BUSY"
+
+
+class PeerWitnessesOther(GotongError):
+    """The peer cosigned another size of the log than it was shown a proof from; `size` says which."""
+
+    code: ClassVar[str] = "PEER_WITNESSES_OTHER"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message, size=size)
+        self.size = size
+
+
+class LogUnknownThere(GotongError):
+    """The peer does not know the log that it was asked to cosign."""
+
+    code: ClassVar[str] = "LOG_UNKNOWN_THERE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +189,29 @@ class PeerClient:
                     ids = [_event_id(event) for event in events if b"event: head" in event]
                     if ids:
                         yield ids[-1]
+
+    async def add_checkpoint(self, body: bytes) -> bytes:
+        """Return the signature lines that a witness answers, unverified; raises PeerWitnessesOther, LogUnknownThere."""
+        request = self._http.build_request(
+            "POST", f"{self._base}/add-checkpoint", content=body, headers={"content-type": "text/plain; charset=utf-8"}
+        )
+        with _peer_errors():
+            async with asyncio.timeout(self._limits.grace_s):
+                response = await self._http.send(request, stream=True)
+        try:
+            answer = b"".join([piece async for piece in self._pieces(response, COSIGNATURES_BYTES_MAX)])
+        finally:
+            with contextlib.suppress(httpx.HTTPError):
+                await response.aclose()
+        if response.status_code == httpx.codes.CONFLICT:
+            text = answer.decode("ascii", "replace").removesuffix("\n")
+            if not (text.isascii() and text.isdecimal() and len(text) <= 16):
+                raise PeerProtocolError("a witness at another size says which")
+            raise PeerWitnessesOther("the witness cosigned another size last", size=int(text))
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise LogUnknownThere("the peer does not know that log, or witnesses nothing")
+        _check_status(response)
+        return answer
 
     @contextlib.asynccontextmanager
     async def _answer(self, request: httpx.Request, content_type: str) -> AsyncIterator[httpx.Response]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation import trust
+from federation import gossip, trust
 from federation.client import PeerClient
 from federation.did_errors import DidTimeInFuture
 from federation.did_service import log_service
@@ -97,6 +97,7 @@ class Exchange:
             if not todo.wanted or before == self._progress():
                 is_whole = not (todo.wanted or self._left)
                 break
+        await gossip.keep_cosignatures(self._database, self._states, heads.logs, await self._held(heads), self._clock())
         self.done.logs = len(self._grown)
         self.since = heads.since if is_whole else since
         return self.done

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.cosigners import same_text
 from federation.messages import HeadOfLog, Wanted
 from federation.names import OriginMalformed, parse_origin
 from store.held import Held
@@ -110,9 +111,9 @@ def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
 
 
 def _contradicts(head: HeadOfLog, ours: Held) -> bool:
-    """Return whether the head may state another tree of our checkpoint's size; other cosignatures look so too."""
+    """Return whether the head may state another tree of our checkpoint's size."""
     return (
         ours.checkpoint is not None
         and head.size == ours.checkpoint_size
-        and head.checkpoint.encode() != ours.checkpoint
+        and not same_text(head.checkpoint.encode(), ours.checkpoint)
     )

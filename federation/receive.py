@@ -17,6 +17,7 @@ import structlog
 from domain.errors import GotongError
 from federation import did, did_service
 from federation.apply import HeadMoved, apply, meet
+from federation.cosigners import own_note
 from federation.did_service import log_service
 from federation.did_state import DidState
 from federation.entry import Network, NetworkMismatch
@@ -228,7 +229,7 @@ class Receiver:
                 known = 0 if held is None else held.did_version
                 await meet(connection, state, list(event.lines), held=known, witness=event.witness)
         self._states.put(state)
-        return _Section(Head(event.origin, edge), event.note, target)
+        return _Section(Head(event.origin, edge), own_note(event.note), target)
 
     async def _identify(self, scid: str, held: Held | None, event: Opened) -> DidState:
         known = None if held is None else self._states.get(scid, held.did_version)

@@ -115,18 +115,18 @@ class _Section:
 
     async def mark(self, database: Database) -> bytes:
         """Return the frame that ends a batch here."""
-        if self.at == self.row.size:
+        if self.at == self.row.checkpoint_size:
             return encode(Mark(self.at))
-        needed = tiles.consistency_tiles(self.at, self.row.size)
+        needed = tiles.consistency_tiles(self.at, self.row.checkpoint_size)
         missing = [tile for tile in needed if tile not in self._tiles]
         if missing:
             async with database.acquire() as connection:
                 self._tiles |= await read_tiles(connection, self.row.log_id, missing)
-        return encode(Mark(self.at, tuple(tiles.prove_consistency(self.at, self.row.size, self._tiles))))
+        return encode(Mark(self.at, tuple(tiles.prove_consistency(self.at, self.row.checkpoint_size, self._tiles))))
 
     def end(self) -> bytes:
         """Return the frame that ends the section."""
-        is_complete = self.at >= self.row.size
+        is_complete = self.at >= self.row.checkpoint_size
         return encode(EndOfLog(EndReason.COMPLETE if is_complete else EndReason.BOUNDED))
 
 

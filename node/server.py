@@ -17,6 +17,7 @@ import uvicorn
 
 from api.app import App, Edge
 from api.federation import FederationEdge
+from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates
@@ -24,6 +25,8 @@ from auth.tokens import TokenVerifier
 from federation.announce import HeadFeed
 from federation.client import PeerClient
 from federation.sync import Syncer
+from federation.witness import Witness
+from federation.witnessing import Witnessing
 from node import background
 from node.logging import configure_logging
 from node.settings import Settings
@@ -118,19 +121,22 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             clock=now,
         )
         federation = FederationEdge(node.database, settings.network, feed, now, stopping)
+        witness = WitnessEdge(Witness(node.database, node.keys, now))
+        witnessing = Witnessing(node.database, PeerClient, now, connected, random.random)
         rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
         graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
         tasks = [
             wake.run(),
             feed.run(),
             syncer.run(),
+            witnessing.run(wake),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
         ]
         _settle()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):
-                yield Edge(graphql, federation.routes(), lambda: _check_ready(node))
+                yield Edge(graphql, [*federation.routes(), *witness.routes()], lambda: _check_ready(node))
             stopping.set()
 
 

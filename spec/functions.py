@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
-from federation import entry, merkle, names, note, proof, tiles, tlog_proof, trim, verify
+from federation import add_checkpoint, entry, merkle, names, note, proof, tiles, tlog_proof, trim, verify
 from federation.did_service import LogKey, StatedHead
 from federation.sections import Pulled
 
@@ -206,6 +206,20 @@ def _trim_entries(given: Input) -> Any:
     return None if left is None else [each.data.decode() for each in left.entries]
 
 
+def _parse_add_checkpoint(given: Input) -> Any:
+    request = add_checkpoint.parse(given["body"].encode())
+    proof = [each.hex() for each in request.proof]
+    return {"old_size": request.old_size, "proof": proof, "checkpoint": _checkpoint(request.checkpoint)}
+
+
+def _check_add_checkpoint(given: Input) -> Any:
+    request = add_checkpoint.parse(given["body"].encode())
+    last = given["cosigned"]
+    origin = request.checkpoint.origin
+    cosigned = None if last is None else note.Checkpoint(origin, last["size"], bytes.fromhex(last["root"]))
+    add_checkpoint.require_extension(request, cosigned, given["frozen_size"])
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -234,6 +248,8 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_proof": _check_proof,
     "trim_lines": _trim_lines,
     "trim_entries": _trim_entries,
+    "parse_add_checkpoint": _parse_add_checkpoint,
+    "check_add_checkpoint": _check_add_checkpoint,
 }
 
 

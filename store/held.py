@@ -22,6 +22,8 @@ class Held:
     edge: bytes
     checkpoint: bytes | None
     checkpoint_size: int
+    frozen_size: int | None = None
+    log_id: int | None = None
 
 
 async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[str, Held]:
@@ -30,7 +32,8 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
         """
         select wanted.origin, participant.scid, participant.id as participant_id, participant.host, participant.hosted,
                participant.trust, participant.did_version, coalesce(log.size, 0) as size,
-               coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size
+               coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size,
+               log.frozen_size, log.id as log_id
         from unnest($1::text[], $2::text[]) as wanted (scid, origin)
         join participant on participant.scid = wanted.scid
         left join log on log.origin = wanted.origin and log.participant_id = participant.id

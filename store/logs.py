@@ -36,6 +36,7 @@ class LogRow:
     target: bytes | None
     target_size: int | None
     target_proof: bytes | None
+    frozen_size: int | None
 
 
 class StoredEntry(Struct, frozen=True):
@@ -50,7 +51,8 @@ class StoredEntry(Struct, frozen=True):
 
 _HEAD = """
     log.id, log.participant_id, participant.scid, log.epoch, log.origin, participant.hosted, participant.trust,
-    log.size, log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof
+    log.size, log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof,
+    log.frozen_size
 """
 _HEADS = f"select {_HEAD} from log join participant on participant.id = log.participant_id"
 

@@ -8,6 +8,7 @@ relay spreads nothing that its operator has not looked at.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from store.cosignatures import WITH_COSIGNATURES
 from store.database import Connection
 
 CHANGES_TRANSACTIONS_MAX = 2**30  # a hint older than this many transactions is stale: row ids wrap at 2**31
@@ -16,7 +17,10 @@ _RELAYED = "participant.trust = 'allowed' and log.checkpoint is not null"
 
 @dataclass(frozen=True, slots=True)
 class RelayRow:
-    """A log as others may have it: `size` entries under the signed note `checkpoint`."""
+    """A log as others may have it: `size` entries under the signed note `checkpoint`, cosignatures included.
+
+    Of a frozen log fewer entries are given than the note is about.
+    """
 
     log_id: int
     participant_id: int
@@ -25,6 +29,7 @@ class RelayRow:
     size: int
     checkpoint: bytes
     did_version: int
+    checkpoint_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,10 @@ class RelayEntry:
     body: bytes | None
 
 
-_COLUMNS = """
-    log.id as log_id, participant.id as participant_id, log.origin, participant.hosted, log.checkpoint_size as size,
-    log.checkpoint, participant.did_version
+_COLUMNS = f"""
+    log.id as log_id, participant.id as participant_id, log.origin, participant.hosted,
+    least(log.checkpoint_size, log.frozen_size) as size,
+    {WITH_COSIGNATURES} as checkpoint, participant.did_version, log.checkpoint_size
 """
 _LOGS = "log join participant on participant.id = log.participant_id"
 

@@ -15,6 +15,7 @@ import asyncpg
 from federation import proof, tiles
 from federation.merkle import HASH_BYTES
 from federation.tiles import TILE_WIDTH, TileId
+from store.cosignatures import WITH_COSIGNATURES
 from store.database import Connection
 from store.logs import BODY
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int]  # a log's number here, and an index in it
 
-_HEADS = """
-    select id, participant_id, checkpoint, checkpoint_size, size, target, target_proof from log where id = any($1)
+_HEADS = f"""
+    select id, participant_id, {WITH_COSIGNATURES} as checkpoint, checkpoint_size, size, target, target_proof
+    from log where id = any($1)
 """
 _ENTRIES = f"""
     select entry.log_id, entry.index, entry.data, payload.salt, payload.data as body

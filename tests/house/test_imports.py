@@ -25,6 +25,7 @@ FEDERATION_SHELL = {
     "enroll",
     "exchange",
     "intake",
+    "gossip",
     "keys",
     "prepare",
     "project",
@@ -34,6 +35,8 @@ FEDERATION_SHELL = {
     "static",
     "sync",
     "trust",
+    "witness",
+    "witnessing",
 }
 IMPURE_IMPORTS = {
     "asyncio",

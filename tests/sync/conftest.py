@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from api.errors import install
 from api.federation import FederationEdge
+from api.federation_witness import WitnessEdge
 from domain.errors import GotongError
 from federation.announce import HeadFeed
 from federation.client import Limits, PeerClient
@@ -19,6 +20,8 @@ from federation.enroll import Enrolled
 from federation.exchange import Exchanged
 from federation.sync import Syncer
 from federation.trust import add_peer
+from federation.witness import Witness
+from federation.witnessing import Witnessing
 from store import peers
 from store.database import Connection, Database, connect
 from store.wake import Wake
@@ -41,6 +44,7 @@ class SyncNode:
     feed: HeadFeed
     syncer: Syncer
     stopping: asyncio.Event
+    witnessing: Witnessing
     url: str = ""
     limits: Limits = field(default_factory=lambda: QUICK)
 
@@ -55,6 +59,12 @@ class SyncNode:
     async def pull(self, url: str) -> Exchanged:
         """Run one exchange with a peer."""
         return await self.syncer.once(url)
+
+    async def ask_for_cosignatures(self) -> int:
+        """Have every allowed peer cosign once; return how many cosignatures that brought."""
+        async with self.database.acquire() as connection:
+            known = await peers.every(connection)
+        return sum([await self.witnessing.once(peer) for peer in known])
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Return what a query gives, as tuples."""
@@ -100,7 +110,8 @@ def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: An
     feed = HeadFeed(node.database, wake)
     stopping = asyncio.Event()
     edge = FederationEdge(node.database, "test", feed, node.clock, stopping)
-    app = Starlette(routes=edge.routes())
+    witness = WitnessEdge(Witness(node.database, node.keys, node.clock))
+    app = Starlette(routes=[*edge.routes(), *witness.routes()])
     install(app)
     syncer = Syncer(
         database=node.database,
@@ -111,7 +122,10 @@ def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: An
         jitter=lambda: 0.5,
         **changes,
     )
-    return SyncNode(node, app, wake, feed, syncer, stopping)
+    witnessing = Witnessing(
+        node.database, lambda url: PeerClient(url, limits=limits), node.clock, own_connection, lambda: 0.5
+    )
+    return SyncNode(node, app, wake, feed, syncer, stopping, witnessing)
 
 
 @dataclass
