@@ -22,6 +22,7 @@ from federation import merkle, note, tiles
 from federation.keys import KeyRing, log_key_name
 from federation.prepare import Appended, Batch, Change, Current, Draft, Once, Parts, Prepared, to_answer
 from federation.project import project
+from federation.writing import writable_head
 from store import idempotency, logs, outbox
 from store.database import Connection, Database, DatabaseUnavailable
 from store.logs import LogRow
@@ -48,12 +49,6 @@ class StoredBytesDiffer(GotongError):
     code: ClassVar[str] = "STORED_BYTES_DIFFER"
 
 
-class ParticipantNotHosted(GotongError):
-    """This node does not hold the log of that participant, so it cannot write for it."""
-
-    code: ClassVar[str] = "PARTICIPANT_NOT_HOSTED"
-
-
 @dataclass(slots=True)
 class _Request:
     drafts: Sequence[Draft]
@@ -76,9 +71,10 @@ class Appender:
     ) -> list[Appended]:
         """Return where each draft went, durably, or raise and have written none of them.
 
-        Raises ParticipantNotHosted, RecordNotFound, RevisionConflict, IdempotencyKeyReused, ClockOff, what the
-        drafts' `change` raises, RECORD_INVALID and the database's errors. A cancelled caller's drafts may still be
-        appended. `dry_run` checks everything and writes nothing; its indexes are what they would be now.
+        Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, RecordNotFound, RevisionConflict,
+        IdempotencyKeyReused, ClockOff, what the drafts' `change` raises, RECORD_INVALID and the database's errors. A
+        cancelled caller's drafts may still be appended. `dry_run` checks everything and writes nothing; its indexes
+        are what they would be now.
         """
         request = _Request(drafts, once, asyncio.get_running_loop().create_future())
         if dry_run:
@@ -90,7 +86,7 @@ class Appender:
 
     async def _rehearse(self, scid: str, request: _Request) -> list[Appended]:
         async with self._database.acquire() as connection:
-            log = await self._hosted_head(connection, scid, lock=False)
+            log = await writable_head(connection, scid, lock=False)
             batch = Batch(connection, log, self._clock())
             await batch.check_clock()
             await batch.load_answers([] if request.once is None else [request.once.key])
@@ -141,7 +137,7 @@ class Appender:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
-                    log = await self._hosted_head(connection, scid, lock=True)
+                    log = await writable_head(connection, scid)
                     batch = Batch(connection, log, now)
                     await batch.check_clock()
                     prepared = await _prepare_each(batch, requests)
@@ -158,16 +154,6 @@ class Appender:
         for request, one in prepared:
             if not request.answer.done():
                 request.answer.set_result(one.appended)
-
-    async def _hosted_head(self, connection: Connection, scid: str, *, lock: bool) -> LogRow:
-        newest = await logs.newest_log(connection, scid)
-        if newest is None or not newest.hosted:
-            raise ParticipantNotHosted("this node does not write for that participant", scid=scid)
-        if not lock:
-            return newest
-        locked = await logs.lock_head(connection, newest.origin)
-        assert locked is not None
-        return locked
 
     async def _extend(
         self, connection: Connection, log: LogRow, batch: Batch, prepared: Sequence[Prepared], now: datetime
@@ -194,7 +180,7 @@ class Appender:
         )
 
     def _signed(self, log: LogRow, edge: merkle.Edge) -> bytes:
-        private = self._keys.get(log_key_name(log.scid, log.epoch))
+        private = self._keys.get(log_key_name(log.scid, log.epoch, log.key_number))
         return note.sign_checkpoint(
             note.Checkpoint(log.origin, edge.size, edge.root()), note.Signer(log.origin, private)
         )

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation import identities
 from federation.did_service import log_service
 from federation.did_state import DidState
-from federation.did_syntax import parse as parse_did
 from federation.fold import Arrival
 from federation.names import origin as origin_of
 from federation.note import Checkpoint
@@ -36,24 +36,13 @@ async def meet(
     `state` has passed `require_gotong`. A participant met for the first time is quarantined. Raises HeadMoved when
     another process stored other lines meanwhile. Call inside a transaction.
     """
-    place = parse_did(state.did)
-    host = place.host if place.port is None else f"{place.host}:{place.port}"
-    slug = place.slug
+    host, slug = identities.host_and_slug(state.did)
     participant_id = await participants.insert(
         connection, scid=state.scid, did=state.did, host=host, slug=slug, hosted=False, trust="quarantined"
     )
     if await participants.did_version(connection, participant_id) != held:  # its row is locked by the insert
         raise HeadMoved("the DID log grew meanwhile", scid=state.scid, expected=held)
-    await participants.append_did_lines(
-        connection,
-        participant_id,
-        first_version=held + 1,
-        lines=lines,
-        did=state.did,
-        host=host,
-        slug=slug,
-        witness=witness,
-    )
+    await identities.extend(connection, participant_id, state, lines, witness=witness)
     origin = origin_of(state.scid, log_service(state).epoch)
     await logs.create(connection, participant_id, log_service(state).epoch, origin)
     head = await logs.head(connection, origin)

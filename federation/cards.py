@@ -91,6 +91,11 @@ def combine(cards: Sequence[str], passphrase: bytes = b"") -> bytes:
     return seed
 
 
+def check(card: str, number: int) -> None:
+    """Return if these are the words of a card, else raise CardMistyped, which names the card by `number`."""
+    _share(card, number)
+
+
 def render_html(card: str, name: str, did: str, n: int, lang: Language = "id") -> str:
     """Return a printable page for card `n` (1 to 3): words, QR code and what to do with it, in both languages.
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation import did, tiles, verify
+from federation import identities, tiles, verify
 from federation.did_service import log_service
 from federation.merkle import Edge
-from federation.receive import VERIFIED_BEFORE
 from federation.tiles import TileHash
 from federation.verify import Received
-from store import logs, participants
+from store import logs
 from store.database import Connection
 from store.logs import LogRow, StoredEntry
 
@@ -41,9 +40,7 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
 
     Call inside a REPEATABLE READ transaction, so that a growing log holds still.
     """
-    lines = await participants.did_lines(connection, log.participant_id)
-    witness = await participants.did_witness(connection, log.participant_id)
-    state = did.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=log.scid)
+    state = await identities.load(connection, log.participant_id, log.scid)
     keys = log_service(state).keys
     edge = Edge.EMPTY
     tile_hashes: list[TileHash] = []

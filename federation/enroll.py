@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from domain.errors import GotongError
 from domain.ids import uuid7
 from domain.records.registry import RECORDS
-from federation import cards, entry, merkle, note, tiles
+from federation import cards, did, entry, identities, merkle, note, tiles
 from federation.did_create import Created, Place, create, public_key
-from federation.keys import KeyRing, log_key_name
+from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.names import origin as origin_of
 from store import logs, participants, records
 from store.database import Connection, Database
@@ -160,29 +160,22 @@ async def _enroll(
         **{f"{name}_public_key": key.public_key().public_bytes_raw() for name, key in extra.items()},
     )
     keep_cards(created.did)
-    keys.save(log_key_name(created.scid, 0), log_key)
+    keys.save(log_key_name(created.scid, 0, 0), log_key)
     for name, key in extra.items():
-        keys.save(f"{name}-{created.scid}-0", key)
-    participant_id = await _insert(connection, created, place)
+        keys.save(document_key_name(created.scid, f"#{name}-0"), key)
+    participant_id = await _insert(connection, created, now)
     origin = origin_of(created.scid, 0)
     await _start_log(connection, participant_id, origin, created.scid, network, log_key, now)
     return Enrolled(participant_id, created.scid, created.did, origin)
 
 
-async def _insert(connection: Connection, created: Created, place: Place) -> int:
-    host = place.host if place.port is None else f"{place.host}:{place.port}"
+async def _insert(connection: Connection, created: Created, now: datetime) -> int:
+    host, slug = identities.host_and_slug(created.did)
     participant_id = await participants.insert(
-        connection, scid=created.scid, did=created.did, host=host, slug=place.slug, hosted=True, trust="allowed"
+        connection, scid=created.scid, did=created.did, host=host, slug=slug, hosted=True, trust="allowed"
     )
-    await participants.append_did_lines(
-        connection,
-        participant_id,
-        first_version=1,
-        lines=[created.line],
-        did=created.did,
-        host=host,
-        slug=place.slug,
-    )
+    state = did.verify([created.line], now=now, scid=created.scid)
+    await identities.extend(connection, participant_id, state, [created.line])
     return participant_id
 
 

@@ -66,6 +66,12 @@ class KeyRing:
         return key
 
 
-def log_key_name(scid: str, epoch: int) -> str:
-    """Return the file name stem of the key that signs the checkpoints of this log."""
-    return f"log-{scid}-{epoch}"
+def log_key_name(scid: str, epoch: int, number: int) -> str:
+    """Return the name of the key stated as `#log-<epoch>-<number>`, which signs the checkpoints of this log."""
+    return f"log-{scid}-{epoch}-{number}"
+
+
+def document_key_name(scid: str, fragment: str) -> str:
+    """Return the name of the key stated as `fragment`: `#request-<n>` or `#cosign-<n>`."""
+    purpose, _, number = fragment.removeprefix("#").rpartition("-")
+    return f"{purpose}-{scid}-{number}"

@@ -9,7 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 import structlog
@@ -22,6 +22,7 @@ from federation.did_service import log_service
 from federation.did_state import DidState
 from federation.entry import Network, NetworkMismatch
 from federation.frames import EndReason
+from federation.identities import VERIFIED_BEFORE
 from federation.merkle import Edge
 from federation.names import parse_origin
 from federation.note import Checkpoint
@@ -43,8 +44,6 @@ EVIDENCE_LINES_MAX = 4
 Result = TypeVar("Result")
 
 _log = structlog.get_logger()
-VERIFIED_BEFORE = datetime(9999, 12, 31, tzinfo=UTC)
-"""Lines held here passed the clock's test when they came; a clock that went back must not refuse them now."""
 
 
 class LogNotStated(GotongError):

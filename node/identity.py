@@ -4,7 +4,6 @@ Decides what a DID's host is and where cards go. The kit's seed exists only
 between `secrets.token_bytes` and the cards.
 """
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +19,11 @@ from federation.append import Current, Draft, Parts
 from federation.did import PLACEHOLDER
 from federation.did_create import Place
 from federation.did_syntax import compose
-from federation.enroll import Enrolled, KeepCards, create_participant, no_cards, start_node, without_organization
+from federation.enroll import Enrolled, create_participant, start_node, without_organization
+from node.cards import card_writer
 from node.wiring import Node, now
 
 TEST_HOST = "node.gotong.test"
-
-
-class CardsInsideData(GotongError):
-    """Recovery cards may not be written into the data directory: whoever takes that would take them too."""
-
-    code: ClassVar[str] = "CARDS_INSIDE_DATA"
-
-
-class CardExists(GotongError):
-    """A recovery card would be written over another one; nothing was made."""
-
-    code: ClassVar[str] = "CARD_EXISTS"
 
 
 class HostNeeded(GotongError):
@@ -68,7 +56,7 @@ async def make_operator(node: Node, who: Introduction, *, host: str | None, card
         network=node.settings.network,
         seed=seed,
         now=now(),
-        keep_cards=_card_writer(node, who, seed, cards_dir),
+        keep_cards=card_writer(node, who.slug, who.name, seed, cards_dir),
     )
     await _introduce(node, enrolled, who)
     return enrolled
@@ -88,7 +76,7 @@ async def make_participant(node: Node, who: Introduction, *, cards_dir: Path | N
         base_url=node.settings.origin,
         seed=seed,
         now=now(),
-        keep_cards=_card_writer(node, who, seed, cards_dir),
+        keep_cards=card_writer(node, who.slug, who.name, seed, cards_dir),
     )
     await _introduce(node, enrolled, who)
     return enrolled
@@ -127,42 +115,11 @@ def did_place(node: Node, slug: str, host: str | None) -> Place:
     return Place(name, int(port) if port else None, slug)
 
 
-def cards_place(node: Node, cards_dir: Path) -> Path:
-    """Return the directory for cards, or raise CardsInsideData."""
-    directory = cards_dir.resolve()
-    if directory.is_relative_to(node.settings.data_dir.resolve()):
-        raise CardsInsideData("choose a directory outside the data directory", directory=str(cards_dir))
-    return directory
-
-
 def _check(node: Node, who: Introduction) -> None:
     """Raise what is wrong with the organization record before anything is made."""
     record_type = RECORDS.named("organization")
     record_type.validate({}, who.body, who.restricted, rev=0, previous=None)
     record_type.check_known(who.body, node.regions)
-
-
-def _card_writer(node: Node, who: Introduction, seed: bytes, cards_dir: Path | None) -> KeepCards:
-    """Return what writes the three cards of `seed`; raise CardsInsideData now rather than halfway."""
-    if cards_dir is None:
-        return no_cards
-    directory = cards_place(node, cards_dir)
-
-    def write(did: str) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for number, card in enumerate(cards.split(seed), start=1):
-            page = cards.render_html(card, who.name, did, number).encode()
-            path = directory / f"{who.slug}-{number}.html"
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                raise CardExists("a card of that name is there already; move it first", file=str(path)) from None
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-
-    return write
 
 
 async def _finished(node: Node, who: Introduction) -> Enrolled | None:

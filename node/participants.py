@@ -3,8 +3,9 @@
 from typing import ClassVar
 
 from domain.errors import GotongError
+from domain.records.registry import RECORDS
 from node.wiring import Node
-from store import participants
+from store import participants, records
 from store.participants import ParticipantRow
 
 
@@ -32,3 +33,10 @@ async def known_scid(node: Node, named: str) -> str:
     async with node.database.acquire() as connection:
         found = await participants.find_hosted(connection, named)
     return named.removeprefix("gotong:") if found is None else found.scid
+
+
+async def name_of(node: Node, participant: ParticipantRow) -> str:
+    """Return the name that its organization record gives first, else its short name."""
+    async with node.database.acquire() as connection:
+        doc = await records.doc_of_any(connection, RECORDS.named("organization").table, participant.id)
+    return participant.slug if doc is None else str(doc["name"][0]["text"])

@@ -37,6 +37,9 @@ class LogRow:
     target_size: int | None
     target_proof: bytes | None
     frozen_size: int | None
+    key_number: int
+    is_projected: bool
+    has_ended: bool
 
 
 class StoredEntry(Struct, frozen=True):
@@ -52,7 +55,7 @@ class StoredEntry(Struct, frozen=True):
 _HEAD = """
     log.id, log.participant_id, participant.scid, log.epoch, log.origin, participant.hosted, participant.trust,
     log.size, log.edge, log.checkpoint, log.checkpoint_size, log.target, log.target_size, log.target_proof,
-    log.frozen_size
+    log.frozen_size, log.key_number, log.is_projected, participant.ended as has_ended
 """
 _HEADS = f"select {_HEAD} from log join participant on participant.id = log.participant_id"
 
@@ -95,10 +98,13 @@ async def newest_log(connection: Connection, scid: str) -> LogRow | None:
 
 
 async def create(connection: Connection, participant_id: int, epoch: int, origin: str) -> int:
-    """Create an empty log and return its number; an existing one keeps its number."""
+    """Create an empty log and return its number; an existing one keeps its number.
+
+    A log that copies an earlier epoch shows nothing until the copy is complete.
+    """
     number: int = await connection.fetchval(
         """
-        insert into log (participant_id, epoch, origin) values ($1, $2, $3)
+        insert into log (participant_id, epoch, origin, is_projected) values ($1, $2, $3, $2 = 0)
         on conflict (origin) do update set origin = excluded.origin returning id
         """,
         participant_id,
@@ -152,6 +158,11 @@ async def set_head(
         checkpoint,
         verified_at,
     )
+
+
+async def set_key_number(connection: Connection, log_id: int, number: int) -> None:
+    """Have the log signed with another key from now on."""
+    await connection.execute("update log set key_number = $2 where id = $1", log_id, number)
 
 
 async def set_partial_head(

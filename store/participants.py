@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from store import outbox
 from store.database import Connection
@@ -20,9 +21,11 @@ class ParticipantRow:
     trust: str
     trust_set_by: str
     did_version: int
+    ended: bool
+    left_at: datetime | None
 
 
-_COLUMNS = "id, scid, did, host, slug, hosted, trust, trust_set_by, did_version"
+_COLUMNS = "id, scid, did, host, slug, hosted, trust, trust_set_by, did_version, ended, left_at"
 
 
 async def find(connection: Connection, scid: str) -> ParticipantRow | None:
@@ -90,29 +93,50 @@ async def did_witness(connection: Connection, participant_id: int) -> bytes | No
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the newest version of a participant's DID log says, and which number it has."""
+
+    version: int
+    did: str
+    host: str
+    slug: str
+    epoch: int
+    ended: bool
+
+
 async def append_did_lines(
     connection: Connection,
     participant_id: int,
-    *,
-    first_version: int,
     lines: Sequence[bytes],
-    did: str,
-    host: str,
-    slug: str,
+    stated: Stated,
+    *,
     witness: bytes | None = None,
 ) -> None:
-    """Write verified DID log lines from `first_version` on and what the newest of them says."""
+    """Write the last lines of a verified DID log and what the newest of them says.
+
+    A participant that moved has no home until a peer says to be it; the trust it had from the old one it keeps.
+    """
+    first_version = stated.version - len(lines) + 1
     await connection.executemany(
         "insert into did_line (participant_id, version, line) values ($1, $2, $3) on conflict do nothing",
         [(participant_id, first_version + offset, line) for offset, line in enumerate(lines)],
     )
     await connection.execute(
-        "update participant set did = $2, host = $3, slug = $4, did_version = $5 where id = $1",
+        """
+        update participant
+        set did_version = $2, did = $3, host = $4, slug = $5, epoch = $6, ended = $7,
+            home_peer_id = case when host = $4 then home_peer_id end,
+            trust_set_by = case when host <> $4 and trust_set_by = 'peer' then 'kept' else trust_set_by end
+        where id = $1
+        """,
         participant_id,
-        did,
-        host,
-        slug,
-        first_version + len(lines) - 1,
+        stated.version,
+        stated.did,
+        stated.host,
+        stated.slug,
+        stated.epoch,
+        stated.ended,
     )
     if witness is not None:
         await connection.execute(

@@ -75,6 +75,14 @@ async def any_record(connection: Connection, table: str, publisher_id: int) -> U
     return found
 
 
+async def doc_of_any(connection: Connection, table: str, publisher_id: int) -> dict[str, Any] | None:
+    """Return the public content of a record this publisher has in `table`, or None."""
+    found: dict[str, Any] | None = await connection.fetchval(
+        f"select doc from {table} where publisher_id = $1 limit 1", publisher_id
+    )
+    return found
+
+
 async def replace(
     connection: Connection, table: str, rows: Sequence[Mapping[str, Any]], *, existing: Sequence[UUID]
 ) -> None:

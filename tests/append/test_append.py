@@ -8,8 +8,9 @@ import pytest
 
 from domain.errors import GotongError
 from domain.records.base import RecordInvalid
-from federation.append import Appender, Draft, Once, ParticipantNotHosted, StoredBytesDiffer
+from federation.append import Appender, Draft, Once, StoredBytesDiffer
 from federation.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
+from federation.writing import ParticipantNotHosted
 from store import logs, outbox, peers
 from store.database import Database, DiskFull
 from tests.clock import FrozenClock

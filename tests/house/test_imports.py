@@ -22,10 +22,12 @@ FEDERATION_SHELL = {
     "cards",
     "check",
     "client",
+    "custody",
     "enroll",
     "exchange",
     "intake",
     "gossip",
+    "identities",
     "keys",
     "prepare",
     "project",
@@ -37,6 +39,7 @@ FEDERATION_SHELL = {
     "trust",
     "witness",
     "witnessing",
+    "writing",
 }
 IMPURE_IMPORTS = {
     "asyncio",

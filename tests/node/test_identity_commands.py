@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from federation.cards import combine
+from federation.cards import combine, split
 from federation.did_create import Place
 from federation.enroll import create_participant
 from federation.keys import KeyRing
@@ -95,3 +95,39 @@ def test_a_token_is_for_an_organization_hosted_here_and_is_audited(begun: Gotong
     assert made.json["expires_in_s"] == 600
     assert begun("token", "--as", "orang-lain").err.startswith("ORGANIZATION_NOT_HOSTED")
     assert begun("token", "--as", "simpul-uji", "--lifetime", "999999").err.startswith("TOKEN_LIFETIME_OUT_OF_RANGE")
+
+
+def test_two_cards_change_the_keys_and_the_cards_of_who_left_open_nothing(gotong: Gotong, tmp_path: Path) -> None:
+    first, second = tmp_path / "kartu", tmp_path / "kartu-baru"
+    arguments = ["init", "Simpul Uji", "--region", "34.71", "--network", "test", "--cards", str(first)]
+    assert gotong(*arguments).code == 0
+    old = [argument for n in (1, 3) for argument in ("--card", str(first / f"simpul-uji-{n}.html"))]
+    rotated = gotong("keys", "rotate", "simpul-uji", *old, "--json")
+    assert rotated.code == 0, rotated.err
+    assert (rotated.json["version"], rotated.json["signingKey"]) == (2, "#log-0-1")
+
+    renewed = gotong("keys", "kit", "simpul-uji", *old, "--cards", str(second), "--rotate", "--json")
+    assert (renewed.json["version"], renewed.json["signingKey"]) == (3, "#log-0-2")
+    words = [_words_of(second / f"simpul-uji-{n}.html") for n in (2, 3)]
+    assert "Simpul Uji" in (second / "simpul-uji-1.html").read_text()
+
+    refused = gotong("keys", "rotate", "simpul-uji", *old)
+    assert (refused.code, refused.err.split(":")[0]) == (1, "CARDS_DO_NOT_FIT")
+    piped = gotong("keys", "rotate", "simpul-uji", "--json", stdin="\n".join(words))
+    assert piped.json["signingKey"] == "#log-0-3"
+    assert [log["size"] for log in gotong("verify", "--json").json["logs"]] == [2]
+
+
+def test_cards_that_are_wrong_are_named(begun: Gotong, tmp_path: Path) -> None:
+    missing = begun("keys", "rotate", "simpul-uji", "--card", str(tmp_path / "none"))
+    assert missing.err.startswith("CARD_UNREADABLE")
+    mistyped = begun("keys", "rotate", "simpul-uji", stdin="bukan kartu\n")
+    assert mistyped.err.startswith("CARD_MISTYPED")
+    one = begun("keys", "rotate", "simpul-uji", stdin=split(bytes(32))[0])
+    assert one.err.startswith("CARDS_TOO_FEW")
+    inside = begun("keys", "kit", "simpul-uji", "--cards", str(tmp_path / "data" / "kartu"))
+    assert inside.err.startswith("CARDS_INSIDE_DATA")
+
+
+def _words_of(page: Path) -> str:
+    return " ".join(re.findall(r"<li>([a-z]+)</li>", page.read_text()))

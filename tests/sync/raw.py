@@ -30,8 +30,10 @@ def hand_built(node: TestNode, number: int, record_type: str, body: dict[str, An
     return Received(data, SALT, payload)
 
 
-async def append_raw(node: TestNode, who: Enrolled, entries: Sequence[Received]) -> None:
-    """Append entries, signed with the log's own key, unchecked and unprojected."""
+async def append_raw(
+    node: TestNode, who: Enrolled, entries: Sequence[Received], *, key_number: int | None = None
+) -> None:
+    """Append entries, signed with the log's own key or one of its earlier ones, unchecked and unprojected."""
     async with node.database.transaction() as connection:
         log = await logs.lock_head(connection, who.origin)
         assert log is not None
@@ -43,7 +45,8 @@ async def append_raw(node: TestNode, who: Enrolled, entries: Sequence[Received])
         await logs.insert_entries(connection, log.id, stored, node.clock())
         edge, completed = tiles.append(merkle.Edge.from_bytes(log.size, log.edge), leaves)
         await logs.insert_tile_hashes(connection, log.id, completed)
-        signer = note.Signer(who.origin, node.keys.get(log_key_name(who.scid, 0)))
+        number = log.key_number if key_number is None else key_number
+        signer = note.Signer(who.origin, node.keys.get(log_key_name(who.scid, log.epoch, number)))
         signed = note.sign_checkpoint(note.Checkpoint(who.origin, edge.size, edge.root()), signer)
         await logs.set_head(
             connection, log.id, size=edge.size, edge=edge.to_bytes(), checkpoint=signed, verified_at=node.clock()

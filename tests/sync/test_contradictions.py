@@ -95,7 +95,7 @@ async def test_a_longer_version_of_our_own_log_is_reported_and_not_taken(scene: 
 async def fork_of(scene: Scene) -> tuple[bytes, bytes]:
     """Return the true checkpoint and a second one of the same size, signed with the same key, as JSON writes them."""
     true = await scene.honest.value("select checkpoint from log where origin = $1", scene.guest.origin)
-    key = scene.honest.node.keys.get(log_key_name(scene.guest.scid, 0))
+    key = scene.honest.node.keys.get(log_key_name(scene.guest.scid, 0, 0))
     false = note.sign_checkpoint(
         note.Checkpoint(scene.guest.origin, 5, bytes(32)), note.Signer(scene.guest.origin, key)
     )

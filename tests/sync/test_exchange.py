@@ -8,7 +8,7 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from federation import serve, tiles
+from federation import identities, serve, tiles
 from federation.client import PeerClient
 from federation.entry import parse as parse_entry
 from federation.merkle import Edge, leaf_hash, verify_consistency
@@ -327,11 +327,7 @@ async def test_a_new_did_line_travels_without_new_entries(make_node: MakeNode) -
             now=a.node.clock.advance(hours=1),
             place=Place("baru.gotong.test", None, "ojol"),
         )
-        moved = did.extend(state, [line], now=a.node.clock())
-        await participants.append_did_lines(
-            connection, guest.participant_id, first_version=2, lines=[line], did=moved.did,
-            host="baru.gotong.test", slug="ojol",
-        )  # fmt: skip
+        await identities.extend(connection, guest.participant_id, did.extend(state, [line], now=a.node.clock()), [line])
     assert (await b.pull(a.url)).refused == {}
     row = await b.rows("select host, did_version from participant where scid = $1", guest.scid)
     assert row == [("baru.gotong.test", 2)]

@@ -46,7 +46,7 @@ class Asked:
     def signed(self, size: int, root: bytes, *, origin: str | None = None) -> bytes:
         """Return a checkpoint of any tree, signed with the log's true key."""
         name = origin or self.guest.origin
-        key = self.home.node.keys.get(log_key_name(self.guest.scid, 0))
+        key = self.home.node.keys.get(log_key_name(self.guest.scid, 0, 0))
         text = f"{name}\n{size}\n{base64text.encode(root)}\n"
         return note.sign(text, Signer(name, key))
 
@@ -135,7 +135,7 @@ async def test_a_blocked_participants_log_is_not_found(asked: Asked) -> None:
 
 async def test_only_the_logs_key_speaks_for_it(asked: Asked) -> None:
     true = await asked.note()
-    stranger = Signer(asked.guest.origin, asked.home.node.keys.get(log_key_name(asked.home.node.operator.scid, 0)))
+    stranger = Signer(asked.guest.origin, asked.home.node.keys.get(log_key_name(asked.home.node.operator.scid, 0, 0)))
     forged = note.sign_checkpoint(Checkpoint(asked.guest.origin, 5, bytes(32)), stranger)
     text, _, line = true.rpartition(b"\n\n")
     broken = text.replace(b"\n5\n", b"\n6\n") + b"\n\n" + line

@@ -1,0 +1,177 @@
+"""Change what a participant's identity states, with the keys from its cards. Shell.
+
+Every change is one DID entry and one transaction that holds the log's head, so nothing is signed meanwhile. New keys
+and new cards are written to disk before it commits: a crash leaves at worst a key or a card that nobody was told of,
+and the same command can be given again. The kit's seed is used and forgotten; nothing here can do anything without it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from domain.errors import GotongError
+from federation import did, did_create, identities, merkle, rekey
+from federation.cards import update_key
+from federation.did_create import public_key
+from federation.did_service import DocumentKey, LogService, StatedHead, cosign_keys, log_service, request_keys
+from federation.did_state import DidState
+from federation.enroll import KeepCards, no_cards
+from federation.keys import KeyRing, document_key_name, log_key_name
+from federation.writing import writable_head
+from store import logs, outbox
+from store.database import Connection, Database
+from store.logs import LogRow
+
+
+class LogIncomplete(GotongError):
+    """The newest checkpoint held does not cover the log's last entry, so where a key ends cannot be stated."""
+
+    code: ClassVar[str] = "LOG_INCOMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKit:
+    """A seed whose keys the next entry commits to, and where its cards go before that is durable."""
+
+    seed: bytes
+    keep_cards: KeepCards
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an identity states now: how many DID versions, which log in which epoch, signed by which key."""
+
+    scid: str
+    did: str
+    version: int
+    origin: str
+    size: int
+    signing_key: str | None
+
+
+@dataclass(slots=True)
+class Change:
+    """An identity whose next DID entry is being made; what is not set stays as it is."""
+
+    connection: Connection
+    keys: KeyRing
+    log: LogRow
+    state: DidState
+    seed: bytes
+    service: LogService
+    request: tuple[DocumentKey, ...]
+    cosign: tuple[DocumentKey, ...]
+    place: did_create.Place | None = None
+    _update_key_number: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._update_key_number = rekey.update_key_number(self.seed, self.state)
+
+    @property
+    def head(self) -> StatedHead:
+        """The log's last head, where keys are retired."""
+        return StatedHead(self.log.size, merkle.Edge.from_bytes(self.log.size, self.log.edge).root())
+
+    def rotate_online_keys(self) -> None:
+        """Have a new key sign the log from here on, and for an operator new ones its requests and cosignatures."""
+        number = rekey.next_number(self.service.keys)
+        public = self._new_key(log_key_name(self.log.scid, self.service.epoch, number))
+        self.service = rekey.rotated(self.service, self.head, public)
+        self.replace_operator_keys()
+
+    def replace_operator_keys(self) -> None:
+        """Have new keys sign the requests and cosignatures of an operator; a guest has none."""
+        self.request = self._replaced("#request", self.request)
+        self.cosign = self._replaced("#cosign", self.cosign)
+
+    async def commit(self, now: datetime, new_kit: NewKit | None = None) -> Changed:
+        """Return what the identity states after the entry that all of this makes, written with it."""
+        if new_kit is None:
+            committed = update_key(self.seed, self._update_key_number + 1)
+        else:
+            committed = update_key(new_kit.seed, 0)
+        line = did_create.update(
+            self.state,
+            update_key=update_key(self.seed, self._update_key_number),
+            next_public_key=public_key(committed),
+            now=now,
+            service=self.service,
+            request=self.request,
+            cosign=self.cosign,
+            place=self.place,
+        )
+        if new_kit is not None:
+            new_kit.keep_cards(self.state.did)
+        return await self.write(line, now)
+
+    async def write(self, line: bytes, now: datetime) -> Changed:
+        """Return what the identity states after this line, written and told to whoever listens."""
+        state = did.extend(self.state, [line], now=now)
+        await identities.extend(self.connection, self.log.participant_id, state, [line])
+        service = log_service(state)
+        signing = None if state.deactivated else rekey.signing_key(service)
+        if signing is not None:
+            await logs.set_key_number(self.connection, self.log.id, rekey.key_number(signing))
+        await outbox.announce(self.connection, outbox.HEAD_CHANNEL)
+        return Changed(
+            self.log.scid,
+            state.did,
+            state.version_count,
+            self.log.origin,
+            self.log.size,
+            None if signing is None else signing.id,
+        )
+
+    def _replaced(self, purpose: str, stated: tuple[DocumentKey, ...]) -> tuple[DocumentKey, ...]:
+        if not stated:
+            return ()
+        fragment = f"{purpose}-{rekey.next_number(stated)}"
+        return (DocumentKey(fragment, self._new_key(document_key_name(self.log.scid, fragment))),)
+
+    def _new_key(self, name: str) -> bytes:
+        """Return the public half of a key that is on disk; one left by a change that never committed is used now."""
+        return self.keys.get_or_create(name).public_key().public_bytes_raw()
+
+
+async def rotate(database: Database, keys: KeyRing, scid: str, seed: bytes, *, now: datetime) -> Changed:
+    """Return the identity with new online keys: the log's, and an operator's for requests and cosigning.
+
+    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, CardsDoNotFit, LogIncomplete, or the DidError of a
+    clock that is behind.
+    """
+    async with database.transaction() as connection:
+        change = await begin(connection, keys, scid, seed)
+        change.rotate_online_keys()
+        return await change.commit(now)
+
+
+async def renew_kit(
+    database: Database,
+    keys: KeyRing,
+    scid: str,
+    seed: bytes,
+    *,
+    new_seed: bytes,
+    now: datetime,
+    keep_cards: KeepCards = no_cards,
+    rotating: bool = False,
+) -> Changed:
+    """Return the identity that obeys new cards only, `rotating` also its online keys; raises what `rotate` does.
+
+    The entry is signed by the key that the old kit committed to and commits to the first key of the new one: from
+    then on the old cards, all three of them, open nothing.
+    """
+    async with database.transaction() as connection:
+        change = await begin(connection, keys, scid, seed)
+        if rotating:
+            change.rotate_online_keys()
+        return await change.commit(now, NewKit(new_seed, keep_cards))
+
+
+async def begin(connection: Connection, keys: KeyRing, scid: str, seed: bytes) -> Change:
+    """Return the identity of a participant hosted here with its log's head locked; raises what `rotate` does."""
+    log = await writable_head(connection, scid)
+    state = await identities.load(connection, log.participant_id, scid)
+    if log.checkpoint_size != log.size:
+        raise LogIncomplete("the newest checkpoint is of a shorter log", origin=log.origin, size=log.size)
+    return Change(connection, keys, log, state, seed, log_service(state), request_keys(state), cosign_keys(state))

@@ -1,0 +1,118 @@
+"""`gotong keys`: what a participant's people do with two of their three recovery cards."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.output import AsJson, DataDir, Json, show
+
+if TYPE_CHECKING:
+    from federation.custody import Changed
+
+app = typer.Typer(help="New keys, new cards, and what to do after a theft.", no_args_is_help=True)
+
+Organization = Annotated[str, typer.Argument(metavar="ORG", help="Short name or id of the organization.")]
+CardFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--card",
+        metavar="FILE",
+        help="A file with the words of one card, or its page; give it twice. Without it you are asked for the words.",
+    ),
+]
+NewCards = Annotated[
+    Path | None,
+    typer.Option("--cards", metavar="DIR", help="Where the three new cards are written, outside --data."),
+]
+Rotate = Annotated[
+    bool, typer.Option("--rotate", help="Also change the keys on this machine, which the one who left may have had.")
+]
+
+
+@app.command()
+def rotate(
+    organization: Organization, card: CardFiles = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Change the keys on this machine: from here on a new one signs. Asks for two recovery cards."""
+    import asyncio
+
+    from federation.custody import rotate
+    from node.cards import read_seed
+    from node.participants import hosted_participant
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> "Changed":
+        async with opened(Settings.load(data_dir)) as node:
+            participant = await hosted_participant(node, organization)
+            seed = read_seed(card)
+            return await rotate(node.database, node.keys, participant.scid, seed, now=now())
+
+    changed = asyncio.run(run())
+    show(changed_json(changed), _signs(changed), as_json=as_json)
+
+
+@app.command()
+def kit(
+    organization: Organization,
+    card: CardFiles = None,
+    cards: NewCards = None,
+    rotate: Rotate = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make three new recovery cards; the old ones open nothing any more. Asks for two of the old cards."""
+    import asyncio
+    import secrets
+
+    from federation.cards import SEED_BYTES
+    from federation.custody import renew_kit
+    from node.cards import card_writer, read_seed
+    from node.commands.org import told_cards
+    from node.participants import hosted_participant, name_of
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> tuple["Changed", Path]:
+        async with opened(Settings.load(data_dir)) as node:
+            participant = await hosted_participant(node, organization)
+            directory = cards or Path(f"gotong-cards-{participant.slug}-{now():%Y%m%d}")
+            new_seed = secrets.token_bytes(SEED_BYTES)
+            name = await name_of(node, participant)
+            keep_cards = card_writer(node, participant.slug, name, new_seed, directory)
+            seed = read_seed(card)
+            changed = await renew_kit(
+                node.database,
+                node.keys,
+                participant.scid,
+                seed,
+                new_seed=new_seed,
+                now=now(),
+                keep_cards=keep_cards,
+                rotating=rotate,
+            )
+        return changed, directory
+
+    changed, directory = asyncio.run(run())
+    text = f"The old cards open nothing any more.\n{_signs(changed)}\n{told_cards(directory)}"
+    show({**changed_json(changed), "cards": str(directory)}, text, as_json=as_json)
+
+
+def changed_json(changed: "Changed") -> dict[str, Json]:
+    """Return what an identity states now as a JSON document."""
+    return {
+        "id": f"gotong:{changed.scid}",
+        "did": changed.did,
+        "version": changed.version,
+        "log": changed.origin,
+        "size": changed.size,
+        "signingKey": changed.signing_key,
+    }
+
+
+def _signs(changed: "Changed") -> str:
+    return (
+        f"Version {changed.version} of {changed.did}.\n"
+        f"Key {changed.signing_key} signs {changed.origin} from entry {changed.size} on."
+    )
