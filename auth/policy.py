@@ -6,6 +6,7 @@ from auth.tokens import NotAuthenticated, Viewer
 from domain.errors import GotongError
 
 RECORDS_WRITE: Final = "records:write"
+RESTRICTED_READ: Final = "restricted:read"
 
 SCOPES: Final[dict[str, str]] = {
     "publishNeed": RECORDS_WRITE,

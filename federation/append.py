@@ -22,6 +22,7 @@ from federation import merkle, note, tiles
 from federation.keys import KeyRing, log_key_name
 from federation.prepare import Appended, Batch, Change, Current, Draft, Once, Parts, Prepared, to_answer
 from federation.project import project
+from federation.vault import Vault
 from federation.writing import writable_head
 from store import idempotency, logs, outbox
 from store.database import Connection, Database, DatabaseUnavailable
@@ -62,6 +63,7 @@ class Appender:
     def __init__(self, database: Database, keys: KeyRing, clock: Clock) -> None:
         self._database = database
         self._keys = keys
+        self.vault = Vault(keys)
         self._clock = clock
         self._waiting: dict[str, list[_Request]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
@@ -87,7 +89,7 @@ class Appender:
     async def _rehearse(self, scid: str, request: _Request) -> list[Appended]:
         async with self._database.acquire() as connection:
             log = await writable_head(connection, scid, lock=False)
-            batch = Batch(connection, log, self._clock())
+            batch = Batch(connection, log, self.vault, self._clock())
             await batch.check_clock()
             await batch.load_answers([] if request.once is None else [request.once.key])
             return (await batch.prepare(request.drafts, request.once)).appended
@@ -138,7 +140,7 @@ class Appender:
                 await transaction.start()
                 try:
                     log = await writable_head(connection, scid)
-                    batch = Batch(connection, log, now)
+                    batch = Batch(connection, log, self.vault, now)
                     await batch.check_clock()
                     prepared = await _prepare_each(batch, requests)
                     if batch.entries:
@@ -161,7 +163,7 @@ class Appender:
         """Write the batch and, as the last statement, the signed head."""
         await logs.insert_entries(connection, log.id, batch.entries, now)
         await project(connection, log, batch.arrivals, as_of=now)
-        answers = [(one.once.key, one.once.digest, to_answer(one.appended)) for one in prepared if one.once is not None]
+        answers = [(one.once.key, one.blinded, to_answer(one.appended)) for one in prepared if one.once is not None]
         if answers:
             await idempotency.insert(connection, log.participant_id, answers)
         await outbox.announce(connection, outbox.HEAD_CHANNEL)

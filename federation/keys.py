@@ -4,7 +4,10 @@ Shell: it reads and writes files and draws randomness. It decides nothing about
 which keys count; the DID documents do.
 """
 
+import contextlib
 import os
+import secrets
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -21,24 +24,23 @@ class KeyMissing(GotongError):
     code: ClassVar[str] = "KEY_MISSING"
 
 
+SECRET_BYTES = 32
+
+
 class KeyRing:
-    """The Ed25519 private keys under `<data>/keys`, PKCS 8 PEM, mode 0600."""
+    """What is secret under `<data>/keys`, mode 0600: Ed25519 keys (`.pem`, PKCS 8) and symmetric ones (`.key`, hex)."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._load = lru_cache(maxsize=1024)(self._read)
+        self._load_secret = lru_cache(maxsize=64)(self._read_secret)
 
     def save(self, name: str, key: Ed25519PrivateKey) -> None:
         """Store `key` durably under `name`; raise FileExistsError rather than replace one."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        self._write(self._path(name), pem)
 
     def get(self, name: str) -> Ed25519PrivateKey:
         """Return the key stored under `name`, or raise KeyMissing."""
@@ -53,8 +55,64 @@ class KeyRing:
             return self.get(name)
         return key
 
+    def secret(self, name: str) -> bytes:
+        """Return the 32 bytes stored under `name`, or raise KeyMissing."""
+        return self._load_secret(name)
+
+    def has_secret(self, name: str) -> bool:
+        """Return whether 32 bytes are stored under `name`, by whichever process."""
+        return self._secret_path(name).exists()
+
+    def secrets_named(self, prefix: str) -> list[str]:
+        """Return the names of stored secrets that begin so."""
+        return sorted(path.stem for path in self._directory.glob(f"{prefix}*.key"))
+
+    def secret_or_create(self, name: str) -> bytes:
+        """Return the 32 bytes stored under `name`, drawn the first time; two processes agree on them."""
+        if not self.has_secret(name):
+            with contextlib.suppress(FileExistsError):
+                self._write(self._secret_path(name), secrets.token_bytes(SECRET_BYTES).hex().encode())
+        return self.secret(name)
+
+    def forget_secret(self, name: str) -> None:
+        """Destroy the 32 bytes stored under `name`, if they are there."""
+        self._secret_path(name).unlink(missing_ok=True)
+        self._load_secret.cache_clear()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Put a whole file there durably, or raise FileExistsError: nobody ever reads half a key."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, unfinished = tempfile.mkstemp(dir=self._directory, prefix=".unfinished-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(unfinished, path)
+        finally:
+            Path(unfinished).unlink()
+        directory = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.pem"
+
+    def _secret_path(self, name: str) -> Path:
+        return self._directory / f"{name}.key"
+
+    def _read_secret(self, name: str) -> bytes:
+        try:
+            secret = bytes.fromhex(self._secret_path(name).read_text(encoding="ascii"))
+        except FileNotFoundError:
+            raise KeyMissing(f"no secret named {name} in this data directory", key=name) from None
+        except ValueError:
+            secret = b""
+        if len(secret) != SECRET_BYTES:
+            raise KeyMissing(f"the file of secret {name} does not hold one", key=name)
+        return secret
 
     def _read(self, name: str) -> Ed25519PrivateKey:
         try:

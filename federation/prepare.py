@@ -18,6 +18,7 @@ from domain.records.registry import RECORDS
 from federation import canonical, entry, merkle
 from federation.entry import Entry
 from federation.fold import Arrival, record_uri
+from federation.vault import Vault
 from store import idempotency, logs, peers, records
 from store.database import Connection
 from store.logs import LogRow, StoredEntry
@@ -112,12 +113,13 @@ class Once:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A request's entries and the answer it will get; an answer without entries was given before."""
 
     appended: list[Appended]
     once: Once | None = None
+    blinded: bytes = b""
     entries: list[StoredEntry] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
 
@@ -125,9 +127,10 @@ class Prepared:
 class Batch:
     """The requests of one transaction, prepared one after the other against the same locked head."""
 
-    def __init__(self, connection: Connection, log: LogRow, now: datetime) -> None:
+    def __init__(self, connection: Connection, log: LogRow, vault: Vault, now: datetime) -> None:
         self._connection = connection
         self._log = log
+        self._vault = vault
         self._now = now
         self._drafted: Drafted = {}
         self._answered: dict[str, tuple[bytes, list[Appended]]] = {}
@@ -165,14 +168,15 @@ class Batch:
         self.entries += prepared.entries
         self.arrivals += prepared.arrivals
         if once is not None:
-            self._answered[once.key] = (once.digest, prepared.appended)
+            prepared.blinded = self._vault.blinded(once.digest)
+            self._answered[once.key] = (prepared.blinded, prepared.appended)
         return prepared
 
     def _answer_of(self, once: Once) -> list[Appended] | None:
         found = self._answered.get(once.key)
         if found is None:
             return None
-        if found[0] != once.digest:
+        if found[0] != self._vault.blinded(once.digest):
             raise IdempotencyKeyReused("this idempotency key was used for something else", key=once.key)
         return [_repeated(appended) for appended in found[1]]
 
@@ -202,7 +206,8 @@ class Batch:
             restricted=None if restricted is None else entry.commit(*restricted),
         )
         parsed = entry.parse(data)
-        stored = StoredEntry(index, merkle.leaf_hash(data), data, body, restricted)
+        sealed = None if restricted is None else self._vault.seal(self._log.scid, index, *restricted)
+        stored = StoredEntry(index, merkle.leaf_hash(data), data, body, sealed)
         prepared.entries.append(stored)
         prepared.arrivals.append(Arrival(index, parsed, parts.body))
         prepared.appended.append(self._appended(record_type, parsed, stored))
@@ -242,7 +247,8 @@ class Batch:
         index = shown[record_id].index
         (stored,) = await logs.entries(self._connection, self._log.id, index, 1, restricted=True)
         parsed = entry.parse(stored.data)
-        parts = Parts(dict(parsed.core), _decoded(stored.body), _decoded(stored.restricted), parsed.exercise)
+        hidden = None if stored.restricted is None else self._vault.open(self._log.scid, index, stored.restricted)
+        parts = Parts(dict(parsed.core), _decoded(stored.body), _decoded(hidden), parsed.exercise)
         return Current(parsed.rev, index, parts)
 
 

@@ -11,6 +11,7 @@ from domain.regions import Regions, parse_regions
 from federation.append import Appender
 from federation.enroll import NodeMissing
 from federation.keys import KeyRing
+from federation.reseal import reseal
 from node.database import database_dsn
 from node.settings import Settings
 from store import migrate, participants
@@ -54,7 +55,10 @@ async def opened(settings: Settings, *, migrating: bool = False) -> AsyncIterato
                 async with database.acquire() as connection:
                     await migrate.check(connection)
             keys = KeyRing(settings.data_dir / "keys")
-            yield Node(settings, dsn, database, keys, Appender(database, keys, now), load_regions())
+            appender = Appender(database, keys, now)
+            if migrating:
+                await reseal(database, appender.vault)
+            yield Node(settings, dsn, database, keys, appender, load_regions())
 
 
 def load_regions() -> Regions:

@@ -17,9 +17,24 @@ async def find(connection: Connection, participant_id: int, keys: Sequence[str])
 
 
 async def insert(connection: Connection, participant_id: int, rows: Sequence[tuple[str, bytes, Any]]) -> None:
-    """Remember (key, digest, answer) rows; the caller holds the participant's log, so no key can race."""
+    """Remember (key, blinded digest, answer) rows; the caller holds the participant's log, so no key can race."""
     await connection.copy_records_to_table(
         "idempotency",
-        columns=["participant_id", "key", "digest", "answer"],
-        records=[(participant_id, *row) for row in rows],
+        columns=["participant_id", "key", "digest", "answer", "blinded"],
+        records=[(participant_id, *row, True) for row in rows],
+    )
+
+
+async def unblinded(connection: Connection, limit: int) -> list[tuple[int, str, bytes]]:
+    """Return up to `limit` (participant, key, digest) that an earlier version stored as they were, locked."""
+    records = await connection.fetch(
+        "select participant_id, key, digest from idempotency where not blinded limit $1 for update", limit
+    )
+    return [tuple(record) for record in records]
+
+
+async def blind(connection: Connection, rows: Sequence[tuple[int, str, bytes]]) -> None:
+    """Store the blinded digests of (participant, key, blinded digest)."""
+    await connection.executemany(
+        "update idempotency set digest = $3, blinded = true where participant_id = $1 and key = $2", rows
     )

@@ -8,6 +8,7 @@ processes. This module stores bytes it is given; it verifies nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 from msgspec import Struct
@@ -42,14 +43,22 @@ class LogRow:
     has_ended: bool
 
 
+class Sealed(NamedTuple):
+    """A restricted part as it is kept: salt and canonical bytes in one, encrypted; see federation/vault.py."""
+
+    key_number: int
+    nonce: bytes
+    data: bytes
+
+
 class StoredEntry(Struct, frozen=True):
-    """One entry as it came, with the payload parts that are here; `part` is (salt, canonical bytes)."""
+    """One entry as it came, with the payload parts that are here; `body` is (salt, canonical bytes)."""
 
     index: int
     leaf_hash: bytes
     data: bytes
     body: tuple[bytes, bytes] | None = None
-    restricted: tuple[bytes, bytes] | None = None
+    restricted: Sealed | None = None
 
 
 _HEAD = """
@@ -123,15 +132,17 @@ async def insert_entries(
         columns=["log_id", "index", "leaf_hash", "data", "received_at"],
         records=[(log_id, entry.index, entry.leaf_hash, entry.data, received_at) for entry in entries],
     )
-    payloads = [
-        (log_id, entry.index, part, *payload)
+    payloads: list[tuple[object, ...]] = [
+        (log_id, entry.index, BODY, *entry.body, None) for entry in entries if entry.body is not None
+    ]
+    payloads += [
+        (log_id, entry.index, RESTRICTED, entry.restricted.nonce, entry.restricted.data, entry.restricted.key_number)
         for entry in entries
-        for part, payload in ((BODY, entry.body), (RESTRICTED, entry.restricted))
-        if payload is not None
+        if entry.restricted is not None
     ]
     if payloads:
         await connection.copy_records_to_table(
-            "payload", columns=["log_id", "index", "part", "salt", "data"], records=payloads
+            "payload", columns=["log_id", "index", "part", "salt", "data", "key_number"], records=payloads
         )
 
 
@@ -205,12 +216,12 @@ async def entries(
 ) -> list[StoredEntry]:
     """Return up to `count` entries from index `start` on, in order, with their public payloads.
 
-    `restricted` adds the restricted parts: only the home of a log may ask for that.
+    `restricted` adds the restricted parts, sealed: only the home of a log has any.
     """
     records = await connection.fetch(
         """
         select entry.index, entry.leaf_hash, entry.data, body.salt as body_salt, body.data as body_data,
-               hidden.salt as hidden_salt, hidden.data as hidden_data
+               hidden.key_number, hidden.salt as nonce, hidden.data as sealed
         from entry
         left join payload body on body.log_id = entry.log_id and body.index = entry.index and body.part = 1
         left join payload hidden
@@ -229,7 +240,7 @@ async def entries(
             record["leaf_hash"],
             record["data"],
             None if record["body_salt"] is None else (record["body_salt"], record["body_data"]),
-            None if record["hidden_salt"] is None else (record["hidden_salt"], record["hidden_data"]),
+            None if record["sealed"] is None else Sealed(record["key_number"], record["nonce"], record["sealed"]),
         )
         for record in records
     ]

@@ -8,7 +8,7 @@ import strawberry
 from federation.prepare import Current, Parts
 from schema.activities.types import Activity, ActivityStatus
 from schema.common import inputs, writing
-from schema.common.inputs import PlaceInput, TextInput, WriteInput
+from schema.common.inputs import ContactInput, ExactPlaceInput, PlaceInput, TextInput, WriteInput
 from schema.common.records import ExternalIdInput
 from schema.common.scalars import DateTime
 from schema.common.writing import Convert, Deed, Outcome, Work, Written, changed, mutation, written, written_record
@@ -31,6 +31,8 @@ class PublishActivityInput(WriteInput):
     attendance: int | None = inputs.optional("How many people came.")
     outcome: list[TextInput] | None = inputs.optional("What came of it, once in each language.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
+    contact: ContactInput | None = inputs.optional(inputs.CONTACT)
+    exact_place: ExactPlaceInput | None = inputs.optional(inputs.EXACT_PLACE)
     exercise: bool | None = inputs.optional("True: a drill.")
 
 
@@ -52,6 +54,8 @@ class ReviseActivityInput(WriteInput):
     attendance: int | None = inputs.optional("How many people came.")
     outcome: list[TextInput] | None = inputs.optional("What came of it, once in each language.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
+    contact: ContactInput | None = inputs.optional(inputs.CONTACT)
+    exact_place: ExactPlaceInput | None = inputs.optional(inputs.EXACT_PLACE)
 
 
 def _members(deed: Deed) -> Mapping[str, tuple[str, Convert]]:
@@ -75,8 +79,9 @@ async def publish_activity(deed: Deed) -> Outcome:
     """Return what became of a new activity."""
 
     def change(_current: Current | None) -> Parts:
-        body = changed({}, writing.without_nulls(deed.input), _members(deed))
-        return Parts({}, body, None, bool(deed.input.exercise))
+        given = writing.without_nulls(deed.input)
+        body = changed({}, given, _members(deed))
+        return Parts({}, body, inputs.restricted(given, None), bool(deed.input.exercise))
 
     return await written(deed, lambda: Work(writing.organization(deed.input.as_), "activity", change))
 

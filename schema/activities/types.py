@@ -12,6 +12,7 @@ from schema.common.records import ExternalId, ExternalIdInput, Record, external_
 from schema.common.scalars import DateTime
 from schema.common.values import Place
 from schema.compile.read import Source, embedded, localized, number, text, time, token, where
+from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 
 @strawberry.enum(description="What the organizers say about an activity.")
@@ -53,6 +54,9 @@ class Activity(Record):
     attendance: int | None = number("{t}.attendance", "How many people came.")
     outcome: str | None = localized("{t}.outcome", "What came of it.")
     external_ids: list[ExternalId] = external_ids()
+    contact: Contact | None = contact()
+    exact_place: ExactPlace | None = exact_place()
+    contact_access: ContactAccess = contact_access()
 
 
 @strawberry.input(description="Which activities. All conditions must hold.")

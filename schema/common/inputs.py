@@ -65,6 +65,15 @@ class ContactInput:
     note: str | None = strawberry.field(default=strawberry.UNSET, description="When and how to reach them.")
 
 
+@strawberry.input(description="The house and lane. It never leaves this node but to whom its owner allows.")
+class ExactPlaceInput:
+    """An exact place, restricted."""
+
+    address: str | None = strawberry.field(default=strawberry.UNSET, description="The address in words.")
+    lat: float | None = strawberry.field(default=strawberry.UNSET, description="Latitude, WGS84.")
+    lon: float | None = strawberry.field(default=strawberry.UNSET, description="Longitude, WGS84.")
+
+
 def short_texts(texts: list[TextInput]) -> list[dict[str, str]]:
     """Return lines as a body has them; raises TextInvalid."""
     return [short_text(text.text, text.lang) for text in texts]
@@ -134,6 +143,16 @@ def same(given: Any) -> Any:
     return given
 
 
+def exact_place(given: ExactPlaceInput) -> dict[str, str]:
+    """Return an exact place as a restricted part has it."""
+    found: dict[str, Any] = {
+        "address": given.address,
+        "lat": _coordinate(given.lat),
+        "lon": _coordinate(given.lon),
+    }
+    return {name: value for name, value in found.items() if _is_given(value)}
+
+
 def contact(given: ContactInput) -> dict[str, str]:
     """Return a contact as a restricted part has it."""
     members = {name: getattr(given, name) for name in ("name", "phone", "whatsapp", "email", "note")}
@@ -152,6 +171,10 @@ class WriteInput:
         description="The same key and input give the first answer again. Default: the header Idempotency-Key.",
     )
     client_mutation_id: str | None = strawberry.field(default=strawberry.UNSET, description="Given back as it came.")
+
+
+CONTACT = "Whom to reach. Restricted: it never enters the public log."
+EXACT_PLACE = "The house and lane. Restricted: it never enters the public log; `place` is what everybody sees."
 
 
 def optional(description: str) -> Any:
@@ -173,11 +196,14 @@ def decimal(given: str) -> str:
     return parse_value(given)
 
 
-def restricted(given: ContactInput | Any | None, before: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the restricted part with the contact that was given: left out it stays, null removes it."""
-    if given is strawberry.UNSET:
-        return before
-    rest = {name: value for name, value in (before or {}).items() if name != "contact"}
-    if given is not None:
-        rest["contact"] = contact(given)
-    return rest or None
+def restricted(given: Any, before: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the restricted part with what an input gives of it: left out it stays, null removes it."""
+    part = dict(before or {})
+    for attribute, name, convert in (("contact", "contact", contact), ("exact_place", "exactPlace", exact_place)):
+        value = getattr(given, attribute, strawberry.UNSET)
+        if value is strawberry.UNSET:
+            continue
+        part.pop(name, None)
+        if value is not None:
+            part[name] = convert(value)
+    return part or None

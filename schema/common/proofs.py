@@ -20,7 +20,7 @@ from store.database import Connection
 from store.logs import BODY
 
 if TYPE_CHECKING:
-    from schema.context import Services
+    from schema.context import Caller, Services
 
 Place = tuple[int, int]  # a log's number here, and an index in it
 
@@ -76,7 +76,7 @@ class _Material:
     did_witness: Mapping[int, bytes]
 
 
-async def bundles(services: "Services", keys: Sequence[str]) -> Mapping[str, str]:
+async def bundles(services: "Services", _caller: "Caller", keys: Sequence[str]) -> Mapping[str, str]:
     """Return the proof bundle of each `log_id/index`; raises EntryUnprovable."""
     places = {key: (int(log), int(index)) for key in keys for log, _, index in [key.partition("/")]}
     # One snapshot: a head must not be newer than the hashes below it.

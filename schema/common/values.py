@@ -14,7 +14,7 @@ from schema.compile.fields import fallbacks
 from schema.compile.read import LANGUAGE, Reader, after, decimal, number, text, token, value
 
 if TYPE_CHECKING:
-    from schema.context import Services
+    from schema.context import Caller, Services
 
 
 @strawberry.type(description="An amount of money, in major units. Nothing is ever converted.")
@@ -33,7 +33,7 @@ class Quantity:
     unit: str = text("{unit}", "A UCUM code such as kg or h, or an annotation such as {buku}.")
 
 
-async def regions(services: "Services", codes: Sequence[str]) -> Mapping[str, RegionRow]:
+async def regions(services: "Services", _caller: "Caller", codes: Sequence[str]) -> Mapping[str, RegionRow]:
     """Return the regions of these codes, of a village its district; codes this edition lacks are left out."""
     found = {}
     for code in codes:
@@ -44,7 +44,7 @@ async def regions(services: "Services", codes: Sequence[str]) -> Mapping[str, Re
     return found
 
 
-async def categories(_services: "Services", codes: Sequence[str]) -> Mapping[str, CategoryRow]:
+async def categories(_services: "Services", _caller: "Caller", codes: Sequence[str]) -> Mapping[str, CategoryRow]:
     """Return the categories of these codes; one a newer version made is shown by its code alone."""
     return {code: CATEGORIES.get(code) or CategoryRow(code, code, code, "Multi-sector", 17) for code in codes}
 

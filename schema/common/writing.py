@@ -218,7 +218,7 @@ def revision(deed: Deed, uri: RecordUri, type_: str, change: Revise) -> Work:
     """
 
     def revised(current: Current | None) -> Parts:
-        given = getattr(deed.input, "contact", strawberry.UNSET)
+        given = deed.input
         if current is None and type_ == "organization":
             return Parts({}, change({}), inputs.restricted(given, None))
         if current is None or current.parts.body is None:

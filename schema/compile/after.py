@@ -20,7 +20,7 @@ async def filled(text: str, holes: Sequence[Hole], asking: Asking) -> bytes:
     written: dict[bytes, bytes] = {}
     for place, unlike in wanted.items():
         keys = [mark.partition(b":")[2].decode() for mark in unlike]
-        found = await holes[place].batch(asking.services, keys)
+        found = await holes[place].batch(asking.services, asking.caller, keys)
         for key, mark in zip(keys, unlike, strict=True):
             written[mark] = holes[place].write(found.get(key), asking)
     pieces[1::2] = [written[mark] for mark in marks]

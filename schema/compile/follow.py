@@ -1,7 +1,7 @@
 """Compile a subscription: events of a stretch of the event log, each with its record, in one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -43,7 +43,11 @@ class FollowPlan:
         return cursor
 
     async def read(self, asking: Asking, stream: str, above: int, up_to: int) -> tuple[list[Event], int]:
-        """Return the events numbered above `above` and at most up to `up_to`, and how far they reach."""
+        """Return the events numbered above `above` and at most up to `up_to`, and how far they reach.
+
+        Followers of one question share its events, so they are made for nobody in particular.
+        """
+        asking = replace(asking, caller=replace(asking.caller, viewer=None))
         up_to = min(up_to, above + EVENTS_SCANNED_MAX)
         parameters = [bind(asking) for bind in self.binders]
         async with asking.services.database.acquire() as connection:

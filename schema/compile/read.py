@@ -116,12 +116,15 @@ class Key:
     parse: Callable[[str], Any]
 
 
-Batch = Callable[["Services", Sequence[str]], Awaitable[Mapping[str, Any]]]
+Batch = Callable[["Services", "Caller", Sequence[str]], Awaitable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Something SQL cannot say: computed for all rows of an answer at once, from a key each row gives."""
+    """Something SQL cannot say: computed for all rows of an answer at once, from a key each row gives.
+
+    It may depend on the caller, who is nobody in answers that several share.
+    """
 
     key: str
     batch: Batch

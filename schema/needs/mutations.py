@@ -11,7 +11,15 @@ from domain.records.need import NeedStatus, default_expiry
 from domain.records.need import Urgency as UrgencyText
 from federation.prepare import Current, Parts
 from schema.common import inputs, writing
-from schema.common.inputs import ContactInput, MoneyInput, PlaceInput, QuantityInput, TextInput, WriteInput
+from schema.common.inputs import (
+    ContactInput,
+    ExactPlaceInput,
+    MoneyInput,
+    PlaceInput,
+    QuantityInput,
+    TextInput,
+    WriteInput,
+)
 from schema.common.records import ExternalIdInput
 from schema.common.scalars import DateTime, Decimal
 from schema.common.writing import Convert, Deed, Outcome, Work, Written, changed, mutation, written, written_record
@@ -45,7 +53,8 @@ class PublishNeedInput(WriteInput):
     recipient: strawberry.ID | None = inputs.optional("The organization that will receive it, if another.")
     beneficiaries: str | None = inputs.optional("How many people it helps: 1-5, 6-10, 11-30, 31-100, ... 1001+.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
-    contact: ContactInput | None = inputs.optional("Whom to reach. Restricted: it never enters the public log.")
+    contact: ContactInput | None = inputs.optional(inputs.CONTACT)
+    exact_place: ExactPlaceInput | None = inputs.optional(inputs.EXACT_PLACE)
     exercise: bool | None = inputs.optional("True: a drill.")
 
 
@@ -70,7 +79,8 @@ class ReviseNeedInput(WriteInput):
     recipient: strawberry.ID | None = inputs.optional("The organization that will receive it, if another.")
     beneficiaries: str | None = inputs.optional("How many people it helps: 1-5, 6-10, 11-30, 31-100, ... 1001+.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
-    contact: ContactInput | None = inputs.optional("Whom to reach. Restricted: it never enters the public log.")
+    contact: ContactInput | None = inputs.optional(inputs.CONTACT)
+    exact_place: ExactPlaceInput | None = inputs.optional(inputs.EXACT_PLACE)
 
 
 @strawberry.input(description="Take a need back.")
@@ -127,7 +137,7 @@ async def publish_need(deed: Deed) -> Outcome:
         }
         given = writing.without_nulls(deed.input)
         body = changed(start, given, _members(deed))
-        return Parts({}, body, inputs.restricted(given.contact, None), bool(deed.input.exercise))
+        return Parts({}, body, inputs.restricted(given, None), bool(deed.input.exercise))
 
     return await written(deed, lambda: Work(writing.organization(deed.input.as_), "need", change))
 

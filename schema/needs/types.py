@@ -14,6 +14,7 @@ from schema.common.records import ExternalId, ExternalIdInput, Record, external_
 from schema.common.scalars import DateTime, Decimal
 from schema.common.values import Category, Money, Place, Quantity, categories
 from schema.compile.read import Source, after, decimal, embedded, localized, time, token, tokens, where
+from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 
 @strawberry.enum(description="What sort of thing is asked for.")
@@ -117,6 +118,9 @@ class Need(Record):
     beneficiaries: str | None = token("{t}.beneficiaries", "How many people it helps, roughly: 1-5, 6-10, ... 1001+.")
     state: NeedState = token("{t}.state", "What has become of it.")
     external_ids: list[ExternalId] = external_ids()
+    contact: Contact | None = contact()
+    exact_place: ExactPlace | None = exact_place()
+    contact_access: ContactAccess = contact_access()
 
 
 def rank(urgency: Urgency) -> int:

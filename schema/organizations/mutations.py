@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from schema.common import inputs, writing
-from schema.common.inputs import ContactInput, PlaceInput, TextInput, WriteInput
+from schema.common.inputs import ContactInput, ExactPlaceInput, PlaceInput, TextInput, WriteInput
 from schema.common.records import ExternalIdInput
 from schema.common.writing import Convert, Deed, Outcome, Written, changed, mutation, written, written_record
 from schema.organizations.types import Organization, OrganizationKind
@@ -38,7 +38,8 @@ class UpdateOrganizationInput(WriteInput):
     parent: strawberry.ID | None = inputs.optional("The organization it is a branch of.")
     links: list[LinkInput] | None = inputs.optional("Its pages elsewhere.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
-    contact: ContactInput | None = inputs.optional("Whom to reach. Restricted: it never enters the public log.")
+    contact: ContactInput | None = inputs.optional(inputs.CONTACT)
+    exact_place: ExactPlaceInput | None = inputs.optional(inputs.EXACT_PLACE)
 
 
 def _links(given: list[LinkInput]) -> list[dict[str, str]]:

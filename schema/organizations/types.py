@@ -12,6 +12,7 @@ from schema.common.records import ExternalId, ExternalIdInput, Record, external_
 from schema.common.scalars import DateTime
 from schema.common.values import Place
 from schema.compile.read import Source, elements, embedded, localized, text, token, tokens, where
+from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 
 @strawberry.enum(description="What an organization says it is. A claim, until someone you trust attests it.")
@@ -67,6 +68,9 @@ class Organization(Record):
     parent: strawberry.ID | None = token("{t}.parent_uri", "The organization it is a branch of.")
     links: list[Link] = elements("jsonb_array_elements({t}.links) as {x}(value)", "Its pages elsewhere.")
     external_ids: list[ExternalId] = external_ids()
+    contact: Contact | None = contact()
+    exact_place: ExactPlace | None = exact_place()
+    contact_access: ContactAccess = contact_access()
 
 
 @strawberry.input(description="Which organizations. All conditions must hold.")

@@ -33,6 +33,7 @@ FEDERATION_SHELL = {
     "project",
     "rebuild",
     "receive",
+    "reseal",
     "serve",
     "static",
     "sync",
@@ -40,6 +41,7 @@ FEDERATION_SHELL = {
     "witness",
     "witnessing",
     "writing",
+    "vault",
 }
 IMPURE_IMPORTS = {
     "asyncio",

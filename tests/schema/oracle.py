@@ -328,11 +328,18 @@ class Oracle:
             "needs": lambda: self.connection("need", args, lambda x: x["publisher_id"] == row["publisher_id"]),
             "activities": lambda: self.connection("activity", args, lambda x: x["publisher_id"] == row["publisher_id"]),
             "updates": lambda: self.connection("update", args, lambda x: self.is_about(x, row)),
+            "contact": lambda: None,
+            "exactPlace": lambda: None,
+            "contactAccess": lambda: self.contact_access(row),
         }
         if field in own:
             return own[field]()
         value = row["".join("_" + c.lower() if c.isupper() else c for c in field)]
         return instant(value) if isinstance(value, datetime) else value
+
+    def contact_access(self, row: Row) -> str:
+        elsewhere = not self.participants[row["publisher_id"]]["hosted"]
+        return "ASK_HOME" if elsewhere and b"restricted" in row["_entry"]["data"] else "NONE"
 
     def is_about(self, update: Row, row: Row) -> bool:
         if row["_type"] == "organization":

@@ -123,7 +123,7 @@ class World:
                 row["log_id"],
                 number,
                 hashlib.sha256(str(number).encode()).digest(),
-                b"{}",
+                b'{"restricted":""}' if number % 3 == 0 else b"{}",
                 row["received_at"],
             )
             columns = list(row)

@@ -1,0 +1,203 @@
+"""Restricted parts as rows: the sealed bytes, who may have them, and who was given them. SQL only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from store.database import Connection
+from store.logs import RESTRICTED, Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A restricted part in its place; `sealed` is None for one that an earlier version stored in plain."""
+
+    index: int
+    sealed: Sealed | None
+    plain: tuple[bytes, bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A participant that an owner allows to have its restricted parts."""
+
+    asker_scid: str
+    granted_at: datetime
+    granted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One answer to a request: who asked through which node for what, whether it was given, and by which rule."""
+
+    id: int
+    at: datetime
+    asker_scid: str
+    node_scid: str
+    uri: str
+    index: int
+    is_released: bool
+    rule: str
+
+
+async def outdated_logs(connection: Connection, key_number: int) -> list[str]:
+    """Return the origins of logs with parts in plain or sealed by another key than that number's."""
+    records = await connection.fetch(
+        """
+        select origin from log where exists (
+            select from payload
+            where payload.log_id = log.id and part = $1 and key_number is distinct from $2
+        ) order by origin
+        """,
+        RESTRICTED,
+        key_number,
+    )
+    return [record["origin"] for record in records]
+
+
+async def outdated(connection: Connection, log_id: int, key_number: int, limit: int) -> list[Part]:
+    """Return up to `limit` parts of a log that are in plain or sealed by another key than that number's."""
+    records = await connection.fetch(
+        """
+        select index, key_number, salt, data from payload
+        where log_id = $1 and part = $2 and key_number is distinct from $3 order by index limit $4
+        """,
+        log_id,
+        RESTRICTED,
+        key_number,
+        limit,
+    )
+    return [_part(*record) for record in records]
+
+
+async def every(connection: Connection, log_id: int, start: int, limit: int) -> list[Part]:
+    """Return up to `limit` parts of a log from index `start` on, in order."""
+    records = await connection.fetch(
+        """
+        select index, key_number, salt, data from payload
+        where log_id = $1 and part = $2 and index >= $3 order by index limit $4
+        """,
+        log_id,
+        RESTRICTED,
+        start,
+        limit,
+    )
+    return [_part(*record) for record in records]
+
+
+def _part(index: int, key_number: int | None, salt: bytes, data: bytes) -> Part:
+    if key_number is None:
+        return Part(index, None, (salt, data))
+    return Part(index, Sealed(key_number, salt, data), None)
+
+
+async def replace(connection: Connection, log_id: int, rows: Sequence[tuple[int, Sealed]]) -> None:
+    """Store sealed parts in place of what is there; the caller holds the log's head."""
+    await connection.executemany(
+        "update payload set key_number = $3, salt = $4, data = $5 where log_id = $1 and index = $2 and part = $6",
+        [(log_id, index, *sealed, RESTRICTED) for index, sealed in rows],
+    )
+
+
+async def insert(connection: Connection, log_id: int, rows: Sequence[tuple[int, Sealed]]) -> None:
+    """Store sealed parts that are not here yet; the caller holds the log's head."""
+    await connection.executemany(
+        """
+        insert into payload (log_id, index, part, key_number, salt, data) values ($1, $2, $6, $3, $4, $5)
+        on conflict do nothing
+        """,
+        [(log_id, index, *sealed, RESTRICTED) for index, sealed in rows],
+    )
+
+
+# ---- who may have them -----------------------------------------------------------------------------------------------
+
+
+async def grant(connection: Connection, participant_id: int, asker_scid: str, granted_by: str) -> bool:
+    """Allow a participant the owner's restricted parts; return whether it was not allowed before."""
+    added: bool | None = await connection.fetchval(
+        """
+        insert into restricted_grant (participant_id, asker_scid, granted_by) values ($1, $2, $3)
+        on conflict do nothing returning true
+        """,
+        participant_id,
+        asker_scid,
+        granted_by,
+    )
+    return bool(added)
+
+
+async def revoke(connection: Connection, participant_id: int, asker_scid: str) -> bool:
+    """Take back what was allowed; return whether it had been."""
+    removed: bool | None = await connection.fetchval(
+        "delete from restricted_grant where participant_id = $1 and asker_scid = $2 returning true",
+        participant_id,
+        asker_scid,
+    )
+    return bool(removed)
+
+
+async def is_granted(connection: Connection, participant_id: int, asker_scid: str) -> bool:
+    """Return whether the owner allows this participant its restricted parts."""
+    found: bool = await connection.fetchval(
+        "select exists (select from restricted_grant where participant_id = $1 and asker_scid = $2)",
+        participant_id,
+        asker_scid,
+    )
+    return found
+
+
+async def grants(connection: Connection, participant_id: int) -> list[Grant]:
+    """Return whom the owner allows, oldest first."""
+    records = await connection.fetch(
+        """
+        select asker_scid, granted_at, granted_by from restricted_grant
+        where participant_id = $1 order by granted_at, asker_scid
+        """,
+        participant_id,
+    )
+    return [Grant(**dict(record)) for record in records]
+
+
+# ---- who was given them ----------------------------------------------------------------------------------------------
+
+
+async def record_release(
+    connection: Connection,
+    participant_id: int,
+    *,
+    asker_scid: str,
+    node_scid: str,
+    uri: str,
+    index: int,
+    is_released: bool,
+    rule: str,
+) -> None:
+    """Write down one answer, in the transaction that makes it."""
+    await connection.execute(
+        """
+        insert into restricted_release (participant_id, asker_scid, node_scid, uri, index, is_released, rule)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        participant_id,
+        asker_scid,
+        node_scid,
+        uri,
+        index,
+        is_released,
+        rule,
+    )
+
+
+async def releases(connection: Connection, participant_id: int, *, before: int | None, limit: int) -> list[Release]:
+    """Return the owner's newest answers with a number below `before`, newest first."""
+    records = await connection.fetch(
+        """
+        select id, at, asker_scid, node_scid, uri, index, is_released, rule from restricted_release
+        where participant_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3
+        """,
+        participant_id,
+        before,
+        limit,
+    )
+    return [Release(**dict(record)) for record in records]
