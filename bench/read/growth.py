@@ -29,7 +29,7 @@ SMALL = load.Size("growth", 10_000, 1_000, updated_share=0, searched=False)
 SIZES = {
     "smoke": load.SMOKE,
     "full": load.FULL,
-    "huge": load.Size("huge", 10_000_000, 1_000, updated_share=0, searched=False),
+    "huge": load.Size("huge", 10_000_000, 1_000, updated_share=0, searched=False, copies=50),
 }
 PAGE_ROWS = 10
 VALUES = 8

@@ -31,17 +31,23 @@ REGIONS_CSV = Path(__file__).parents[2] / "domain" / "data" / "regions.csv"
 HOST, SLUG = "bench.gotong.test", "bench"
 TABLES = ("need", "update_post", "need_search")
 MAINTENANCE = "set maintenance_work_mem = '1GB'; set max_parallel_maintenance_workers = 2"
+MOVED = ("published_at", "revised_at", "received_at", "needed_by")  # the instants of a need that a copy has elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much: the newest `updated_share` of the needs have updates."""
+    """How much: the newest `updated_share` of the needs have updates.
+
+    With `copies`, one in so many needs goes through the record type; PostgreSQL makes the others from it, at other
+    times and under other ids. They have no entries, and neither updates nor words to be found by.
+    """
 
     name: str
     needs: int
     communities: int
     updated_share: float = 0.2
     searched: bool = True
+    copies: int = 1
 
 
 FULL = Size("full", 1_000_000, 1_000)
@@ -89,12 +95,15 @@ class Loader:
         await connection.execute(MAINTENANCE)
         await self._communities()
         indexes = await _drop_indexes(connection)
-        needs = dataset.needs(self._size.needs, self._by)
-        first_updated = round(self._size.needs * (1 - self._size.updated_share))
+        count = self._size.needs // self._size.copies
+        needs = dataset.needs(count, self._by)
+        first_updated = round(count * (1 - self._size.updated_share))
         written = 0
         while batch := list(islice(needs, BATCH_NEEDS)):
             written += len(batch)
             await self._batch(batch, batch[max(0, len(batch) - max(0, written - first_updated)) :])
+        if self._size.copies > 1:
+            await self._multiply()
         for definition in indexes:
             await connection.execute(definition)
         await connection.execute("update log set size = $1 where id >= $2", max(self._next_index), FIRST_ID)
@@ -137,6 +146,29 @@ class Loader:
         await self._connection.copy_records_to_table("entry", records=entries)
         if self._size.searched:
             await index_text(self._connection, "need", [(row["publisher_id"], row["record_id"]) for row in need_rows])
+
+    async def _multiply(self) -> None:
+        """Replace the needs by their copies: each has the whole sequence, squeezed into its own stretch of time."""
+        connection, copies = self._connection, self._size.copies
+        await connection.execute("create temporary table original as table need; truncate need")
+        columns = [
+            row[0]
+            for row in await connection.fetch(
+                "select attname from pg_attribute where attrelid = 'need'::regclass and attnum > 0 and not attisdropped "
+                "order by attnum"
+            )
+        ]
+        received = f"$1::timestamptz + (received_at - $1::timestamptz) / {copies} + $2::interval * $3::int"
+        id_ = (
+            f"(lpad(to_hex((extract(epoch from {received}) * 1000)::bigint), 12, '0') "
+            "|| substr(replace(record_id::text, '-', ''), 13))::uuid"
+        )
+        moved = {name: f"{name} - received_at + {received}" for name in MOVED} | {"record_id": id_}
+        values = ", ".join(moved.get(name, f'"{name}"') for name in columns)
+        statement = await connection.prepare(f"insert into need select {values} from original")
+        for copy in range(copies):
+            await statement.fetch(dataset.START, dataset.SPAN / copies, copy)
+        await connection.execute("drop table original")
 
     def _index(self, community: Community) -> int:
         index = self._next_index[community.number]
