@@ -32,6 +32,12 @@ IDLE_IN_TRANSACTION_TIMEOUT_S = 60.0
 DEAD_PEER_TIMEOUT_S = 30.0
 STATEMENTS_CACHED_MAX = 1024
 STATEMENT_CACHED_CHARS_MAX = 65_536
+PLANNING = {
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning costs more than most statements
+    "enable_memoize": "off",  # setting it up costs a page more than looking its publishers up
+    "random_page_cost": "1.1",  # no disk that turns: what is looked up a few rows at a time is looked up by index
+}
 JSONB_VERSION = b"\x01"  # the first byte of a jsonb value on the wire
 
 if TYPE_CHECKING:
@@ -119,9 +125,7 @@ async def connect(
                 "statement_timeout": str(limit_ms),
                 "idle_in_transaction_session_timeout": str(round(IDLE_IN_TRANSACTION_TIMEOUT_S * 1000)),
                 "timezone": "UTC",
-                "jit": "off",
-                "plan_cache_mode": "force_generic_plan",  # planning costs more than most statements
-                "enable_memoize": "off",  # setting it up costs a page more than looking its publishers up
+                **PLANNING,
             },
         )
         await _install_codecs(connection)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from store.database import Connection
 
-NOT_COMPARED = ("received_at",)
-"""What depends on when this node heard of a record, not on what its log says."""
+NOT_COMPARED = ("received_at", "scid", "visible")
+"""What depends on when this node heard of a record and on whom it trusts, not on what a log says."""
 WRITTEN_WHILE_PROJECTING = ("unprojected", "outbox")
 
 

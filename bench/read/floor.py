@@ -10,9 +10,10 @@ from pathlib import Path
 from bench import cluster
 from bench.read.servers import CONNECTIONS, Postgres
 from bench.read.statements import Statement, for_pgbench, literal
+from store.database import PLANNING
 from store.programs import find_programs
 
-PLANNED_ONCE = {"PGOPTIONS": "-c plan_cache_mode=force_generic_plan -c jit=off"}
+PLANNED_ALIKE = {"PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in PLANNING.items())}
 
 
 class FloorFailed(Exception):
@@ -38,7 +39,7 @@ def floor(dsn: str, statements: Sequence[Statement], seconds: float, postgres: P
         where = ["-h", cluster.socket_directory(dsn), "-U", "postgres", cluster.name_of(dsn)]
         command = [str(pgbench), *how, *files, *where]
         before_s, used_s = postgres.cpu_s(), _children_s()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=PLANNED_ONCE)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=PLANNED_ALIKE)
     per_second = re.search(r"tps = ([0-9.]+)", done.stdout)
     count = re.search(r"transactions actually processed: (\d+)", done.stdout)
     if done.returncode != 0 or per_second is None or count is None:

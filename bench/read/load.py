@@ -154,8 +154,8 @@ class Loader:
         columns = [
             row[0]
             for row in await connection.fetch(
-                "select attname from pg_attribute where attrelid = 'need'::regclass and attnum > 0 and not attisdropped "
-                "order by attnum"
+                "select attname from pg_attribute where attrelid = 'need'::regclass and attnum > 0 "
+                "and not attisdropped and attgenerated = '' order by attnum"
             )
         ]
         received = f"$1::timestamptz + (received_at - $1::timestamptz) / {copies} + $2::interval * $3::int"
@@ -165,7 +165,8 @@ class Loader:
         )
         moved = {name: f"{name} - received_at + {received}" for name in MOVED} | {"record_id": id_}
         values = ", ".join(moved.get(name, f'"{name}"') for name in columns)
-        statement = await connection.prepare(f"insert into need select {values} from original")
+        names = ", ".join(f'"{name}"' for name in columns)
+        statement = await connection.prepare(f"insert into need ({names}) select {values} from original")
         for copy in range(copies):
             await statement.fetch(dataset.START, dataset.SPAN / copies, copy)
         await connection.execute("drop table original")

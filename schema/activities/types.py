@@ -42,7 +42,7 @@ class Activity(Record):
 
     SOURCE: ClassVar[Source] = Source("activity", "activity")
 
-    title: str = localized("{t}.title_text", "What it is, in a line.")
+    title: str = localized("{t}.title_text", "What it is, in a line.", first="{t}.title_json")
     description: str | None = localized("{t}.description_text", "What happens there.")
     start: DateTime = time("{t}.starts_at", "When its first occurrence starts.")
     end: DateTime | None = time("{t}.ends_at", "When its first occurrence ends.")

@@ -13,6 +13,7 @@ from domain.text import TextInvalid
 from schema.compile.arguments import Arguments, Variables, arguments_of
 from schema.compile.read import READ, Batch, Read, Reader, Source
 from schema.compile.select import Fragments, Selected, collect
+from schema.compile.visibility import names
 
 if TYPE_CHECKING:
     from schema.context import Caller, Services
@@ -97,28 +98,28 @@ class Statement:
 
 
 class Scope(Mapping[str, str]):
-    """What the holes of SQL templates stand for at one row; asking for the log or the entry joins it."""
+    """What the holes of SQL templates stand for at one row; asking for `l`, `e` or `i` joins it."""
 
-    def __init__(self, source: Source, row: str, participant: str, organization: str, joins: dict[str, str]) -> None:
+    def __init__(self, source: Source, row: str, publisher: str, joins: dict[str, str]) -> None:
         self.source = source
         self.row = row
         self.joins = joins
-        self._names = {"t": row, "p": participant, "o": organization, "type": source.type}
+        self._names = {"t": row, "p": publisher, "type": source.type}
 
     @classmethod
     def of(cls, source: Source, n: int) -> "Scope":
         """Return the scope of the aliases `visibility.visible(source, n)` makes."""
-        organization = f"t{n}" if source.table == "organization" else f"o{n}"
-        return cls(source, f"t{n}", f"p{n}", organization, {})
+        aliases = names(source, n)
+        return cls(source, aliases["t"], aliases["p"], {})
 
     def publisher(self, source: Source) -> "Scope":
         """Return the scope of the row's publisher, an organization joined already."""
-        row = self._names["o"]
-        return Scope(source, row, self._names["p"], row, self.joins)
+        row = self._names["p"]
+        return Scope(source, row, row, self.joins)
 
     def filled(self, names: Mapping[str, str]) -> "Scope":
         """Return this scope with more names."""
-        scope = Scope(self.source, self.row, self._names["p"], self._names["o"], self.joins)
+        scope = Scope(self.source, self.row, self._names["p"], self.joins)
         scope._names = {**self._names, **names}
         return scope
 
@@ -136,6 +137,9 @@ class Scope(Mapping[str, str]):
                 f"e_{row}", f"join entry e_{row} on e_{row}.log_id = {row}.log_id and e_{row}.index = {row}.index"
             )
             return f"e_{row}"
+        if name == "i":
+            self.joins.setdefault(f"i_{row}", f"join participant i_{row} on i_{row}.id = {row}.publisher_id")
+            return f"i_{row}"
         return self._names[name]
 
     def __iter__(self) -> Iterator[str]:

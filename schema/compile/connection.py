@@ -13,6 +13,7 @@ from schema.compile.filters import conditions
 from schema.compile.read import Many, Order, Source
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
 from schema.compile.visibility import HIDDEN_COUNT_MAX, drills, hidden, visible
+from schema.compile.visibility import names as aliases
 
 PAGE_ROWS_DEFAULT = 20
 PAGE_ROWS_MAX = 100
@@ -76,7 +77,7 @@ def page(
     now, later = build.arguments(declared, nodes[0])
     rows_max, backward = size(now)
     order = read.orders[now.get("orderBy") or read.default]
-    names = {"t": f"t{n}", "p": f"p{n}"}
+    names = aliases(source, n)
     if outer is not None:
         names |= {"outer": outer["t"], "outer_p": outer["p"]}
     where = [fill(clause, names) for clause in (read.on, read.fixed, pinned) if clause]

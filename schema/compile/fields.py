@@ -60,8 +60,8 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
     match read:
         case Scalar(sql, form):
             return scalar(fill(sql, scope), form)
-        case Localized(sql):
-            return _localized(build, fill(sql, scope), declared, nodes[0])
+        case Localized(sql, first):
+            return _localized(build, fill(sql, scope), fill(first, scope) if first else None, declared, nodes[0])
         case After(key, batch):
             return _after(build, fill(key, scope), Hole(batch, _writer(build, declared, sets)))
         case Many():
@@ -92,20 +92,22 @@ def _if(condition: str, json: Json) -> Json:
     return (Sql(f"case when {condition} then {render(json)} end"),)
 
 
-def _localized(build: Build, column: str, declared: GraphQLField, node: FieldNode) -> Json:
+def _localized(build: Build, column: str, kept: str | None, declared: GraphQLField, node: FieldNode) -> Json:
+    first = kept or f"({column} -> 0 -> 'text')::text"
     now, later = build.arguments(declared, node)
     if now.get("lang") is not None:
         wanted = build.bind("text[]", lambda asking: fallbacks((later(asking.variables)["lang"],)))
     elif build.localize:
         wanted = build.bind("text[]", lambda asking: fallbacks(asking.reader.languages))
     else:
-        return (Sql(f"({column} -> 0 -> 'text')::text"),)
+        return (Sql(first),)
     language = "lower(x.value ->> 'lang')"
     return (
         Sql(
+            f"case when jsonb_array_length({column}) = 1 then {first} else "
             f"(select (x.value -> 'text')::text from jsonb_array_elements({column}) with ordinality x(value, n) "
             f"order by least(array_position({wanted}, {language}), "
-            f"array_position({wanted}, split_part({language}, '-', 1))), x.n limit 1)"
+            f"array_position({wanted}, split_part({language}, '-', 1))), x.n limit 1) end"
         ),
     )
 
@@ -142,7 +144,7 @@ def _linked(build: Build, read: Linked, types: list[GraphQLObjectType], sets: Se
         n = build.statement.alias()
         inner_scope = Scope.of(source, n)
         inner = record(build, type_, sets, inner_scope)
-        condition = f"p{n}.scid = {scid_sql}"
+        condition = f"{inner_scope['p']}.scid = {scid_sql}"
         if source.table != "organization":
             condition += f" and t{n}.record_id = {id_sql}"
         query = f"select {render(inner)} from {visible(source, n)} {inner_scope.join_sql()} where {condition}"

@@ -20,6 +20,7 @@ from schema.compile.query import Query, text
 from schema.compile.read import Dimension, Grouped
 from schema.compile.text import fill, render
 from schema.compile.visibility import drills, visible
+from schema.compile.visibility import names as aliases
 
 GROUPS_MAX = 10_000
 
@@ -59,7 +60,7 @@ def compile_grouped(build: Build, read: Grouped, declared: GraphQLField, nodes: 
     assert isinstance(stat_type, GraphQLObjectType)
     source = source_of(node_type)
     n = build.statement.alias()
-    names = {"t": f"t{n}", "p": f"p{n}"}
+    names = aliases(source, n)
     now, later = build.arguments(declared, nodes[0])
     given = now.get("filter") or {}
     where = [drills(source, n, asked=bool(given.get("exercise")))]
@@ -70,9 +71,7 @@ def compile_grouped(build: Build, read: Grouped, declared: GraphQLField, nodes: 
     selected = build.fields(stat_type, [node.selection_set for node in nodes]).values()
     wanted = {found[0].name.value for found in selected}
     sums = {name: read.sums[name] for name in read.sums if name in wanted}
-    json = render(
-        fields.record(build, stat_type, [node.selection_set for node in nodes], Scope(source, "g", "p", "o", {}))
-    )
+    json = render(fields.record(build, stat_type, [node.selection_set for node in nodes], Scope(source, "g", "p", {})))
     row = [f"{sql} as {name}" for name, sql in columns.items()]
     for name, (unit, value) in sums.items():
         row += [f"{fill(unit, names)} as {name}_unit", f"{fill(value, names)} as {name}"]

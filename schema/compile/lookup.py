@@ -3,7 +3,7 @@
 from domain.ids import RecordUri
 from domain.records.registry import RECORDS
 from schema.compile.read import Source
-from schema.compile.visibility import visible
+from schema.compile.visibility import names, visible
 from store.database import Database
 
 
@@ -17,7 +17,7 @@ async def leaf_hash(database: Database, uri: RecordUri) -> str | None:
         found: bytes | None = await connection.fetchval(
             f"select entry.leaf_hash from {visible(source, 1)} "
             "join entry on entry.log_id = t1.log_id and entry.index = t1.index "
-            "where p1.scid = $1 and t1.record_id = $2",
+            f"where {names(source, 1)['p']}.scid = $1 and t1.record_id = $2",
             uri.scid,
             uri.id,
         )

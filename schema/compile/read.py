@@ -2,9 +2,10 @@
 
 A Strawberry field carries one of these in its metadata. The SDL comes from
 the field, the SQL from its metadata, so the two cannot drift apart. SQL here
-is a template: `{t}` is the record's row, `{p}` its publisher's `participant`,
-`{o}` the publisher's `organization`, `{l}` its log, `{e}` its entry, and an
-embedded type names further holes. Nothing here reads a database.
+is a template: `{t}` is the record's row, `{p}` its publisher's `organization`
+(in conditions: only its `scid`), `{i}` its publisher's `participant`, `{l}` its
+log, `{e}` its entry, and an embedded type names further holes. Nothing here
+reads a database.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -48,9 +49,13 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Localized:
-    """A text in several languages, a jsonb array of {lang, text}: the reader's language, else the first."""
+    """A text in several languages, a jsonb array of {lang, text}: the reader's language, else the first.
+
+    `first` is a column with that one's JSON, where there is one.
+    """
 
     sql: str
+    first: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,10 +354,10 @@ def decimal(sql: str, description: str) -> Any:
 LANGUAGE = Argument("lang", str | None, "The language wanted, as a BCP 47 tag. Default: the Accept-Language header.")
 
 
-def localized(sql: str, description: str) -> Any:
-    """Return a field read as a text in the reader's language."""
+def localized(sql: str, description: str, *, first: str | None = None) -> Any:
+    """Return a field read as a text in the reader's language; `first`: a column with the JSON of the first one."""
     return declare(
-        Localized(sql), description + " In the language asked for if there is one, else as written.", (LANGUAGE,)
+        Localized(sql, first), description + " In the language asked for if there is one, else as written.", (LANGUAGE,)
     )
 
 

@@ -227,8 +227,8 @@ def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
     if now.get("id") is not None:
         return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
     slug = build.bind("text", lambda asking: later(asking.variables)["slug"])
-    order = "order by p{n}.hosted desc, p{n}.first_seen, p{n}.id limit 1"
-    return BySlug(_query_where(build, fields.record_types(build, declared)[0], nodes, f"t{{n}}.slug = {slug} {order}"))
+    order = "order by {i}.hosted desc, {i}.first_seen, {i}.id limit 1"
+    return BySlug(_query_where(build, fields.record_types(build, declared)[0], nodes, f"{{t}}.slug = {slug} {order}"))
 
 
 def one_by_uri(
@@ -266,10 +266,11 @@ def _query_by_ids(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode]
 
 
 def _query_where(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where: str) -> Query:
-    """Return the statement of one record; `{n}` in `where` is the number of its aliases."""
+    """Return the statement of one record; `where` is a template at its row."""
     source = source_of(type_)
     n = build.statement.alias()
     scope = Scope.of(source, n)
     json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
-    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {fill(where, {'n': str(n)})}"
+    condition = fill(where, scope)
+    sql = f"select {json} from {visible(source, n)} {scope.join_sql()} where {condition}"
     return Query(sql, build.statement.binders, build.statement.holes)

@@ -1,8 +1,10 @@
 """What may be seen: the one predicate, in every FROM there is.
 
 A record is visible when this node's operator allows its publisher, and the
-publisher has said who it is (its organization record is here). Drills are
-shown only to who asks for them. Nothing else in the compiler names `trust`.
+publisher has said who it is (its organization record is here): triggers keep
+`organization.visible` in step with the participant's trust, so that one
+look-up a row answers both. Drills are shown only to who asks for them.
+Nothing else in the compiler names `visible` or `trust`.
 """
 
 from schema.compile.read import Source
@@ -11,16 +13,23 @@ HIDDEN_COUNT_MAX = 10_000
 ALLOWED = "participant.trust = 'allowed'"
 
 
+def names(source: Source, n: int) -> dict[str, str]:
+    """Return the aliases of the row and of its publisher in `visible(source, n)`: an organization is its own.
+
+    In `hidden(source, n)` they are the same, but of the publisher there is nothing but `scid`.
+    """
+    return {"t": f"t{n}", "p": f"t{n}" if source.table == "organization" else f"p{n}"}
+
+
 def visible(source: Source, n: int) -> str:
-    """Return the FROM of `source` with aliases t<n>, p<n>, o<n>: its visible rows."""
-    base = f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust = 'allowed'"
+    """Return the FROM of `source` with the aliases of `names`: its visible rows."""
     if source.table == "organization":
-        return base
-    return f"{base} join organization o{n} on o{n}.publisher_id = t{n}.publisher_id"
+        return f"(select * from organization where visible) t{n}"
+    return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id and p{n}.visible"
 
 
 def hidden(source: Source, n: int) -> str:
-    """Return the FROM of `source` with aliases t<n>, p<n>: the rows trust hides."""
+    """Return the FROM of `source` with the aliases of `names`: the rows trust hides, also of who has not said who it is."""
     return f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust <> 'allowed'"
 
 

@@ -86,7 +86,7 @@ class Need(Record):
 
     SOURCE: ClassVar[Source] = Source("need", "need", f"{{t}}.urgency = {URGENCY_RANK[UrgencyText.CRITICAL]}")
 
-    title: str = localized("{t}.title_text", "What is needed, in a line.")
+    title: str = localized("{t}.title_text", "What is needed, in a line.", first="{t}.title_json")
     description: str | None = localized("{t}.description_text", "What is needed and why.")
     kind: NeedKind = token("{t}.kind", "What sort of thing.")
     category: Category = after("{t}.category", categories, "What it is about.")

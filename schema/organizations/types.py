@@ -55,9 +55,9 @@ class Organization(Record):
     SOURCE: ClassVar[Source] = Source("organization", "organization")
 
     id: strawberry.ID = token("'gotong:' || {p}.scid", "Its URI, the same on every node: gotong:<SCID>.")
-    did: strawberry.ID = text("{p}.did", "Its decentralized identifier (did:webvh), which names its keys.")
-    slug: str = text("{t}.slug", "The short name it wishes for; unique only on its own node.")
-    name: str = localized("{t}.name_text", "Its name.")
+    did: strawberry.ID = text("{i}.did", "Its decentralized identifier (did:webvh), which names its keys.")
+    slug: str = token("{t}.slug", "The short name it wishes for; unique only on its own node.")
+    name: str = localized("{t}.name_text", "Its name.", first="{t}.name_json")
     kind: OrganizationKind = token("{t}.kind", "What it says it is.")
     description: str | None = localized("{t}.description_text", "What it does.")
     focus: list[str] = tokens("{t}.focus", "The categories it works in.")

@@ -26,14 +26,14 @@ class UpdateOrder(Enum):
 class Update(Record):
     """An update."""
 
-    SOURCE: ClassVar[Source] = Source("update_post", "update", region_path="{o}.region_path")
+    SOURCE: ClassVar[Source] = Source("update_post", "update", region_path="{p}.region_path")
 
     about_id: strawberry.ID = token("{t}.about_uri", "The URI of what it is about.")
     about: Node | None = declare(
         Linked("{t}.about_type", "{t}.about_publisher", "{t}.about_id"),
         "What it is about; null while this node does not have it or may not show it.",
     )
-    text: str = localized("{t}.body_text", "The news.")
+    text: str = localized("{t}.body_text", "The news.", first="{t}.body_json")
     media: list[str] = tokens("{t}.media", "Pictures and files, by SHA-256 in hex.")
     external_ids: list[ExternalId] = external_ids()
 
