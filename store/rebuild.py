@@ -40,3 +40,16 @@ async def differences(connection: Connection, table: str) -> list[tuple[str, str
         """
     )
     return [(table, row["scid"], row["record_id"], row["stored"], row["rebuilt"]) for row in rows]
+
+
+async def out_of_step(connection: Connection) -> list[tuple[str, str, str, bool, bool]]:
+    """Return, as `differences` does, the organizations whose row says otherwise than their participant's trust."""
+    rows = await connection.fetch(
+        """
+        select participant.scid, record_id::text from public.organization
+        join participant on participant.id = publisher_id
+        where (organization.scid, visible) is distinct from (participant.scid, participant.trust = 'allowed')
+        order by participant.scid
+        """
+    )
+    return [("organization", scid, record_id, True, True) for scid, record_id in rows]

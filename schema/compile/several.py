@@ -19,7 +19,7 @@ from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Build, Scope, source_of
 from schema.compile.query import Partly, Query, text
 from schema.compile.text import render
-from schema.compile.visibility import names, visible
+from schema.compile.visibility import visible
 
 IDS_MAX = 100
 REPRESENTATIONS_MAX = 500
@@ -141,9 +141,7 @@ def _several(
     parameter = len(build.statement.binders)
     for (source, n), scope, json, kind in zip(rows, scopes, written, kinds, strict=True):
         asked = f"unnest(${parameter + 1}::text[], ${parameter + 2}::uuid[], ${parameter + 3}::int[])"
-        same = f"{names(source, n)['p']}.scid = asked.scid" + (
-            "" if kind is None else f" and t{n}.record_id = asked.id"
-        )
+        same = f"{scope['p']}.scid = asked.scid" + ("" if kind is None else f" and t{n}.record_id = asked.id")
         selects.append(
             f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
             f"join {asked} as asked(scid, id, place) on {same}"

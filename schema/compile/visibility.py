@@ -29,7 +29,7 @@ def visible(source: Source, n: int) -> str:
 
 
 def hidden(source: Source, n: int) -> str:
-    """Return the FROM of `source` with the aliases of `names`: the rows trust hides, also of who has not said who it is."""
+    """Return the FROM of `source` with the aliases of `names`: the rows trust hides."""
     return f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust <> 'allowed'"
 
 

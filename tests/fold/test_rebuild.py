@@ -10,6 +10,7 @@ from federation.rebuild import Difference, compare
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, need_body, start_test_node
+from tests.schema.world import organization_body
 
 
 @pytest.fixture
@@ -53,6 +54,16 @@ async def test_a_row_that_was_changed_by_hand_is_found(node: TestNode, spoil: st
     (found,) = await compare(node.database, as_of=node.clock())
     assert (found.table, found.record_id, found.stored, found.rebuilt) == ("need", record_id, stored, rebuilt)
     assert isinstance(found, Difference)
+
+
+async def test_an_organization_shown_against_the_operators_word_is_found(node: TestNode) -> None:
+    guest = await node.participant("a-awal")
+    await node.appender.append(guest.scid, [Draft("organization", None, fixed(organization_body(slug="a-awal")))])
+    assert await compare(node.database, as_of=node.clock()) == []
+    async with node.database.acquire() as connection:
+        scid = await connection.fetchval("update organization set visible = false where slug = 'a-awal' returning scid")
+    (found,) = await compare(node.database, as_of=node.clock())
+    assert (found.table, found.publisher) == ("organization", scid)
 
 
 async def test_a_state_the_sweeper_has_not_reached_is_a_difference(node: TestNode) -> None:

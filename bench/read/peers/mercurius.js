@@ -13,7 +13,7 @@ const NEED = `n.publisher_id, 'gotong:' || p.scid || '/need/' || n.record_id as 
   n.quantity_value::text as "quantityValue", n.quantity_unit as "quantityUnit",
   n.money_amount::text as "moneyAmount", n.money_currency as "moneyCurrency", n.region,
   ${time("n.needed_by")} as "neededBy", ${time("n.expires_at")} as "expiresAt", ${time("n.received_at")} as "receivedAt"`;
-const FROM = `need n join participant p on p.id = n.publisher_id and p.trust = 'allowed'`;
+const FROM = `need n join organization p on p.publisher_id = n.publisher_id and p.visible`;
 const NEWEST = "order by n.received_at desc, n.record_id desc";
 const STEMS = (configuration) => `(websearch_to_tsquery('${configuration}', ($1::text[])[1])
   && (websearch_to_tsquery('${configuration}', ($1::text[])[2]) || (quote_literal(($1::text[])[3]) || ':*')::tsquery))`;
@@ -52,10 +52,9 @@ const loaders = {
     publisher: async (queries) => {
       const found = new Map();
       const ids = [...new Set(queries.map(({ obj }) => obj.publisher_id))];
-      for (const row of await rows("publishers", `select o.publisher_id, 'gotong:' || p.scid as id, o.slug,
+      for (const row of await rows("publishers", `select o.publisher_id, 'gotong:' || o.scid as id, o.slug,
           o.name_text -> 0 ->> 'text' as name from organization o
-          join participant p on p.id = o.publisher_id and p.trust = 'allowed'
-          where o.publisher_id = any($1::integer[])`, [ids])) {
+          where o.visible and o.publisher_id = any($1::integer[])`, [ids])) {
         found.set(row.publisher_id, row);
       }
       return queries.map(({ obj }) => found.get(obj.publisher_id));
@@ -65,7 +64,7 @@ const loaders = {
       for (const row of await rows("news", `select x.* from unnest($1::text[]) as wanted(uri) cross join lateral (
           select u.about_uri, 'gotong:' || p.scid || '/update/' || u.record_id as id,
                  u.body_text -> 0 ->> 'text' as text, ${time("u.published_at")} as "publishedAt"
-          from update_post u join participant p on p.id = u.publisher_id and p.trust = 'allowed'
+          from update_post u join organization p on p.publisher_id = u.publisher_id and p.visible
           where u.about_uri = wanted.uri and not u.exercise
           order by u.received_at desc, u.record_id desc limit $2) x`,
           [[...found.keys()], queries[0].params.first])) {

@@ -4,8 +4,8 @@
 create schema if not exists peer;
 
 create or replace view peer.community as
-select o.publisher_id, p.scid, 'gotong:' || p.scid as uri, o.slug, o.kind, o.name_text -> 0 ->> 'text' as name
-from public.organization o join public.participant p on p.id = o.publisher_id and p.trust = 'allowed';
+select o.publisher_id, o.scid, 'gotong:' || o.scid as uri, o.slug, o.kind, o.name_text -> 0 ->> 'text' as name
+from public.organization o where o.visible;
 
 create or replace view peer.need as
 select n.publisher_id, n.record_id, p.scid, 'gotong:' || p.scid || '/need/' || n.record_id as uri,
@@ -13,13 +13,13 @@ select n.publisher_id, n.record_id, p.scid, 'gotong:' || p.scid || '/need/' || n
        n.kind, n.category, n.quantity_value::text as quantity_value, n.quantity_unit,
        n.money_amount::text as money_amount, n.money_currency, n.urgency, n.region, n.needed_by, n.expires_at,
        n.state, n.received_at
-from public.need n join public.participant p on p.id = n.publisher_id and p.trust = 'allowed'
+from public.need n join public.organization p on p.publisher_id = n.publisher_id and p.visible
 where not n.exercise;
 
 create or replace view peer.news as
 select u.publisher_id, u.record_id, 'gotong:' || p.scid || '/update/' || u.record_id as uri, u.about_uri,
        u.body_text -> 0 ->> 'text' as body, u.published_at, u.received_at
-from public.update_post u join public.participant p on p.id = u.publisher_id and p.trust = 'allowed'
+from public.update_post u join public.organization p on p.publisher_id = u.publisher_id and p.visible
 where not u.exercise;
 
 comment on view peer.community is E'@primaryKey publisher_id';

@@ -1,0 +1,73 @@
+"""Who may be seen follows the operator's word, whichever of both comes first and whoever writes the rows."""
+
+import asyncio
+
+import pytest
+
+from schema.engine import Engine
+from store import participants
+from store.database import Database, connect
+from tests.schema.world import World, scid
+
+BLOCKED_POLL_S = 0.02
+
+
+async def _titles(engine: Engine) -> bytes | None:
+    return (await engine.ask("{ needs { nodes { title publisher { id name } } } }")).data
+
+
+@pytest.fixture
+async def publisher(world: World) -> int:
+    """A quarantined participant with a need."""
+    publisher = await world.participant(1, trust="quarantined")
+    await world.need(publisher, title=[{"lang": "id", "text": 'Buku "baru"'}])
+    return publisher
+
+
+async def test_what_is_shown_follows_every_change_of_trust(engine: Engine, database: Database, publisher: int) -> None:
+    shown = b'{"needs":{"nodes":[{"title":"Buku \\"baru\\"","publisher":{"id":"gotong:%b","name":"Baca Yuk!"}}]}}'
+    for trust, data in (
+        ("quarantined", b'{"needs":{"nodes":[]}}'),
+        ("allowed", shown % scid(1).encode()),
+        ("blocked", b'{"needs":{"nodes":[]}}'),
+        ("allowed", shown % scid(1).encode()),
+    ):
+        async with database.transaction() as connection:
+            await participants.set_trust(connection, [publisher], trust, set_by="operator", tables={})
+        assert await _titles(engine) == data
+
+
+async def test_trust_that_is_not_committed_shows_nothing(engine: Engine, database: Database, publisher: int) -> None:
+    async with database.acquire() as connection:
+        change = connection.transaction()
+        await change.start()
+        await participants.set_trust(connection, [publisher], "allowed", set_by="operator", tables={})
+        assert await _titles(engine) == b'{"needs":{"nodes":[]}}'
+        await change.rollback()
+    assert await _titles(engine) == b'{"needs":{"nodes":[]}}'
+
+
+async def test_an_introduction_that_arrives_while_trust_changes_is_not_lost(
+    engine: Engine, database: Database, publisher: int
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("create table kept as select * from organization; delete from organization")
+        columns = "publisher_id, record_id, revision, log_id, index, published_at, revised_at, received_at, exercise, "
+        columns += "slug, name_text, kind, focus, region, region_path, languages, external_ids, search_text, doc"
+        change = connection.transaction()
+        await change.start()
+        await participants.set_trust(connection, [publisher], "allowed", set_by="operator", tables={})
+        arriving = await connect(database.dsn)
+        try:
+            arrives = asyncio.ensure_future(
+                arriving.execute(f"insert into organization ({columns}) select {columns} from kept")
+            )
+            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and pid = $1"
+            while not arrives.done() and not await connection.fetchval(waits, arriving.get_server_pid()):  # noqa: ASYNC110
+                await asyncio.sleep(BLOCKED_POLL_S)
+            assert not arrives.done()
+            await change.commit()
+            await arrives
+        finally:
+            await arriving.close()
+    assert scid(1).encode() in (await _titles(engine) or b"")
