@@ -35,7 +35,7 @@ class MoneyInvalid(GotongError):
     code: ClassVar[str] = "MONEY_INVALID"
 
 
-class Money(Struct, frozen=True):
+class Money(Struct, frozen=True, gc=False):
     """An amount in major units."""
 
     amount: Amount

@@ -36,7 +36,7 @@ class RegionCodeMalformed(GotongError):
     code: ClassVar[str] = "REGION_CODE_MALFORMED"
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, kw_only=True, gc=False):
     """Where a record is, as publicly as its author chose; `lat`, `lon` and `precision_m` come all or none."""
 
     code: RegionCode

@@ -47,7 +47,7 @@ class QuantityInvalid(GotongError):
     code: ClassVar[str] = "QUANTITY_INVALID"
 
 
-class Quantity(Struct, frozen=True):
+class Quantity(Struct, frozen=True, gc=False):
     """An amount of something, in one unit."""
 
     value: Value

@@ -41,14 +41,14 @@ class TextInvalid(GotongError):
     code: ClassVar[str] = "TEXT_INVALID"
 
 
-class ShortText(Struct, frozen=True):
+class ShortText(Struct, frozen=True, gc=False):
     """One line in one language."""
 
     lang: Lang
     text: Line
 
 
-class LongText(Struct, frozen=True):
+class LongText(Struct, frozen=True, gc=False):
     """A passage, line breaks allowed, in one language."""
 
     lang: Lang

@@ -5,14 +5,17 @@ is idempotent: a batch that does not begin where the log ends now changes
 nothing and says so.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
+from domain.records.registry import RECORDS
 from federation import identities
 from federation.did_service import log_service
 from federation.did_state import DidState
-from federation.fold import Arrival
+from federation.fold import Arrival, worked_out
 from federation.names import origin as origin_of
 from federation.note import Checkpoint
 from federation.project import project
@@ -50,9 +53,33 @@ async def meet(
     return head
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A verified batch with what its entries would be as rows, worked out where it holds nobody up."""
+
+    batch: VerifiedBatch
+    arrivals: Sequence[Arrival]
+
+
+def ready(batch: VerifiedBatch, as_of: datetime) -> Ready:
+    """Return a verified batch ready to be applied: pure, and made beside the writing of the batch before it."""
+    arrivals = (Arrival(verified.index, verified.entry, verified.body) for verified in batch.entries)
+    return Ready(batch, worked_out(arrivals, RECORDS.get, as_of))
+
+
+def joined(batches: Sequence[Ready]) -> Ready:
+    """Return consecutive batches as one."""
+    batch = VerifiedBatch(
+        batches[-1].batch.head,
+        [each for one in batches for each in one.batch.entries],
+        [each for one in batches for each in one.batch.tile_hashes],
+    )
+    return Ready(batch, [each for one in batches for each in one.arrivals])
+
+
 async def apply(
     database: Database,
-    batch: VerifiedBatch,
+    ready: Ready,
     *,
     start: int,
     note: bytes,
@@ -64,6 +91,7 @@ async def apply(
 
     Raises HeadMoved, with nothing written, when the log does not hold exactly `start` entries any more.
     """
+    batch = ready.batch
     async with database.transaction() as connection:
         log = await logs.lock_head(connection, batch.head.origin)
         if log is None or log.size != start:
@@ -71,8 +99,7 @@ async def apply(
         stored = [_stored(verified) for verified in batch.entries]
         await logs.insert_entries(connection, log.id, stored, now)
         await logs.insert_tile_hashes(connection, log.id, batch.tile_hashes)
-        arrivals = [Arrival(verified.index, verified.entry, verified.body) for verified in batch.entries]
-        changed = await project(connection, log, arrivals, as_of=now)
+        changed = await project(connection, log, ready.arrivals, as_of=now)
         await _move_head(connection, log, batch, note, target, proof, now)
         await outbox.announce(connection, outbox.HEAD_CHANNEL)
     return changed

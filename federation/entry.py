@@ -119,7 +119,7 @@ _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
 
-class _Members(msgspec.Struct, frozen=True):
+class _Members(msgspec.Struct, frozen=True, gc=False):
     """The members of an entry as they travel, their JSON types; `parse` checks how texts are written."""
 
     v: Annotated[int, Meta(ge=1)]
@@ -138,7 +138,7 @@ class _Members(msgspec.Struct, frozen=True):
 _KNOWN = frozenset(_Members.__struct_fields__)
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry of a log, parsed. Commitments are 32 raw bytes; `unknown` says a newer version wrote it (rule E1.6)."""
 
     v: int
@@ -187,7 +187,7 @@ def parse(data: bytes) -> Entry:
     return Entry(
         v=members.v,
         type=members.type,
-        id=uuid.UUID(members.id),
+        id=msgspec.convert(members.id, uuid.UUID),  # a third of the time of uuid.UUID
         rev=members.rev,
         at=_at(members.at),
         op=members.op,

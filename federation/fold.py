@@ -51,15 +51,17 @@ class Reason(StrEnum):
 OUTSIDE_CHAIN = (Reason.CHAIN_BROKEN,)
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Struct, frozen=True, gc=False):
     """A verified entry with its index and its decoded public payload, if that is here."""
 
     index: int
     entry: Entry
     body: dict[str, Any] | None
+    columns: dict[str, Any] | None = None
+    """What its row would say by its content alone, if that was worked out beforehand and the content is valid."""
 
 
-class Tip(Struct, frozen=True):
+class Tip(Struct, frozen=True, gc=False):
     """The newest revision in a record's chain, and the newest that has a row."""
 
     revision: int
@@ -69,7 +71,7 @@ class Tip(Struct, frozen=True):
     shown_revision: int | None
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """What a record's row is to say; the store adds the local numbers of log and publisher."""
 
     entry: Entry
@@ -124,6 +126,28 @@ def fold(
     for arrival in arrivals:
         folding.add(arrival, retried=retried)
     return folding.outcome
+
+
+def worked_out(arrivals: Iterable[Arrival], find_type: FindType, as_of: datetime) -> list[Arrival]:
+    """Return the arrivals with their columns: most of what a row costs, and no history is needed for it."""
+    return [Arrival(each.index, each.entry, each.body, _columns_ahead(each, find_type, as_of)) for each in arrivals]
+
+
+def _columns_ahead(arrival: Arrival, find_type: FindType, as_of: datetime) -> dict[str, Any] | None:
+    entry = arrival.entry
+    record_type = find_type(entry.type, entry.v)
+    if record_type is None or (entry.body is not None and arrival.body is None):
+        return None
+    try:
+        return _columns(record_type, arrival, as_of)
+    except GotongError:
+        return None  # `fold` says why, if it comes to that
+
+
+def _columns(record_type: AnyRecordType, arrival: Arrival, as_of: datetime) -> dict[str, Any]:
+    """Return what the row says by the entry's content, or raise for what is invalid in it (rule A1.7)."""
+    typed = record_type.validate(arrival.entry.core, arrival.body, None, rev=arrival.entry.rev, previous=None)
+    return record_type.row_of(typed, arrival.body or {}, received=as_of)
 
 
 class _Folding:
@@ -181,8 +205,7 @@ class _Folding:
     def _project(self, arrival: Arrival, key: Key, tip: Tip | None, record_type: AnyRecordType) -> None:
         entry = arrival.entry
         try:
-            typed = record_type.validate(entry.core, arrival.body, None, rev=entry.rev, previous=None)
-            columns = record_type.row_of(typed, arrival.body or {}, received=self._as_of)
+            columns = arrival.columns or _columns(record_type, arrival, self._as_of)
         except GotongError:
             self._skip(arrival, Reason.RECORD_INVALID)
             return
@@ -193,7 +216,7 @@ class _Folding:
             first = earlier.first
         uri = record_uri(self._scid, record_type, entry.id)
         self.outcome.rows[key] = Row(entry, arrival.index, tip.published_at, tip.received_at, columns, first, uri)
-        self._tips[key] = replace(tip, shown_revision=entry.rev)
+        self._tips[key] = Tip(tip.revision, tip.index, tip.published_at, tip.received_at, entry.rev)
         self._targets.add(uri)
 
     def _skip(

@@ -16,7 +16,7 @@ import structlog
 
 from domain.errors import GotongError
 from federation import did, did_service
-from federation.apply import HeadMoved, apply, meet
+from federation.apply import HeadMoved, Ready, apply, joined, meet, ready
 from federation.cosigners import own_note
 from federation.did_service import log_service
 from federation.did_state import DidState
@@ -28,7 +28,7 @@ from federation.names import parse_origin
 from federation.note import Checkpoint
 from federation.plan import LogForked
 from federation.sections import Closed, Opened, Pulled
-from federation.verify import Batch, Head, Received, VerifiedBatch, check_batch, check_checkpoint
+from federation.verify import Batch, Head, Received, check_batch, check_checkpoint
 from store import held as held_
 from store.database import Database, DatabaseBusy, DatabaseUnavailable, DiskFull, StatementTimedOut
 from store.held import Held
@@ -37,8 +37,10 @@ OUR_OWN = (DatabaseUnavailable, DatabaseBusy, DiskFull, StatementTimedOut)
 """What is wrong with this node and says nothing about the peer."""
 
 STATES_CACHED_MAX = 512
-QUEUED_ENTRIES_MAX = 4_096
+QUEUED_ENTRIES_MAX = 2_048
 """Verified entries that wait to be written; what waits together is written by one transaction."""
+AT_ONCE_ENTRIES_MAX = 16
+"""Entries that are checked where they are: handing them to a thread takes longer, and holds nobody up."""
 EVIDENCE_LINES_MAX = 4
 
 Result = TypeVar("Result")
@@ -142,7 +144,8 @@ class Receiver:
         self._states = states
         self._held = held
         self._section: _Section | None = None  # None: nothing more of this section is wanted
-        self._queue: list[tuple[Pulled, VerifiedBatch]] = []
+        self._queue: list[tuple[Pulled, Ready]] = []
+        self._taken = asyncio.Event()  # rung whenever what was queued is taken, or will not be
         self._writing: asyncio.Task[None] | None = None
         self.outcomes: dict[str, Outcome] = {}
 
@@ -201,10 +204,8 @@ class Receiver:
         if verified is None or self.outcomes[event.origin].error is not None:
             self._section = None
             return
-        section.head = verified.head
-        waiting = sum(len(each.entries) for each, _ in self._queue)
-        if waiting + len(event.entries) > QUEUED_ENTRIES_MAX or (self._writing is not None and self._writing.done()):
-            await self.settle()
+        section.head = verified.batch.head
+        await self._room(len(event.entries))
         self._queue.append((event, verified))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_queued(section), name=f"apply {event.origin}")
@@ -245,22 +246,39 @@ class Receiver:
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
-    async def _verify(self, section: _Section, event: Pulled) -> VerifiedBatch:
+    async def _verify(self, section: _Section, event: Pulled) -> Ready:
         if event.size != section.head.edge.size + len(event.entries):
             raise MarkWrong("the batch ends elsewhere than it says", size=event.size, start=section.head.edge.size)
         batch = Batch(event.entries, section.target, event.proof)
-        return await asyncio.to_thread(check_batch, section.head, self._network, batch)
+        as_of = self._clock()
+        if len(event.entries) <= AT_ONCE_ENTRIES_MAX:
+            return ready(check_batch(section.head, self._network, batch), as_of)
+        return await asyncio.to_thread(lambda: ready(check_batch(section.head, self._network, batch), as_of))
+
+    async def _room(self, entries: int) -> None:
+        """Wait until so many entries more may wait; raise what stopped the writing."""
+        while self._queue and self._writing is not None and not self._writing.done():
+            if sum(len(event.entries) for event, _ in self._queue) + entries <= QUEUED_ENTRIES_MAX:
+                return
+            self._taken.clear()
+            await self._taken.wait()
+        if self._writing is not None and self._writing.done():
+            await self.settle()
 
     async def _write_queued(self, section: _Section) -> None:
-        while self._queue:
-            queued, self._queue = self._queue, []
-            batches = [verified for _, verified in queued]
-            first, last = queued[0][0], queued[-1][0]
-            await self._write(section, last, joined(batches), start=first.size - len(first.entries))
-            if self.outcomes[last.origin].error is not None:
-                self._queue.clear()
+        try:
+            while self._queue:
+                queued, self._queue = self._queue, []
+                self._taken.set()
+                first, last = queued[0][0], queued[-1][0]
+                batch = joined([verified for _, verified in queued])
+                await self._write(section, last, batch, start=first.size - len(first.entries))
+                if self.outcomes[last.origin].error is not None:
+                    self._queue.clear()
+        finally:
+            self._taken.set()
 
-    async def _write(self, section: _Section, event: Pulled, verified: VerifiedBatch, *, start: int) -> None:
+    async def _write(self, section: _Section, event: Pulled, verified: Ready, *, start: int) -> None:
         outcome = self.outcomes[event.origin]
         try:
             outcome.records += await apply(
@@ -272,7 +290,7 @@ class Receiver:
                 proof=event.proof,
                 now=self._clock(),
             )
-            outcome.entries += len(verified.entries)
+            outcome.entries += len(verified.batch.entries)
         except OUR_OWN:
             raise
         except GotongError as error:
@@ -280,15 +298,6 @@ class Receiver:
         except Exception as error:  # a record that this program cannot store must not stop the other logs
             _log.exception("entries_not_stored", origin=event.origin, start=start)
             outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
-
-
-def joined(batches: Sequence[VerifiedBatch]) -> VerifiedBatch:
-    """Return consecutive verified batches as one."""
-    return VerifiedBatch(
-        batches[-1].head,
-        [each for batch in batches for each in batch.entries],
-        [each for batch in batches for each in batch.tile_hashes],
-    )
 
 
 def _require_not_behind(target: Checkpoint, edge: Edge) -> None:

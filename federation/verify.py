@@ -77,7 +77,7 @@ class Head:
     edge: Edge
 
 
-class Received(Struct, frozen=True):
+class Received(Struct, frozen=True, gc=False):
     """One entry as it came: its bytes, and its body with the salt, unless erased, withheld or never there."""
 
     data: bytes
@@ -94,7 +94,7 @@ class Batch:
     proof: Sequence[bytes] = ()
 
 
-class Verified(Struct, frozen=True):
+class Verified(Struct, frozen=True, gc=False):
     """One entry that obeys every rule: `body` is the parsed payload, None if it did not come."""
 
     index: int

@@ -6,7 +6,6 @@ decides which of them numbers events, pulls a log, or sweeps.
 
 import asyncio
 import contextlib
-import gc
 import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Coroutine
@@ -30,7 +29,7 @@ from federation.witnessing import Witnessing
 from node import background
 from node.logging import configure_logging
 from node.settings import Settings
-from node.wiring import TOKEN_KEY, Node, now, opened, version
+from node.wiring import TOKEN_KEY, Node, now, opened, settle_memory, version
 from schema.context import Services
 from schema.engine import Engine
 from schema.root import SCHEMA
@@ -133,17 +132,11 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
         ]
-        _settle()
+        settle_memory()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):
                 yield Edge(graphql, [*federation.routes(), *witness.routes()], lambda: _check_ready(node))
             stopping.set()
-
-
-def _settle() -> None:
-    """Take what start-up made out of the collector's sight: it stays for good, and is much to look through."""
-    gc.collect()
-    gc.freeze()
 
 
 async def _check_ready(node: Node) -> None:

@@ -51,7 +51,7 @@ class Sealed(NamedTuple):
     data: bytes
 
 
-class StoredEntry(Struct, frozen=True):
+class StoredEntry(Struct, frozen=True, gc=False):
     """One entry as it came, with the payload parts that are here; `body` is (salt, canonical bytes)."""
 
     index: int

@@ -31,7 +31,7 @@ REVISED = "REVISED"
 STATE = "STATE"
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """What one transaction did to one record."""
 
     kind: str

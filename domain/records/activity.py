@@ -37,7 +37,7 @@ class ActivityStatus(StrEnum):
     DONE = "DONE"
 
 
-class ActivityBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class ActivityBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """The public part. `zone` says in which clock a recurrence runs; `start` and `end` are of the first occurrence."""
 
     title: ShortTexts

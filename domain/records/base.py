@@ -139,10 +139,11 @@ class RecordType(Generic[Body]):
 
     def row_of(self, typed: Body, body: Part, *, received: datetime) -> Row:
         """Return what `row` does for a body that `validate` has typed already."""
-        row = self.project(typed) | {"doc": dict(body)}
+        row = self.project(typed)
+        row["doc"] = body
         if self.clock is not None:
             clock = self.clock(typed, received)
-            row |= {"state": clock.state, "next_due_at": clock.next_due_at}
+            row["state"], row["next_due_at"] = clock.state, clock.next_due_at
         return row
 
     def check_known(self, body: Part, regions: Regions) -> None:

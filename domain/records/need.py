@@ -98,7 +98,7 @@ EXPIRY_BY_URGENCY: Final = {
 Minimum = Annotated[str, Meta(pattern=positive_pattern(integer_digits=15, fraction_digits=6))]
 
 
-class NeedBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class NeedBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """The public part. `minimum` is in the need's own unit or currency: the least that already helps."""
 
     title: ShortTexts

@@ -55,7 +55,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     title: Line | UnsetType = UNSET
 
 
-class OrganizationBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class OrganizationBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """The public part. `slug` is a wish, unique only on its own node; `parent` is whose branch it is."""
 
     slug: Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=SLUG_CHARS_MAX)]

@@ -32,7 +32,7 @@ class CountBand(StrEnum):
     MORE = "1001+"
 
 
-class ExternalId(Struct, frozen=True):
+class ExternalId(Struct, frozen=True, gc=False):
     """The same thing's name in another system."""
 
     scheme: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9.-]{0,31}\Z")]

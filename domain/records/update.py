@@ -20,14 +20,14 @@ from domain.text import LongTexts
 MEDIA_MAX = 12
 
 
-class Reference(Struct, frozen=True):
+class Reference(Struct, frozen=True, gc=False):
     """What the update is about: a record's URI with its entry's leaf hash, or a participant's URI alone."""
 
     uri: RecordUriText
     leaf: HashText | UnsetType = UNSET
 
 
-class UpdateBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class UpdateBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """The public part; `media` are SHA-256 hashes, the files travel apart."""
 
     about: Reference

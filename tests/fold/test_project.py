@@ -10,7 +10,7 @@ import pytest
 
 from federation import did, tiles
 from federation.append import Appender, Draft
-from federation.apply import apply, meet
+from federation.apply import apply, meet, ready
 from federation.did_service import log_service
 from federation.fold import Reason
 from federation.merkle import Edge
@@ -69,7 +69,7 @@ class Mirror:
         batch = check_batch(start, "test", Batch(received, target, proof))
         await apply(
             self.database,
-            batch,
+            ready(batch, self._source.clock()),
             start=held.size,
             note=theirs.checkpoint,
             target=target,
