@@ -59,8 +59,8 @@ async def _same_records(world: "World") -> None:
     for record_type in RECORDS:
         local = "".join(f" - '{column}'" for column in LOCAL)
         query = f"""
-            select scid, to_jsonb(r){local} from {record_type.table} r join participant p on p.id = publisher_id
-            order by scid, record_id
+            select p.scid, to_jsonb(r){local} from {record_type.table} r join participant p on p.id = publisher_id
+            order by p.scid, r.record_id
         """
         expected = await _rows(_database(world.machines[0]), query)
         for other in world.machines[1:]:
