@@ -31,6 +31,14 @@ STATUS: Final[dict[str, int]] = {
     "PAYLOADS_RANGE_INVALID": 416,
     "REVISION_CONFLICT": 409,
     "IDEMPOTENCY_KEY_REUSED": 409,
+    "SIGNATURE_MALFORMED": 401,
+    "SIGNATURE_SKEW": 401,
+    "SIGNATURE_INVALID": 401,
+    "DIGEST_MISMATCH": 401,
+    "SIGNATURE_REPLAYED": 401,
+    "SIGNATURE_REQUIRED": 401,
+    "CALLER_UNKNOWN": 403,
+    "PEER_BUDGET_SPENT": 429,
     "BODY_TOO_LARGE": 413,
     "MEDIA_TYPE_UNSUPPORTED": 415,
     "BODY_TOO_SLOW": 408,
@@ -64,8 +72,8 @@ def error_response(error: GotongError) -> Response:
     """Return the response that tells a client which rule it broke: {code, message, details}."""
     status = status_of(error.code)
     headers = {"cache-control": "no-store"}
-    if status == 503:
-        headers["retry-after"] = str(RETRY_AFTER_S)
+    if status in (429, 503):
+        headers["retry-after"] = str(error.details.get("retry_after_s", RETRY_AFTER_S))
     body = {"code": error.code, "message": error.message, "details": error.details}
     return _json(status, body, headers)
 

@@ -1,7 +1,8 @@
 """The HTTP edge for other nodes: /federation/v1 and did.jsonl. Thin: paths, headers, body limits, streams.
 
 Every answer is public and unsigned; what a caller gets proves itself. Nothing
-here decides what is served: `federation.serve` and `store.relay` do.
+here decides what is served (`federation.serve` and `store.relay` do) or who
+calls and how often (`api.callers`).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from api.callers import Callers, Visit
 from api.errors import guarded
 from domain.errors import GotongError
 from federation import serve, static
@@ -90,6 +92,7 @@ class FederationEdge:
     feed: HeadFeed
     clock: Callable[[], datetime]
     stopping: asyncio.Event
+    callers: Callers
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS_AT_ONCE_MAX))
 
     def routes(self) -> list[Route]:
@@ -109,6 +112,7 @@ class FederationEdge:
         ]
 
     async def heads(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         since = request.query_params.get("since")
         if since is not None and len(since) > SINCE_CHARS_MAX:
             since = None
@@ -117,10 +121,12 @@ class FederationEdge:
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"
             body = await asyncio.to_thread(zlib.compress, body, GZIP_LEVEL, _GZIP)
-        return Response(body, headers=headers, media_type="application/json")
+        return Response(visit.sent(body), headers=headers, media_type="application/json")
 
     async def pull(self, request: Request) -> Response:
-        asked = read_pull(await body_of(request, PULL_REQUEST_BYTES_MAX))
+        body = await body_of(request, PULL_REQUEST_BYTES_MAX)
+        visit = await self.callers.visit(request, body)
+        asked = read_pull(body)
         if self.pulls.locked():
             raise PullsExhausted("too many pulls are under way", count_max=PULLS_AT_ONCE_MAX)
         frames = serve.pull(self.database, asked)
@@ -128,28 +134,34 @@ class FederationEdge:
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"
             frames = _gzipped(frames)
-        return _PullResponse(frames, headers, self.pulls)
+        return _PullResponse(_paid(frames, visit), headers, self.pulls)
 
     async def stream(self, request: Request) -> Response:
+        await self.callers.visit(request)
         events = self._events(request.headers.get("last-event-id"))
         await anext(events)  # a refusal is an HTTP answer, not an empty stream
         headers = {"cache-control": NO_STORE, "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
     async def checkpoint(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         note = await static.checkpoint(self.database, *_log_of(request))
-        return Response(note, headers={"cache-control": SHORT_LIVED}, media_type="text/plain; charset=utf-8")
+        return Response(
+            visit.sent(note), headers={"cache-control": SHORT_LIVED}, media_type="text/plain; charset=utf-8"
+        )
 
     async def tile(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         path = request.path_params["path"]
         parse_tile_path(path)
         data = await static.tile(self.database, *_log_of(request), path)
-        return Response(data, headers={"cache-control": IMMUTABLE}, media_type="application/octet-stream")
+        return Response(visit.sent(data), headers={"cache-control": IMMUTABLE}, media_type="application/octet-stream")
 
     async def payloads(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         start, count = _number(request.query_params.get("from")), _number(request.query_params.get("n"))
         data = await static.payloads(self.database, *_log_of(request), start, count)
-        return Response(data, headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
+        return Response(visit.sent(data), headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
 
     async def did_log(self, request: Request) -> Response:
         return _did_log(await static.did_log(self.database, request.path_params["scid"]))
@@ -200,6 +212,11 @@ async def _gzipped(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for piece in frames:
         yield await asyncio.to_thread(lambda data: gzip.compress(data) + gzip.flush(zlib.Z_SYNC_FLUSH), piece)
     yield gzip.flush()
+
+
+async def _paid(pieces: AsyncIterator[bytes], visit: Visit) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield visit.sent(piece)
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:

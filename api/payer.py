@@ -45,7 +45,7 @@ class Payers:
 
     def __init__(self, rates: Rates, trusted: Sequence[str]) -> None:
         self._rates = rates
-        self._trusted: Networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        self._trusted = networks(trusted)
         self._anonymous = lru_cache(PAYERS_CACHED_MAX)(self._of_nobody)
 
     def payer(self, peer: str | None, headers: Mapping[bytes, bytes], viewer: Viewer | None) -> Payer:
@@ -61,7 +61,7 @@ class Payers:
         )
 
     def _of_nobody(self, peer: str | None, forwarded: bytes, name: bytes, agent: bytes, language: bytes) -> Payer:
-        address, is_local = self._client_address(peer, forwarded)
+        address, is_local = client_address(peer, forwarded, self._trusted)
         if is_local:
             return Payer(((address, UNMETERED),))
         client_max = self._rates.anonymous_per_min
@@ -71,21 +71,30 @@ class Payers:
             own = (f"l {address} {hash((agent, language))}", client_max * CROWD_CLIENTS)
         return Payer((own, (f"a {address}", client_max * ADDRESS_CLIENTS)))
 
-    def _client_address(self, peer: str | None, forwarded: bytes) -> tuple[str, bool]:
-        """Return the client's address as a key, and whether it is this machine itself."""
-        address = _parsed(peer or "")
-        if address is None:
-            return "unknown", False
-        hops = forwarded.decode("latin-1").split(",")[-FORWARDED_HOPS_MAX:] if forwarded else []
-        while hops and any(address in network for network in self._trusted):
-            further = _parsed(hops.pop().strip())
-            if further is None:
-                break
-            address = further
-        if address.version == 6:
-            prefix = ipaddress.ip_network((address, IPV6_PREFIX_BITS), strict=False)
-            return str(prefix.network_address), address.is_loopback
-        return str(address), address.is_loopback
+
+def client_address(peer: str | None, forwarded: bytes, trusted: Networks) -> tuple[str, bool]:
+    """Return a client's address as a key, and whether it is this machine itself.
+
+    `peer` is the other side of the connection, `forwarded` the X-Forwarded-For that counts if that is a trusted proxy.
+    """
+    address = _parsed(peer or "")
+    if address is None:
+        return "unknown", False
+    hops = forwarded[-FORWARDED_BYTES_MAX:].decode("latin-1").split(",")[-FORWARDED_HOPS_MAX:] if forwarded else []
+    while hops and any(address in network for network in trusted):
+        further = _parsed(hops.pop().strip())
+        if further is None:
+            break
+        address = further
+    if address.version == 6:
+        prefix = ipaddress.ip_network((address, IPV6_PREFIX_BITS), strict=False)
+        return str(prefix.network_address), address.is_loopback
+    return str(address), address.is_loopback
+
+
+def networks(trusted: Sequence[str]) -> Networks:
+    """Return trusted proxies, given as addresses or networks, to look addresses up in."""
+    return [ipaddress.ip_network(network, strict=False) for network in trusted]
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -26,15 +26,20 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from api.callers import Callers
 from api.federation import FederationEdge
+from api.peer_budget import Allowance, PeerBudgets, PeerRates
+from federation.addresses import TEST
 from federation.announce import HeadFeed
 from federation.client import PeerClient
+from federation.requests import Requests
 from federation.sync import Syncer
 from federation.trust import add_peer
 from node.wiring import now
 from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer
 from store.migrate import migrate
+from store.peers import PeerRow
 from store.wake import Wake
 from tests.dsn import dsn_of
 from tests.nodes import TestNode, need_draft, start_test_node
@@ -43,6 +48,7 @@ RESULT = Path(__file__).parent / "results" / "sync.json"
 PARENTS = ("participant", "log")
 TABLES = ("entry", "payload", "need", "outbox")
 DRAFTS_PER_APPEND = 1_000
+RATES = PeerRates(Allowance(10_000, 2**40), Allowance(10_000, 2**40))
 
 
 async def new_database(server_dsn: str) -> str:
@@ -102,7 +108,10 @@ async def sync_seconds(dsn: str, url: str, directory: Path, needs: int) -> float
     async def own_connection() -> Connection:
         return await connect(dsn)
 
-    syncer = Syncer(node.database, PeerClient, "test", now, own_connection, lambda: 0.5)
+    def client(peer: PeerRow) -> PeerClient:
+        return PeerClient(peer.url, reach=TEST)
+
+    syncer = Syncer(node.database, client, "test", now, own_connection, lambda: 0.5)
     await add_peer(node.database, url, trust="allowed", actor="bench")
     await mark_allowed(node.database)
     begun_s = time.perf_counter()
@@ -142,7 +151,8 @@ def serve(dsn: str) -> None:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with Database(dsn) as database:
             feed = HeadFeed(database, Wake(lambda: connect(dsn)))
-            app.router.routes.extend(FederationEdge(database, "test", feed, now, asyncio.Event()).routes())
+            callers = Callers(Requests(database, ["127.0.0.1"], now), PeerBudgets(RATES))
+            app.router.routes.extend(FederationEdge(database, "test", feed, now, asyncio.Event(), callers).routes())
             yield
 
     listening = socket.create_server(("127.0.0.1", 0))

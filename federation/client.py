@@ -1,9 +1,10 @@
 """Ask one peer: its heads, its logs, its news. Shell; the only place that speaks HTTP to other nodes.
 
 It decides what a peer may cost: how long it may take, how many bytes it may
-send and how slowly. It follows no redirect, sends no credentials, and talks to
-nothing but the address an operator configured. It believes nothing it hears:
-what it returns goes through `sections` and `verify`.
+send and how slowly. It follows no redirect, sends no credentials but its
+signature, and connects to nothing but what `outbound` permits for this peer.
+It believes nothing it hears: what it returns goes through `sections` and
+`verify`.
 """
 
 import asyncio
@@ -16,10 +17,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from domain.errors import GotongError
+from federation.addresses import PUBLIC, Reach
 from federation.frames import Decoder, Frame
 from federation.inflate import Inflater
 from federation.messages import HEADS_BYTES_MAX, PULL_BYTES_MAX, Heads, Pull, read_heads, write_pull
+from federation.outbound import OutboundTransport
+from federation.refusal import Refusal, read_refusal
 from federation.sections import DID_BYTES_MAX
+from federation.signer import Sender, Signer
 from federation.verify import BATCH_BYTES_MAX
 
 URL_CHARS_MAX = 512
@@ -101,10 +106,7 @@ RETRY_AFTER_S_MAX = 3_600
 
 
 def checked_url(url: str) -> str:
-    """Return a peer's address without a final slash, or raise PeerUrlInvalid.
-
-    Private addresses are fine: an operator typed this one, and a village network has no other.
-    """
+    """Return a peer's address without a final slash, or raise PeerUrlInvalid; where it leads is not looked at."""
     text = url.strip().rstrip("/")
     try:
         parts = urlsplit(text)
@@ -119,21 +121,37 @@ def checked_url(url: str) -> str:
 
 
 class PeerClient:
-    """A client for one peer; an async context manager. Raises the Peer errors above and those of what it decodes."""
+    """A client for one peer; an async context manager. Raises the Peer errors above and those of what it decodes.
+
+    With a `signer` it signs what it sends. `skew_ms` is how far our clock is ahead of the peer's, as far as is known;
+    the peer may correct it.
+    """
 
     def __init__(
-        self, url: str, *, limits: Limits = DEFAULT_LIMITS, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        url: str,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        reach: Reach = PUBLIC,
+        signer: Signer | None = None,
+        skew_ms: int = 0,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base = f"{checked_url(url)}/federation/v1"
         self._limits = limits
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s),
-            limits=httpx.Limits(max_connections=4),
             headers={"accept-encoding": "gzip", "user-agent": "gotong"},
             follow_redirects=False,
             trust_env=False,  # no proxy or credentials that the operator did not give for this peer
-            transport=transport,
+            transport=transport or OutboundTransport(reach),
         )
+        self._sender = Sender(self._http, signer, skew_ms)
+
+    @property
+    def skew_ms(self) -> int:
+        """How far our clock is ahead of the peer's, as it said last."""
+        return self._sender.skew_ms
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,6 +169,20 @@ class PeerClient:
             async for piece in self._pieces(response, self._limits.heads_bytes_max):
                 body += piece
         return read_heads(bytes(body))
+
+    async def post(self, path: str, content: bytes, *, content_type: str, answer_type: str, bytes_max: int) -> bytes:
+        """Return the answer to a POST under /federation/v1 that is never sent unsigned, for what strangers do not get.
+
+        Raises PeerProtocolError, whose detail `cause` is the peer's own code if it gave one.
+        """
+        request = self._http.build_request(
+            "POST", f"{self._base}/{path}", content=content, headers={"content-type": content_type}
+        )
+        body = bytearray()
+        async with self._answer(request, answer_type, is_public=False) as response:
+            async for piece in self._pieces(response, bytes_max):
+                body += piece
+        return bytes(body)
 
     async def pull(self, pull: Pull) -> AsyncGenerator[list[Frame], None]:
         """Yield the frames of the answer as they come; raises what `frames.Decoder` raises."""
@@ -214,13 +246,17 @@ class PeerClient:
         return answer
 
     @contextlib.asynccontextmanager
-    async def _answer(self, request: httpx.Request, content_type: str) -> AsyncIterator[httpx.Response]:
+    async def _answer(
+        self, request: httpx.Request, content_type: str, *, is_public: bool = True
+    ) -> AsyncIterator[httpx.Response]:
         """Yield the response, its body unread, if it is a 200 of that type; else raise for what it is."""
         with _peer_errors():
             async with asyncio.timeout(self._limits.grace_s):
-                response = await self._http.send(request, stream=True)
+                response, refusal = await self._sender.send(request, is_public=is_public)
+                if refusal is None and httpx.codes.is_client_error(response.status_code):
+                    refusal = await read_refusal(response)
         try:
-            _check_status(response)
+            _check_status(response, refusal)
             found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if found != content_type:
                 raise PeerProtocolError("not the content type asked for", expected=content_type, found=found[:64])
@@ -255,7 +291,7 @@ class PeerClient:
         inflater.finish()
 
 
-def _check_status(response: httpx.Response) -> None:
+def _check_status(response: httpx.Response, refusal: Refusal | None = None) -> None:
     status = response.status_code
     if status == httpx.codes.OK:
         return
@@ -263,7 +299,8 @@ def _check_status(response: httpx.Response) -> None:
         raise PeerBusy("the peer is busy", status=status, retry_after_s=_retry_after_s(response))
     if response.is_redirect:
         raise PeerProtocolError("redirects are not followed", status=status)
-    raise PeerProtocolError("the peer answers with an error", status=status)
+    cause = refusal.code if refusal and refusal.code else None
+    raise PeerProtocolError("the peer answers with an error", status=status, **({"cause": cause} if cause else {}))
 
 
 def _retry_after_s(response: httpx.Response) -> int:

@@ -107,13 +107,23 @@ class DidStates:
         if len(self._states) > STATES_CACHED_MAX:
             self._states.popitem(last=False)
 
+    async def of(self, database: Database, scid: str, version: int) -> DidState | None:
+        """Return the state of a participant held here with so many DID lines, None if it has others by now."""
+        state = self.get(scid, version)
+        if state is None:
+            await self._read(database, [scid])
+            state = self.get(scid, version)
+        return state
+
     async def load(self, database: Database, held: Sequence[Held]) -> None:
         """Verify and remember what is held of these participants, by one statement."""
         missing = [each.scid for each in held if each.did_version and not self.get(each.scid, each.did_version)]
-        if not missing:
-            return
+        if missing:
+            await self._read(database, missing)
+
+    async def _read(self, database: Database, scids: Sequence[str]) -> None:
         async with database.acquire() as connection:
-            found = await held_.did_logs(connection, missing)
+            found = await held_.did_logs(connection, scids)
         for scid, (lines, witness) in found.items():
             self.put(did.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid))
 

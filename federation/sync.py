@@ -53,10 +53,10 @@ class _Served:
 
 @dataclass(slots=True)
 class Syncer:
-    """Pulls from peers. `client` makes a client for an address; `jitter` returns numbers from 0 to 1."""
+    """Pulls from peers. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1."""
 
     database: Database
-    client: Callable[[str], PeerClient]
+    client: Callable[[PeerRow], PeerClient]
     network: Network
     clock: Callable[[], datetime]
     connect: Callable[[], Awaitable[Connection]]
@@ -82,14 +82,12 @@ class Syncer:
 
         Raises PeerNotFound, PeerBlocked, the Peer errors, what the stream broke, and the database's errors.
         """
-        async with self.client(url) as client:
+        peer = await self._peer(url)
+        async with self.client(peer) as client:
             return await self._exchange(url, client, in_full=True)
 
     async def _exchange(self, url: str, client: PeerClient, *, in_full: bool) -> Exchanged:
-        async with self.database.acquire() as connection:
-            peer = await peers.find(connection, url)
-        if peer is None:
-            raise PeerNotFound("no peer was added under this address", url=url)
+        peer = await self._peer(url)
         if peer.trust == "blocked":
             return Exchanged()
         exchange = Exchange(
@@ -104,10 +102,17 @@ class Syncer:
         try:
             done = await exchange.run(None if in_full else peer.since)
         except GotongError as error:
-            await self._failed(peer, error)
+            await self._failed(peer, error, client.skew_ms or None)
             raise
         await self._succeeded(peer, exchange)
         return done
+
+    async def _peer(self, url: str) -> PeerRow:
+        async with self.database.acquire() as connection:
+            peer = await peers.find(connection, url)
+        if peer is None:
+            raise PeerNotFound("no peer was added under this address", url=url)
+        return peer
 
     async def _succeeded(self, peer: PeerRow, exchange: Exchange) -> None:
         now = self.clock()
@@ -123,7 +128,7 @@ class Syncer:
                 next_pull_at=now + timedelta(seconds=pause_s),
             )
 
-    async def _failed(self, peer: PeerRow, error: GotongError) -> None:
+    async def _failed(self, peer: PeerRow, error: GotongError, skew_ms: int | None) -> None:
         """Remember the failure; back off twice as long as before, up to a bound, not in step with others."""
         wait_s = min(self.backoff_s_max, self.poll_s * 2.0 ** min(peer.failures, 30))
         if isinstance(error, PeerBusy):
@@ -132,7 +137,11 @@ class Syncer:
         with contextlib.suppress(*OUR_OWN):
             async with self.database.acquire() as connection:
                 await peers.failed(
-                    connection, peer.id, code=error.code, next_pull_at=self.clock() + timedelta(seconds=wait_s)
+                    connection,
+                    peer.id,
+                    code=error.code,
+                    next_pull_at=self.clock() + timedelta(seconds=wait_s),
+                    skew_ms=skew_ms,
                 )
             if not isinstance(error, NOT_REPORTED):
                 await report(self.database, peer, None, error, None)
@@ -172,7 +181,7 @@ class Syncer:
 
     def _start(self, peer: PeerRow) -> None:
         due = asyncio.Event()
-        task = asyncio.create_task(self._serve(peer.id, peer.url, due), name=f"sync {peer.url}")
+        task = asyncio.create_task(self._serve(peer, due), name=f"sync {peer.url}")
         self._served[peer.id] = _Served(peer.url, due, task)
 
     async def _stop(self, number: int) -> None:
@@ -181,8 +190,9 @@ class Syncer:
         await asyncio.gather(task, return_exceptions=True)
         await self._claims.release([_claim(number)])
 
-    async def _serve(self, number: int, url: str, due: asyncio.Event) -> None:
-        async with self.client(url) as client:
+    async def _serve(self, peer: PeerRow, due: asyncio.Event) -> None:
+        number, url = peer.id, peer.url
+        async with self.client(peer) as client:
             listening = asyncio.create_task(self._listen(url, client, due), name=f"listen {url}")
             try:
                 while True:

@@ -34,12 +34,17 @@ class ParticipantHostedHere(GotongError):
     code: ClassVar[str] = "PARTICIPANT_HOSTED_HERE"
 
 
-async def add_peer(database: Database, url: str, *, trust: Trust, actor: str) -> PeerRow:
-    """Return the peer under this checked address, added if it was not there; `trust` is set if it is not quarantine."""
+async def add_peer(database: Database, url: str, *, trust: Trust, actor: str, private: bool = False) -> PeerRow:
+    """Return the peer under this checked address, added if it was not there; `trust` is set if it is not quarantine.
+
+    `private` lets it be in a private network; a peer that was added so stays so.
+    """
     async with database.transaction() as connection:
-        peer = await peers.add(connection, url)
+        peer = await peers.add(connection, url, private=private)
         await peers.make_due(connection, [peer.id])
-        await audit.record(connection, actor=actor, action="peer.add", subject=url, details={"trust": trust})
+        await audit.record(
+            connection, actor=actor, action="peer.add", subject=url, details={"trust": trust, "private": private}
+        )
     if trust != "quarantined" and peer.trust != trust:
         await set_peer_trust(database, url, trust, actor=actor)
     async with database.acquire() as connection:

@@ -52,10 +52,10 @@ class _Pause:
 
 @dataclass(slots=True)
 class Witnessing:
-    """Asks peers for cosignatures. `client` makes a client for an address; `jitter` returns numbers from 0 to 1."""
+    """Asks peers for cosignatures. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1."""
 
     database: Database
-    client: Callable[[str], PeerClient]
+    client: Callable[[PeerRow], PeerClient]
     clock: Callable[[], datetime]
     connect: Callable[[], Awaitable[Connection]]
     jitter: Callable[[], float]
@@ -131,7 +131,7 @@ class Witnessing:
         wanted = [each for each in unsaid if self._unknown.get((peer.id, each.origin), 0.0) <= now_s]
         gained = 0
         if wanted:
-            async with self.client(peer.url) as client:
+            async with self.client(peer) as client:
                 for each in wanted:
                     gained += await self._ask(client, peer, operator.scid, each)
         return gained

@@ -11,12 +11,14 @@ from datetime import datetime
 import structlog
 
 from domain.errors import GotongError
+from federation import requests
 from federation.project import advance_states, make_known_types_due, settle
 from store import outbox, records
 from store.database import Database
 from store.wake import Wake
 
 SWEEP_S = 2.0
+FORGET_NONCES_S = 60.0
 PAUSE_AFTER_ERROR_S = 1.0
 
 Clock = Callable[[], datetime]
@@ -38,6 +40,13 @@ async def sweep(database: Database, clock: Clock) -> None:
     while True:
         await _guarded("sweep", lambda: sweep_once(database, clock()))
         await asyncio.sleep(SWEEP_S)
+
+
+async def forget_nonces(database: Database, clock: Clock) -> None:
+    """Forget, every minute until cancelled, which signed requests were heard long ago."""
+    while True:
+        await _guarded("forget_nonces", lambda: requests.forget_nonces(database, clock()))
+        await asyncio.sleep(FORGET_NONCES_S)
 
 
 async def sweep_once(database: Database, as_of: datetime) -> None:

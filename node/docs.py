@@ -22,6 +22,7 @@ ALLOWED_IN_WORDS = {
     "base_url": "`http://` or `https://`, no path",
     "host": "an address or a name",
     "trusted_proxies": "addresses and networks, or nothing",
+    "other_authorities": "names, each with a port unless it is the usual one, with commas between",
 }
 
 ERRORS_HEAD = """# Error codes

@@ -15,14 +15,16 @@ import structlog
 import uvicorn
 
 from api.app import App, Edge
+from api.callers import Callers
 from api.federation import FederationEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
-from api.payer import Payers, Rates
+from api.payer import Payers, Rates, networks
+from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from auth.tokens import TokenVerifier
 from federation.announce import HeadFeed
-from federation.client import PeerClient
+from federation.requests import Requests
 from federation.sync import Syncer
 from federation.witness import Witness
 from federation.witnessing import Witnessing
@@ -39,6 +41,7 @@ from store.wake import Wake
 BACKLOG_CONNECTIONS_MAX = 2_048
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
+MIB = 1024 * 1024
 
 _log = structlog.get_logger()
 
@@ -99,7 +102,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         feed = HeadFeed(node.database, wake)
         syncer = Syncer(
             node.database,
-            PeerClient,
+            node.client,
             settings.network,
             now,
             connected,
@@ -119,9 +122,14 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             version=version(),
             clock=now,
         )
-        federation = FederationEdge(node.database, settings.network, feed, now, stopping)
+        callers = Callers(
+            Requests(node.database, settings.authorities, now),
+            PeerBudgets(_peer_rates(settings)),
+            networks(settings.proxies),
+        )
+        federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers)
         witness = WitnessEdge(Witness(node.database, node.keys, now))
-        witnessing = Witnessing(node.database, PeerClient, now, connected, random.random)
+        witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
         graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
         tasks = [
@@ -131,12 +139,20 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             witnessing.run(wake),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
+            background.forget_nonces(node.database, now),
         ]
         settle_memory()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):
                 yield Edge(graphql, [*federation.routes(), *witness.routes()], lambda: _check_ready(node))
             stopping.set()
+
+
+def _peer_rates(settings: Settings) -> PeerRates:
+    return PeerRates(
+        peer=Allowance(settings.peer_requests_per_min, settings.peer_mib_per_min * MIB),
+        stranger=Allowance(settings.stranger_requests_per_min, settings.stranger_mib_per_min * MIB),
+    )
 
 
 async def _check_ready(node: Node) -> None:

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from domain.errors import GotongError
+from federation.signatures import authority_of
 
 PREFIX = "GOTONG_"
 FILE_NAME = "gotong.toml"
@@ -76,6 +77,31 @@ class Settings(BaseSettings):
         30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
     )
 
+    other_authorities: str = Field(
+        "",
+        description="Further names, with commas between, under which other nodes reach this one: `desa.lan:8080`. "
+        "Their signed requests are meant for one of these or for the host and port of `base_url`, and for nobody else.",
+    )
+    peer_requests_per_min: int = Field(
+        30_000, ge=60, le=10_000_000, description="Requests that each peer which signs them may make a minute."
+    )
+    peer_mib_per_min: int = Field(
+        4_096,
+        ge=16,
+        le=1_000_000,
+        description="Mebibytes sent to each peer which signs its requests, a minute.",
+    )
+    stranger_requests_per_min: int = Field(
+        1_200,
+        ge=10,
+        le=10_000_000,
+        description="Requests of nodes that are no peers here, or do not sign, a minute from each address; all such "
+        "addresses together have 10 times as much. Of this machine itself nothing is taken.",
+    )
+    stranger_mib_per_min: int = Field(
+        256, ge=16, le=1_000_000, description="Mebibytes that are sent to nodes that are no peers here, likewise."
+    )
+
     anonymous_cost_per_min: int = Field(
         12_000,
         ge=1_000,
@@ -128,6 +154,12 @@ class Settings(BaseSettings):
     def origin(self) -> str:
         """The base URL without a slash at its end."""
         return str(self.base_url).rstrip("/")
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The names that signed requests to this node may be meant for, that of the base URL first."""
+        others = filter(None, map(str.strip, self.other_authorities.lower().split(",")))
+        return (authority_of(self.origin), *others)
 
     @property
     def proxies(self) -> tuple[str, ...]:

@@ -9,15 +9,19 @@ from datetime import UTC, datetime
 from importlib import resources
 
 from domain.regions import Regions, parse_regions
+from federation.addresses import reach_of
 from federation.append import Appender
+from federation.client import PeerClient
 from federation.enroll import NodeMissing
 from federation.keys import KeyRing
 from federation.reseal import reseal
+from federation.signer import Signer
 from node.database import database_dsn
 from node.settings import Settings
 from store import migrate, participants
 from store.database import Database
 from store.participants import ParticipantRow
+from store.peers import PeerRow
 
 COLLECT_AFTER = 10_000
 """New objects that can be part of a cycle before the collector looks for one; Python's own number is 700."""
@@ -34,6 +38,15 @@ class Node:
     keys: KeyRing
     appender: Appender
     regions: Regions
+
+    def client(self, peer: PeerRow) -> PeerClient:
+        """Return a client for a peer: signs as this node's operator, reaches what was permitted for that peer."""
+        return PeerClient(
+            peer.url,
+            reach=reach_of(self.settings.network, private=peer.private),
+            signer=Signer(self.database, self.keys, now),
+            skew_ms=peer.skew_ms or 0,
+        )
 
     async def operator(self) -> ParticipantRow:
         """Return the operator participant, or raise NodeMissing."""

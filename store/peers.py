@@ -25,20 +25,31 @@ class PeerRow:
     last_ok_at: datetime | None
     last_error_code: str | None
     skew_ms: int | None
+    private: bool
 
 
-_COLUMNS = "id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms"
+@dataclass(frozen=True, slots=True)
+class CallerRow:
+    """A peer as the sender of a request, by its operator."""
+
+    peer_id: int
+    trust: str
+    did_version: int
 
 
-async def add(connection: Connection, url: str, *, trust: str = "quarantined") -> PeerRow:
-    """Add a peer, or return the one already there under this URL."""
+_COLUMNS = "id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms, private"
+
+
+async def add(connection: Connection, url: str, *, trust: str = "quarantined", private: bool = False) -> PeerRow:
+    """Add a peer, or return the one already there under this URL; `private` can be granted but not taken back here."""
     record = await connection.fetchrow(
         f"""
-        insert into peer (url, trust) values ($1, $2)
-        on conflict (url) do update set url = excluded.url returning {_COLUMNS}
+        insert into peer (url, trust, private) values ($1, $2, $3)
+        on conflict (url) do update set private = peer.private or excluded.private returning {_COLUMNS}
         """,
         url,
         trust,
+        private,
     )
     assert record is not None
     return PeerRow(**dict(record))
@@ -53,6 +64,24 @@ async def find(connection: Connection, url: str) -> PeerRow | None:
     """Return the peer under this URL, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from peer where url = $1", url)
     return None if record is None else PeerRow(**dict(record))
+
+
+async def caller(connection: Connection, scid: str) -> CallerRow | None:
+    """Return the peer whose operator this participant is and how much of its DID log is held; None if either is not.
+
+    A blocked peer or participant is nobody's caller.
+    """
+    record = await connection.fetchrow(
+        """
+        select peer.id as peer_id, peer.trust, participant.did_version
+        from peer join participant on participant.scid = peer.operator_scid
+        where peer.operator_scid = $1 and participant.did_version > 0
+          and peer.trust <> 'blocked' and participant.trust <> 'blocked'
+        order by peer.trust = 'allowed' desc, peer.id limit 1
+        """,
+        scid,
+    )
+    return None if record is None else CallerRow(**dict(record))
 
 
 async def set_trust(connection: Connection, peer_id: int, trust: str) -> None:
@@ -92,13 +121,20 @@ async def succeeded(
     )
 
 
-async def failed(connection: Connection, peer_id: int, *, code: str, next_pull_at: datetime) -> None:
-    """Remember a failed exchange and when to try again."""
+async def failed(
+    connection: Connection, peer_id: int, *, code: str, next_pull_at: datetime, skew_ms: int | None
+) -> None:
+    """Remember a failed exchange, when to try again, and how far apart the clocks are if that was learned."""
     await connection.execute(
-        "update peer set failures = failures + 1, last_error_code = $2, next_pull_at = $3 where id = $1",
+        """
+        update peer set failures = failures + 1, last_error_code = $2, next_pull_at = $3,
+                        skew_ms = coalesce($4, skew_ms)
+        where id = $1
+        """,
         peer_id,
         code,
         next_pull_at,
+        skew_ms,
     )
 
 

@@ -9,10 +9,20 @@ from typing import Any
 import uvicorn
 
 
+def open_socket() -> socket.socket:
+    """Return a listening socket on a free port, for an app that has to know its address before it serves."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the base URL under which an app on this socket answers."""
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
 @contextlib.asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Yield the base URL under which `app` answers."""
-    listening = socket.create_server(("127.0.0.1", 0))
+async def serving(app: Any, listening: socket.socket | None = None) -> AsyncIterator[str]:
+    """Yield the base URL under which `app` answers, on a socket of `open_socket` or on one of its own."""
+    listening = listening or open_socket()
     config = uvicorn.Config(
         app, log_level=None, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
@@ -21,7 +31,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
     try:
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield url_of(listening)
     finally:
         server.should_exit = True
         await task

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from federation.sync import Syncer
     from federation.trust import Trust
     from node.wiring import Node
+    from store.peers import PeerRow
 
 REPORTS_SHOWN_DEFAULT = 50
 REPORTS_SHOWN_MAX = 1_000
@@ -26,21 +27,31 @@ Target = Annotated[
     str, typer.Argument(metavar="URL|ID", help="Address of a peer, or the id of one participant (`gotong:<SCID>`).")
 ]
 Allow = Annotated[bool, typer.Option("--allow", help="Show what its participants publish, without looking first.")]
+Private = Annotated[
+    bool, typer.Option("--private", help="It may be in a private network, such as a village's LAN, or on this machine.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=REPORTS_SHOWN_MAX, help="How many, newest first.")]
 
 
 @app.command()
-def add(url: Url, allow: Allow = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def add(
+    url: Url, allow: Allow = False, private: Private = False, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
     """Copy from another node from now on; what it holds stays in quarantine until you allow it."""
+    from federation.addresses import reach_of
     from federation.client import checked_url
+    from federation.outbound import check
     from federation.trust import add_peer
 
     address = checked_url(url)
 
     async def run() -> tuple[str, Json]:
         async with _opened(data_dir) as (node, _):
-            peer = await add_peer(node.database, address, trust="allowed" if allow else "quarantined", actor=_actor())
-            return peer.trust, await _introduction(address)
+            await check(address, reach_of(node.settings.network, private=private))
+            peer = await add_peer(
+                node.database, address, trust="allowed" if allow else "quarantined", actor=_actor(), private=private
+            )
+            return peer.trust, await _introduction(node, peer)
 
     trust, told = _run(run())
     answer: dict[str, Json] = {"url": address, "trust": trust, "peer": told}
@@ -174,7 +185,6 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
     """Return the node's parts and a syncer that works when asked to."""
     import random
 
-    from federation.client import PeerClient
     from federation.sync import Syncer
     from node.settings import Settings
     from node.wiring import now, opened
@@ -187,20 +197,19 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
         async def own_connection() -> Connection:
             return await connect(node.dsn, application_name="gotong sync")
 
-        syncer = Syncer(node.database, PeerClient, settings.network, now, own_connection, random.random)
+        syncer = Syncer(node.database, node.client, settings.network, now, own_connection, random.random)
         try:
             yield node, syncer
         finally:
             await syncer.close()
 
 
-async def _introduction(url: str) -> Json:
+async def _introduction(node: "Node", peer: "PeerRow") -> Json:
     """Return who answers at the address, or why nobody does: a peer may be added while it is down."""
     from domain.errors import GotongError
-    from federation.client import PeerClient
 
     try:
-        async with PeerClient(url) as client:
+        async with node.client(peer) as client:
             heads = await client.heads()
     except GotongError as error:
         return {"error": {"code": error.code, "message": error.message}}

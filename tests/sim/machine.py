@@ -7,14 +7,17 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
+from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from federation.announce import HeadFeed
 from federation.append import Appender
 from federation.client import Limits, PeerClient
 from federation.did_create import Place
 from federation.enroll import Enrolled, create_participant, start_node
 from federation.keys import KeyRing
+from federation.requests import Requests
 from federation.sync import Syncer
 from store.database import Connection, Database, connect
 from store.wake import Wake
@@ -24,6 +27,7 @@ from tests.sim.network import Network
 
 CONNECTIONS = 3
 QUICK = Limits(connect_s=2.0, read_s=10.0, grace_s=10.0, silence_s=10.0)
+RATES = PeerRates(Allowance(1_000_000, 2**40), Allowance(1_000_000, 2**40))
 
 
 @dataclass
@@ -128,14 +132,15 @@ class Process:
         self.appender = Appender(database, self.keys, machine.clock)
         self.syncer = Syncer(
             database,
-            lambda url: PeerClient(url, limits=QUICK, transport=machine.network.transport(machine.host)),
+            lambda peer: PeerClient(peer.url, limits=QUICK, transport=machine.network.transport(machine.host)),
             "test",
             machine.clock,
             own_connection,
             lambda: 0.5,
         )
+        callers = Callers(Requests(database, [machine.host], machine.clock), PeerBudgets(RATES))
         edge = FederationEdge(
-            database, "test", HeadFeed(database, Wake(own_connection)), machine.clock, asyncio.Event()
+            database, "test", HeadFeed(database, Wake(own_connection)), machine.clock, asyncio.Event(), callers
         )
         self.app = Starlette(routes=edge.routes())
         install(self.app)

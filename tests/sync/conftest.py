@@ -10,27 +10,35 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
 from api.federation_witness import WitnessEdge
+from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
+from federation.addresses import TEST
 from federation.announce import HeadFeed
 from federation.client import Limits, PeerClient
 from federation.enroll import Enrolled
 from federation.exchange import Exchanged
+from federation.requests import Requests
+from federation.signatures import authority_of
+from federation.signer import Signer
 from federation.sync import Syncer
 from federation.trust import add_peer
 from federation.witness import Witness
 from federation.witnessing import Witnessing
 from store import peers
 from store.database import Connection, Database, connect
+from store.peers import PeerRow
 from store.wake import Wake
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, start_test_node
-from tests.sockets import serving
+from tests.sockets import open_socket, serving, url_of
 from tests.sync.liar import Liar
 
 ANSWERS = ("need", "activity", "organization", "update_post", "outbox", "event")
+RATES = PeerRates(Allowance(1_000_000, 2**40), Allowance(1_000_000, 2**40))
 QUICK = Limits(connect_s=2.0, read_s=2.0, grace_s=3.0, silence_s=5.0)
 
 
@@ -45,7 +53,8 @@ class SyncNode:
     syncer: Syncer
     stopping: asyncio.Event
     witnessing: Witnessing
-    url: str = ""
+    callers: Callers
+    url: str
     limits: Limits = field(default_factory=lambda: QUICK)
 
     @property
@@ -91,8 +100,9 @@ async def make_node(
             dsn = await new_database()
             database = await stack.enter_async_context(Database(dsn, connections=6))
             node = await start_test_node(database, tmp_path / name, clock, host=f"{name}.gotong.test")
-            served = sync_node(node, dsn, **changes)
-            served.url = await stack.enter_async_context(serving(served.app))
+            listening = open_socket()
+            served = sync_node(node, dsn, url_of(listening), **changes)
+            await stack.enter_async_context(serving(served.app, listening))
             stack.push_async_callback(served.syncer.close)
             stack.callback(served.stopping.set)
             return served
@@ -100,8 +110,8 @@ async def make_node(
         yield make
 
 
-def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: Any) -> SyncNode:
-    """Return a node's federation edge and syncer, not serving yet."""
+def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **changes: Any) -> SyncNode:
+    """Return the federation edge and the syncer of a node that is going to serve under `url`."""
 
     async def own_connection() -> Connection:
         return await connect(dsn, application_name="gotong-sync")
@@ -109,23 +119,37 @@ def sync_node(node: TestNode, dsn: str, *, limits: Limits = QUICK, **changes: An
     wake = Wake(own_connection)
     feed = HeadFeed(node.database, wake)
     stopping = asyncio.Event()
-    edge = FederationEdge(node.database, "test", feed, node.clock, stopping)
+
+    def client(peer: PeerRow) -> PeerClient:
+        return client_of(node, peer.url, limits=limits, skew_ms=peer.skew_ms or 0)
+
+    callers = callers_of(node, url)
+    edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock))
     app = Starlette(routes=[*edge.routes(), *witness.routes()])
     install(app)
     syncer = Syncer(
         database=node.database,
-        client=lambda url: PeerClient(url, limits=limits),
+        client=client,
         network="test",
         clock=node.clock,
         connect=own_connection,
         jitter=lambda: 0.5,
         **changes,
     )
-    witnessing = Witnessing(
-        node.database, lambda url: PeerClient(url, limits=limits), node.clock, own_connection, lambda: 0.5
-    )
-    return SyncNode(node, app, wake, feed, syncer, stopping, witnessing)
+    witnessing = Witnessing(node.database, client, node.clock, own_connection, lambda: 0.5)
+    return SyncNode(node, app, wake, feed, syncer, stopping, witnessing, callers, url)
+
+
+def callers_of(node: TestNode, url: str, **changes: Any) -> Callers:
+    """Return what tells a node under `url` who calls; its budgets are out of reach unless `rates` says otherwise."""
+    return Callers(Requests(node.database, [authority_of(url)], node.clock), PeerBudgets(changes.pop("rates", RATES)))
+
+
+def client_of(node: TestNode, url: str, *, limits: Limits = QUICK, skew_ms: int = 0, **changes: Any) -> PeerClient:
+    """Return a client that signs as the node's operator."""
+    signer = Signer(node.database, node.keys, node.clock)
+    return PeerClient(url, limits=limits, reach=TEST, signer=signer, skew_ms=skew_ms, **changes)
 
 
 @dataclass

@@ -3,9 +3,11 @@
 import asyncio
 import sys
 
+from federation.addresses import TEST
 from federation.client import PeerClient
 from federation.sync import Syncer
 from store.database import Connection, Database, connect
+from store.peers import PeerRow
 from tests.clock import FrozenClock
 
 
@@ -15,8 +17,11 @@ async def pull(dsn: str, url: str) -> None:
     async def own_connection() -> Connection:
         return await connect(dsn)
 
+    def client(peer: PeerRow) -> PeerClient:
+        return PeerClient(peer.url, reach=TEST)
+
     async with Database(dsn, connections=4) as database:
-        syncer = Syncer(database, PeerClient, "test", FrozenClock(), own_connection, lambda: 0.5)
+        syncer = Syncer(database, client, "test", FrozenClock(), own_connection, lambda: 0.5)
         sys.stdout.write("begun\n")
         sys.stdout.flush()
         done = await syncer.once(url)

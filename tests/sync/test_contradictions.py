@@ -108,7 +108,7 @@ async def test_a_log_that_was_refused_is_offered_again_although_nothing_changed_
     """The peer's hint says what changed; it is only kept when nothing was left undone."""
     syncer = scene.puller.syncer
     scene.liar.frames = notes(lambda _note: b"hello")
-    async with syncer.client(scene.url) as client:
+    async with syncer.client(await syncer._peer(scene.url)) as client:
         await syncer._exchange(scene.url, client, in_full=False)
         assert await scene.puller.value("select since from peer") is None
         scene.liar.be_honest()

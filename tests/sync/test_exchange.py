@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from federation import identities, serve, tiles
+from federation.addresses import TEST
 from federation.client import PeerClient
 from federation.entry import parse as parse_entry
 from federation.merkle import Edge, leaf_hash, verify_consistency
@@ -224,7 +225,7 @@ async def test_a_writer_in_another_database_makes_heads_say_more_and_never_less(
     try:
         a = await make_node("a")
         guest = await a.node.participant("ojol", host="a.gotong.test")
-        async with PeerClient(a.url) as client:
+        async with PeerClient(a.url, reach=TEST) as client:
             everything = await client.heads()
             assert {head.origin for head in (await client.heads(everything.since)).logs} >= {guest.origin}
             await a.node.publish_needs(guest.scid, "Beras")
@@ -239,7 +240,7 @@ async def test_a_writer_in_another_database_makes_heads_say_more_and_never_less(
 async def test_heads_are_tiny_when_nothing_changed_and_a_strange_hint_gives_all(make_node: MakeNode) -> None:
     a = await make_node("a")
     guest = await a.node.participant("ojol", host="a.gotong.test")
-    async with PeerClient(a.url) as client:
+    async with PeerClient(a.url, reach=TEST) as client:
         everything = await settled(client)
         assert len(everything.logs) == 2
         await a.node.publish_needs(guest.scid, "Beras")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from federation.addresses import TEST
 from federation.client import Limits, PeerClient
 from federation.trust import set_peer_trust
 from tests.sockets import serving
@@ -123,7 +124,7 @@ async def test_two_processes_on_one_database_serve_a_peer_once(
     make_node: MakeNode, new_database: Callable[[], Awaitable[str]]
 ) -> None:
     a, b = await make_node("a"), await make_node("b")
-    twin = sync_node(b.node, b.database.dsn)
+    twin = sync_node(b.node, b.database.dsn, b.url)
     await a.node.participant("ojol", host="a.gotong.test")
     await b.add_peer(a.url)
     async with running(b):
@@ -144,7 +145,7 @@ async def test_one_log_is_never_pulled_twice_at_a_time(make_node: MakeNode) -> N
     a, b = await make_node("a"), await make_node("b")
     guest = await a.node.participant("ojol", host="a.gotong.test")
     await a.node.publish_needs(guest.scid, "Beras", "Air")
-    twin = sync_node(b.node, b.database.dsn)
+    twin = sync_node(b.node, b.database.dsn, b.url)
     await b.add_peer(a.url)
     claimed = await twin.syncer._claims.take([guest.origin])
     assert claimed == {guest.origin}
@@ -161,7 +162,7 @@ async def test_two_exchanges_at_once_store_everything_once(make_node: MakeNode) 
     a, b = await make_node("a"), await make_node("b")
     guest = await a.node.participant("ojol", host="a.gotong.test")
     await a.node.publish_needs(guest.scid, *[f"Beras {number}" for number in range(20)])
-    twin = sync_node(b.node, b.database.dsn)
+    twin = sync_node(b.node, b.database.dsn, b.url)
     await b.add_peer(a.url)
     done = await asyncio.gather(b.pull(a.url), twin.pull(a.url), b.pull(a.url))
     await b.pull(a.url)
@@ -184,7 +185,7 @@ async def test_the_clocks_difference_is_remembered(make_node: MakeNode) -> None:
 async def test_news_name_what_grew_and_can_be_resumed(make_node: MakeNode) -> None:
     a = await make_node("a")
     guest = await a.node.participant("ojol", host="a.gotong.test")
-    async with running(a), PeerClient(a.url, limits=Limits(silence_s=5)) as client:
+    async with running(a), PeerClient(a.url, reach=TEST, limits=Limits(silence_s=5)) as client:
         before = (await client.heads()).since
         await a.node.publish_needs(guest.scid, "Beras")
         async with contextlib.aclosing(client.news(before)) as news:
@@ -208,7 +209,7 @@ async def test_news_name_what_grew_and_can_be_resumed(make_node: MakeNode) -> No
 
 async def test_a_stream_ends_when_the_node_stops(make_node: MakeNode) -> None:
     a = await make_node("a")
-    async with running(a), PeerClient(a.url) as client, contextlib.aclosing(client.news()) as news:
+    async with running(a), PeerClient(a.url, reach=TEST) as client, contextlib.aclosing(client.news()) as news:
         await anext(news)
         a.stopping.set()
         async with asyncio.timeout(2):
