@@ -17,6 +17,7 @@ SCOPES: Final[dict[str, str]] = {
     "reviseActivity": RECORDS_WRITE,
     "postUpdate": RECORDS_WRITE,
     "updateOrganization": RECORDS_WRITE,
+    "eraseRecord": RECORDS_WRITE,
 }
 """Which scope an action needs."""
 

@@ -12,7 +12,7 @@ from federation.did_service import log_service
 from federation.merkle import Edge
 from federation.tiles import TileHash
 from federation.verify import Received
-from store import logs
+from store import erasures, logs
 from store.database import Connection
 from store.logs import LogRow, StoredEntry
 
@@ -27,12 +27,14 @@ class StoredLogBroken(GotongError):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A log that holds: `signed_size` of `size` entries are under its newest checkpoint, `withheld` lack a payload."""
+    """A log that holds: `signed_size` of `size` entries are under its newest checkpoint. Of the bodies they commit to,
+    `erased` were destroyed because their author says so, `withheld` are missing without such a reason."""
 
     origin: str
     size: int
     signed_size: int
     withheld: int
+    erased: int
 
 
 async def check_log(connection: Connection, log: LogRow, *, network: str) -> Checked:
@@ -44,12 +46,17 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
     keys = log_service(state).keys
     edge = Edge.EMPTY
     tile_hashes: list[TileHash] = []
-    withheld = 0
+    missing: dict[bool, int] = {True: 0, False: 0}
+    erased_below = await erasures.erased_below(connection, log.id, logs.BODY)
     root_at_checkpoint = edge.root()
     while page := await _page(connection, log, edge.size):
         received = [_received(stored) for stored in page]
         verified = verify.check_entries(log.origin, network, edge.size, received)
-        withheld += sum(1 for each in verified if each.entry.body is not None and each.body is None)
+        for each in verified:
+            is_erased = each.index < erased_below.get((each.entry.type, each.entry.id), 0)
+            _require(not is_erased or each.body is None, log, "an erased payload is still here")
+            if each.entry.body is not None and each.body is None:
+                missing[is_erased] += 1
         edge, completed = tiles.append(edge, [each.leaf for each in verified])
         tile_hashes += completed
         if edge.size == log.checkpoint_size:
@@ -60,7 +67,7 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
         _require(checkpoint.size == log.checkpoint_size, log, "the checkpoint is of another size")
         _require(checkpoint.root == root_at_checkpoint, log, "the checkpoint signs another tree")
     await _check_tiles(connection, log, tile_hashes)
-    return Checked(log.origin, log.size, log.checkpoint_size, withheld)
+    return Checked(log.origin, log.size, log.checkpoint_size, withheld=missing[False], erased=missing[True])
 
 
 async def _page(connection: Connection, log: LogRow, start: int) -> list[StoredEntry]:

@@ -8,12 +8,14 @@ here keeps its entry and a reason, and nothing depends on arrival order.
 
 Rules, with the reason that an entry without a row is kept for; the first that fits counts:
 - A1.1 an entry is revision 0 of a new record, or revises the newest revision of its chain: CHAIN_BROKEN.
-- A1.2 its type, version, operation and members are known here: UNKNOWN_TYPE.
+- A1.2 its operation and members are known here, and unless it erases its type and version: UNKNOWN_TYPE.
 - A1.3 a record that a participant has once has the id of its log's genesis entry: SECOND_RECORD.
-- A1.4 a body that it commits to is here: WITHHELD.
+- A1.4 a body that it commits to is here: WITHHELD; or a later entry of its chain has erased it: ERASED.
 - A1.5 it is dated at most AHEAD_MAX ahead of the clock: NOT_YET.
 - A1.6 the records it cannot be shown without have rows here: TARGET_MISSING.
 - A1.7 its content is valid for its type: RECORD_INVALID.
+- A1.8 an erase entry never has a row: ERASED. One that names `body` takes away its record's row and every earlier claim
+  to one, as if no payload had ever come; a later put begins again. One that breaks a rule of `erasure` has no effect.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +30,8 @@ from msgspec.structs import replace
 
 from domain.errors import GotongError
 from domain.records.base import AnyRecordType
-from federation.entry import GENESIS_TYPE, Entry
+from federation.entry import GENESIS_TYPE, Entry, Part
+from federation.erasure import ERASE, erased_parts
 
 AHEAD_MAX = timedelta(minutes=15)
 TARGET_RETRY = timedelta(seconds=5)
@@ -46,9 +49,21 @@ class Reason(StrEnum):
     RECORD_INVALID = "RECORD_INVALID"  # its content breaks a rule of its type
     CHAIN_BROKEN = "CHAIN_BROKEN"  # it does not revise the newest revision of its record
     SECOND_RECORD = "SECOND_RECORD"  # of a type that a participant has once, without the genesis entry's id
+    ERASED = "ERASED"  # it erases its record
+    ERASE_MALFORMED = "ERASE_MALFORMED"  # it would erase, but breaks a rule of erasing: it has no effect
+    CORE_NOT_ERASABLE = "CORE_NOT_ERASABLE"
+    NOTHING_TO_ERASE = "NOTHING_TO_ERASE"
 
 
 OUTSIDE_CHAIN = (Reason.CHAIN_BROKEN,)
+KEPT_REASONS = (
+    Reason.CHAIN_BROKEN,
+    Reason.ERASED,
+    Reason.ERASE_MALFORMED,
+    Reason.CORE_NOT_ERASABLE,
+    Reason.NOTHING_TO_ERASE,
+)
+"""Reasons that a later erasure of the record does not replace."""
 
 
 class Arrival(Struct, frozen=True, gc=False):
@@ -94,12 +109,21 @@ class Skipped:
     waits_for: str | None = None
 
 
+class Erased(Struct, frozen=True):
+    """An erase entry that counts, and the parts of its record that it destroys below its index."""
+
+    index: int
+    entry: Entry
+    parts: tuple[Part, ...]
+
+
 @dataclass(slots=True)
 class Folded:
-    """The outcome: rows to replace, entries without rows."""
+    """The outcome: what to destroy, before rows are written; rows to replace; entries without rows."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    erased: list[Erased] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +192,7 @@ class _Folding:
         key = (entry.type, entry.id)
         tip = self._tips.get(key)
         if retried:
-            if tip is not None and tip.shown_revision is not None and tip.shown_revision >= entry.rev:
+            if entry.op != ERASE and tip is not None and _shows(tip, entry.rev):
                 return  # a later revision has been shown meanwhile
         else:
             if not _continues(entry, tip):
@@ -181,7 +205,9 @@ class _Folding:
     def _show(self, arrival: Arrival, key: Key, tip: Tip | None, *, retried: bool) -> None:
         entry = arrival.entry
         record_type = self._find_type(entry.type, entry.v)
-        if record_type is None or entry.unknown or entry.op != "put":
+        if entry.op == ERASE and not entry.unknown:
+            self._erase(arrival, key, tip, record_type)
+        elif record_type is None or entry.unknown:
             self._skip(arrival, Reason.UNKNOWN_TYPE)
         elif record_type.one_per_log and entry.id != self._singleton_id:
             self._skip(arrival, Reason.SECOND_RECORD)
@@ -195,6 +221,23 @@ class _Folding:
             self._skip(arrival, Reason.TARGET_MISSING, due_at=again_at, waits_for=missing)
         else:
             self._project(arrival, key, tip, record_type)
+
+    def _erase(self, arrival: Arrival, key: Key, tip: Tip | None, record_type: AnyRecordType | None) -> None:
+        entry = arrival.entry
+        try:
+            parts = erased_parts(entry)
+        except GotongError as error:
+            self._skip(arrival, Reason(error.code))
+            return
+        if "body" in parts:
+            self.outcome.skipped = [_without_body(each, key) for each in self.outcome.skipped]
+            if tip is not None and not _shows(tip, entry.rev):
+                self.outcome.rows.pop(key, None)
+                self._tips[key] = replace(tip, shown_revision=None)
+                if record_type is not None:
+                    self._targets.discard(record_uri(self._scid, record_type, entry.id))
+        self.outcome.erased.append(Erased(arrival.index, entry, parts))
+        self._skip(arrival, Reason.ERASED)
 
     def _missing_target(self, record_type: AnyRecordType, arrival: Arrival) -> str | None:
         for uri in references(record_type, arrival):
@@ -229,6 +272,18 @@ def _continues(entry: Entry, tip: Tip | None) -> bool:
     if tip is None:
         return entry.rev == 0
     return entry.rev == tip.revision + 1 and entry.prev == tip.index
+
+
+def _shows(tip: Tip, revision: int) -> bool:
+    """Return whether the record's row shows this revision or a later one."""
+    return tip.shown_revision is not None and tip.shown_revision >= revision
+
+
+def _without_body(skipped: Skipped, key: Key) -> Skipped:
+    """Return an earlier entry without a row, which waits for nothing any more if its body was erased."""
+    if (skipped.entry.type, skipped.entry.id) != key or skipped.reason in KEPT_REASONS:
+        return skipped
+    return Skipped(skipped.index, skipped.entry, Reason.ERASED)
 
 
 def _advanced(arrival: Arrival, tip: Tip | None, as_of: datetime) -> Tip:

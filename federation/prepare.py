@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from domain.errors import GotongError
@@ -16,15 +16,18 @@ from domain.ids import uuid7
 from domain.records.base import AnyRecordType
 from domain.records.registry import RECORDS
 from federation import canonical, entry, merkle
-from federation.entry import Entry
-from federation.fold import Arrival, record_uri
+from federation.entry import Entry, Part
+from federation.erasure import ERASE, NothingToErase
+from federation.fold import OUTSIDE_CHAIN, Arrival, record_uri
 from federation.vault import Vault
-from store import idempotency, logs, peers, records
+from federation.withdraw import PARTS
+from store import erasures, idempotency, logs, peers, records
 from store.database import Connection
 from store.logs import LogRow, StoredEntry
 
 CLOCK_OFF_MAX = timedelta(minutes=15)
 DRAFTS_PER_REQUEST_MAX = 1_000
+RESTRICTED: Final[Part] = "restricted"
 
 
 class RecordNotFound(GotongError):
@@ -69,11 +72,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """A record's newest revision, as signed."""
+    """A record's newest revision, as signed; `parts` is what it says now, without what was erased.
+
+    `shown` is the revision its readers see: an earlier one when the newest only erased a part they do not see.
+    """
 
     revision: int
     index: int
     parts: Parts
+    shown: int
 
 
 Drafted = dict[tuple[str, UUID], "Current"]
@@ -81,14 +88,20 @@ Change = Callable[[Current | None], Parts]
 """Pure; given the newest revision (None: a new record) returns the next one's content or raises GotongError."""
 
 
+def unchanged(current: Current | None) -> Parts:
+    """Return what the record says already: the change of a draft that only erases."""
+    return Parts({}, None) if current is None else current.parts
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record to append: a new one (`record_id` None) or a revision."""
+    """A record to append: a new one (`record_id` None), a revision, or an erasure of the parts in `erase`."""
 
     type: str
     record_id: UUID | None
     change: Change
     expected_revision: int | None = None
+    erase: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +196,39 @@ class Batch:
     async def _draft(self, draft: Draft, prepared: Prepared, drafted: Drafted) -> None:
         record_type = RECORDS.named(draft.type)
         record_id, current = await self._current(draft, record_type, drafted)
-        parts = draft.change(current)
-        record_type.validate(
-            parts.core,
-            parts.body,
-            parts.restricted,
-            rev=0 if current is None else current.revision + 1,
-            previous=None if current is None else current.parts.body,
-        )
-        index = self._log.size + len(self.entries) + len(prepared.entries)
-        body, restricted = _payload(parts.body), _payload(parts.restricted)
+        if draft.erase:
+            assert current is not None
+            await self._check_erasable(draft, current)
+            parts = _erased(draft.change(current), draft.erase)
+        else:
+            parts = draft.change(current)
+            record_type.validate(
+                parts.core,
+                parts.body,
+                parts.restricted,
+                rev=0 if current is None else current.revision + 1,
+                previous=None if current is None else current.parts.body,
+            )
+        placed = self._place(draft, record_type, record_id, current, parts, len(prepared.entries))
+        prepared.entries.append(placed[0])
+        prepared.arrivals.append(placed[1])
+        prepared.appended.append(self._appended(record_type, placed[1].entry, placed[0]))
+        revision, index = placed[1].entry.rev, placed[0].index
+        shown = current.shown if current is not None and draft.erase == (RESTRICTED,) else revision
+        drafted[draft.type, record_id] = Current(revision, index, parts, shown)
+
+    def _place(
+        self,
+        draft: Draft,
+        record_type: AnyRecordType,
+        record_id: UUID,
+        current: Current | None,
+        parts: Parts,
+        before: int,
+    ) -> tuple[StoredEntry, Arrival]:
+        """Return the draft as an entry that follows those of the batch and `before` of its own request."""
+        index = self._log.size + len(self.entries) + before
+        body, restricted = (None, None) if draft.erase else (_payload(parts.body), _payload(parts.restricted))
         data = entry.build(
             type=draft.type,
             id=record_id,
@@ -200,18 +236,26 @@ class Batch:
             rev=0 if current is None else current.revision + 1,
             prev=None if current is None else current.index,
             v=record_type.version,
-            core=parts.core,
+            op=ERASE if draft.erase else "put",
+            core={"parts": list(draft.erase)} if draft.erase else parts.core,
             exercise=parts.exercise,
             body=None if body is None else entry.commit(*body),
             restricted=None if restricted is None else entry.commit(*restricted),
         )
-        parsed = entry.parse(data)
         sealed = None if restricted is None else self._vault.seal(self._log.scid, index, *restricted)
         stored = StoredEntry(index, merkle.leaf_hash(data), data, body, sealed)
-        prepared.entries.append(stored)
-        prepared.arrivals.append(Arrival(index, parsed, parts.body))
-        prepared.appended.append(self._appended(record_type, parsed, stored))
-        drafted[draft.type, record_id] = Current(parsed.rev, index, parts)
+        return stored, Arrival(index, entry.parse(data), None if body is None else parts.body)
+
+    async def _check_erasable(self, draft: Draft, current: Current) -> None:
+        """Raise NothingToErase when no revision of the record has any of these parts any more."""
+        here: set[str] = set()
+        if current.index < self._log.size:
+            numbers = await erasures.parts_here(self._connection, self._log.id, current.index)
+            here = {part for part, number in PARTS.items() if number in numbers}
+        drafted = {"body": current.parts.body, "restricted": current.parts.restricted}
+        here |= {part for part, value in drafted.items() if value is not None}
+        if here.isdisjoint(draft.erase):
+            raise NothingToErase("the record has no such part any more", parts=", ".join(draft.erase), field="parts")
 
     def _appended(self, record_type: AnyRecordType, parsed: Entry, stored: StoredEntry) -> Appended:
         uri = record_uri(self._log.scid, record_type, parsed.id)
@@ -227,12 +271,12 @@ class Batch:
             return uuid7(int(self._now.timestamp() * 1000), secrets.token_bytes(10)), None
         key = (draft.type, record_id)
         current = drafted.get(key) or self._drafted.get(key) or await self._stored_current(record_type, record_id)
-        if current is None and not record_type.one_per_log:
+        if current is None and (draft.erase or not record_type.one_per_log):
             raise RecordNotFound("there is no such record to revise", type=draft.type, id=str(record_id))
-        found = -1 if current is None else current.revision
-        if draft.expected_revision is not None and draft.expected_revision != found:
+        found = (-1,) if current is None else (current.revision, current.shown)
+        if draft.expected_revision is not None and draft.expected_revision not in found:
             raise RevisionConflict(
-                "the record was revised meanwhile", expected=draft.expected_revision, found=found, id=str(record_id)
+                "the record was revised meanwhile", expected=draft.expected_revision, found=found[0], id=str(record_id)
             )
         return record_id, current
 
@@ -241,15 +285,38 @@ class Batch:
         return entry.parse(data[0]).id
 
     async def _stored_current(self, record_type: AnyRecordType, record_id: UUID) -> Current | None:
-        shown = await records.shown(self._connection, record_type.table, self._log.participant_id, [record_id])
-        if record_id not in shown:
+        """Return the record's newest revision, whether its row shows it or not."""
+        shown = (await records.shown(self._connection, record_type.table, self._log.participant_id, [record_id])).get(
+            record_id
+        )
+        waiting = await records.unprojected_tips(self._connection, self._log.id, [record_id], [*OUTSIDE_CHAIN])
+        newest = next((tip for tip in waiting if tip.type == record_type.name), None)
+        if shown is None and newest is None:
             return None
-        index = shown[record_id].index
+        if newest is None or (shown is not None and shown.revision > newest.revision):
+            assert shown is not None
+            return Current(shown.revision, shown.index, (await self._stored(shown.index))[1], shown.revision)
+        parsed, parts = await self._stored(newest.index)
+        if parsed.op == ERASE:
+            parts = Parts({}, None) if shown is None else (await self._stored(shown.index))[1]
+        seen = shown.revision if shown is not None and parsed.op == ERASE else newest.revision
+        return Current(newest.revision, newest.index, parts, seen)
+
+    async def _stored(self, index: int) -> tuple[Entry, Parts]:
         (stored,) = await logs.entries(self._connection, self._log.id, index, 1, restricted=True)
         parsed = entry.parse(stored.data)
         hidden = None if stored.restricted is None else self._vault.open(self._log.scid, index, stored.restricted)
         parts = Parts(dict(parsed.core), _decoded(stored.body), _decoded(hidden), parsed.exercise)
-        return Current(parsed.rev, index, parts)
+        return parsed, parts
+
+
+def _erased(parts: Parts, erased: Sequence[Part]) -> Parts:
+    return Parts(
+        parts.core,
+        None if "body" in erased else parts.body,
+        None if RESTRICTED in erased else parts.restricted,
+        parts.exercise,
+    )
 
 
 def _payload(value: dict[str, Any] | None) -> tuple[bytes, bytes] | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from domain.ids import parse_uri
 from domain.records.registry import RECORDS
-from federation import canonical
+from federation import canonical, withdraw
 from federation.entry import parse as parse_entry
 from federation.fold import (
     OUTSIDE_CHAIN,
@@ -27,7 +27,7 @@ from federation.fold import (
 )
 from store import logs, outbox, records
 from store.database import Connection
-from store.logs import LogRow
+from store.logs import LogRow, StoredEntry
 
 SETTLE_ENTRIES_MAX = 1_000
 STATE_ROWS_MAX = 500
@@ -36,13 +36,26 @@ COLUMN_INT_MAX = 2**31 - 1
 
 
 async def project(
-    connection: Connection, log: LogRow, arrivals: Sequence[Arrival], *, as_of: datetime, retried: bool = False
+    connection: Connection,
+    log: LogRow,
+    arrivals: Sequence[Arrival],
+    *,
+    as_of: datetime,
+    retried: bool = False,
+    destroying: bool = True,
 ) -> int:
-    """Project `arrivals` of `log` in index order and return how many records changed."""
+    """Project `arrivals` of `log` in index order and return how many records changed.
+
+    The entries and payloads are stored already: what `arrivals` erase is destroyed, unless this is only a comparison.
+    """
     history = await _history(connection, log, arrivals)
     folded = fold(arrivals, history, RECORDS.get, scid=log.scid, as_of=as_of, retried=retried)
+    if folded.erased:
+        await withdraw.erase(connection, log, folded.erased, as_of=as_of, destroying=destroying)
     await _write_rows(connection, log, folded, as_of)
     await _write_skipped(connection, log, folded)
+    if folded.erased:
+        await withdraw.recheck(connection, withdraw.erased_uris(log, folded.erased), as_of=as_of)
     if folded.rows and log.trust == "allowed":
         await outbox.record(connection, [_change(log, row) for row in folded.rows.values()])
         await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
@@ -55,10 +68,51 @@ async def settle(connection: Connection, origin: str, *, as_of: datetime) -> int
     if log is None:
         return 0
     indexes = await records.take_due(connection, log.id, as_of, SETTLE_ENTRIES_MAX)
-    arrivals = [await _stored_arrival(connection, log, index) for index in indexes]
-    if arrivals:
-        await project(connection, log, arrivals, as_of=as_of, retried=True)
+    await decide_again(connection, log, indexes, as_of=as_of)
     return len(indexes)
+
+
+async def decide_again(
+    connection: Connection, log: LogRow, indexes: Sequence[int], *, as_of: datetime, destroying: bool = True
+) -> None:
+    """Project these entries again: those without a row, and those whose row may have to go because its target went."""
+    arrivals = await stored_arrivals(connection, log, indexes)
+    shown = await _shown_dependents(connection, log, arrivals)
+    waiting = [arrival for arrival in arrivals if arrival.index not in shown]
+    if waiting:
+        await project(connection, log, waiting, as_of=as_of, retried=True, destroying=destroying)
+    for arrival in arrivals:
+        if arrival.index in shown:
+            await _decide_shown(connection, log, arrival, shown[arrival.index], as_of=as_of, destroying=destroying)
+
+
+async def _decide_shown(
+    connection: Connection, log: LogRow, arrival: Arrival, shown: records.Shown, *, as_of: datetime, destroying: bool
+) -> None:
+    record_type = RECORDS.get(arrival.entry.type, arrival.entry.v)
+    assert record_type is not None
+    needed = references(record_type, arrival)
+    if await existing_targets(connection, needed) >= set(needed):
+        return
+    chain = await withdraw.unshow(connection, log, record_type, shown)
+    arrivals = await stored_arrivals(connection, log, chain)
+    await project(connection, log, arrivals, as_of=as_of, destroying=destroying)
+    if not await records.shown(connection, record_type.table, log.participant_id, [shown.record_id]):
+        await withdraw.tell(connection, log, record_type.name, shown.record_id, shown.revision)
+        await withdraw.recheck(connection, [record_uri(log.scid, record_type, shown.record_id)], as_of=as_of)
+
+
+async def _shown_dependents(
+    connection: Connection, log: LogRow, arrivals: Sequence[Arrival]
+) -> dict[int, records.Shown]:
+    """Return, by index, the entries among these that have a row now and are of a type that depends on other records."""
+    found: dict[int, records.Shown] = {}
+    for record_type in RECORDS:
+        ids = [arrival.entry.id for arrival in arrivals if arrival.entry.type == record_type.name]
+        if ids and record_type.target_column is not None:
+            shown = await records.shown(connection, record_type.table, log.participant_id, ids)
+            found |= {each.index: each for each in shown.values()}
+    return found
 
 
 async def advance_states(connection: Connection, *, as_of: datetime) -> int:
@@ -84,10 +138,19 @@ async def make_known_types_due(connection: Connection, *, as_of: datetime) -> No
     await records.make_due(connection, [Reason.UNKNOWN_TYPE], known, as_of)
 
 
-async def _stored_arrival(connection: Connection, log: LogRow, index: int) -> Arrival:
-    (stored,) = await logs.entries(connection, log.id, index, 1)
+async def stored_arrivals(connection: Connection, log: LogRow, indexes: Sequence[int]) -> list[Arrival]:
+    """Return these stored entries as they would arrive now, in the order given."""
+    arrivals = []
+    for index in indexes:
+        (stored,) = await logs.entries(connection, log.id, index, 1)
+        arrivals.append(arrival_of(stored))
+    return arrivals
+
+
+def arrival_of(stored: StoredEntry) -> Arrival:
+    """Return a stored entry as it would arrive now."""
     body = None if stored.body is None else canonical.decode(stored.body[1])
-    return Arrival(index, parse_entry(stored.data), body if isinstance(body, dict) else None)
+    return Arrival(stored.index, parse_entry(stored.data), body if isinstance(body, dict) else None)
 
 
 async def _history(connection: Connection, log: LogRow, arrivals: Sequence[Arrival]) -> History:

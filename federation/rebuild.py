@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.records.registry import RECORDS
-from federation import canonical
-from federation.entry import parse as parse_entry
-from federation.fold import TARGET_RETRY, Arrival
-from federation.project import project
+from federation.fold import TARGET_RETRY
+from federation.project import arrival_of, decide_again, project
 from store import logs, rebuild, records
 from store.database import Connection, Database
-from store.logs import LogRow, StoredEntry
+from store.logs import LogRow
 
 PAGE_ENTRIES = 1_024
 ROUNDS_MAX = 64
@@ -55,7 +53,7 @@ async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
 async def _project_all(connection: Connection, log: LogRow, as_of: datetime) -> None:
     start = 0
     while page := await logs.entries(connection, log.id, start, min(PAGE_ENTRIES, log.size - start)):
-        await project(connection, log, [_arrival(stored) for stored in page], as_of=as_of)
+        await project(connection, log, [arrival_of(stored) for stored in page], as_of=as_of, destroying=False)
         start += len(page)
 
 
@@ -69,11 +67,5 @@ async def _settle_all(connection: Connection, rows: list[LogRow], as_of: datetim
             return
         for origin in origins:
             log = by_origin[origin]
-            for index in await records.take_due(connection, log.id, due_at, log.size):
-                (stored,) = await logs.entries(connection, log.id, index, 1)
-                await project(connection, log, [_arrival(stored)], as_of=as_of, retried=True)
-
-
-def _arrival(stored: StoredEntry) -> Arrival:
-    body = None if stored.body is None else canonical.decode(stored.body[1])
-    return Arrival(stored.index, parse_entry(stored.data), body if isinstance(body, dict) else None)
+            due = await records.take_due(connection, log.id, due_at, log.size)
+            await decide_again(connection, log, due, as_of=as_of, destroying=False)

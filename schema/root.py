@@ -16,6 +16,7 @@ from schema.activities.types import Activity
 from schema.changes.queries import ChangeQueries
 from schema.changes.subscriptions import ChangeSubscriptions
 from schema.common.scalars import SCALARS
+from schema.erasure.mutations import ErasureMutations
 from schema.links import link
 from schema.needs.mutations import NeedMutations
 from schema.needs.queries import NeedQueries
@@ -42,7 +43,7 @@ QUERIES = (
     NodeQueries,
     PlaceQueries,
 )
-MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations)
+MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations, ErasureMutations)
 SUBSCRIPTIONS = (NeedSubscriptions, ActivitySubscriptions, ChangeSubscriptions)
 RECORDS = (Need, Organization, Activity, Update)
 

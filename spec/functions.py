@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
-from federation import add_checkpoint, entry, merkle, names, note, proof, tiles, tlog_proof, trim, verify
+from federation import add_checkpoint, entry, erasure, merkle, names, note, proof, tiles, tlog_proof, trim, verify
 from federation.did_service import LogKey, StatedHead
 from federation.sections import Pulled
 
@@ -131,6 +131,10 @@ def _entry(found: entry.Entry) -> Any:
     }
 
 
+def _erased_parts(given: Input) -> Any:
+    return list(erasure.erased_parts(entry.parse(given["entry"].encode())))
+
+
 def _check_genesis(given: Input) -> Any:
     entry.check_genesis(entry.parse(given["entry"].encode()), given["origin"], given["network"])
 
@@ -240,6 +244,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "parse_instant": _parse_instant,
     "parse_entry": _parse_entry,
     "check_genesis": _check_genesis,
+    "erased_parts": _erased_parts,
     "check_payload": _check_payload,
     "parse_tlog_proof": _parse_tlog_proof,
     "check_checkpoint": _check_checkpoint,

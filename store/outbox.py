@@ -29,6 +29,7 @@ HEAD_CHANNEL = "gotong_head"
 PUBLISHED = "PUBLISHED"
 REVISED = "REVISED"
 STATE = "STATE"
+ERASED = "ERASED"
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -104,6 +105,17 @@ async def _index_text(connection: Connection, moved: Sequence[asyncpg.Record]) -
 
 async def index_text(connection: Connection, table: str, keys: Sequence[tuple[int, UUID]]) -> None:
     """Bring the search side table of `table` up to date for these (publisher_id, record_id)."""
+    await connection.execute(
+        f"""
+        delete from {table}_search search
+        where (publisher_id, record_id) in (select * from unnest($1::integer[], $2::uuid[])) and not exists (
+            select from {table} shown
+            where shown.publisher_id = search.publisher_id and shown.record_id = search.record_id
+        )
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
     await connection.execute(
         f"""
         insert into {table}_search (publisher_id, record_id, region_path, document)

@@ -221,3 +221,56 @@ async def set_state(
         state,
         next_due_at,
     )
+
+
+async def remove(
+    connection: Connection, table: str, publisher_id: int, record_id: UUID, *, below_revision: int
+) -> int | None:
+    """Delete a record's row if it shows a revision below that one; return which it showed, or None."""
+    revision: int | None = await connection.fetchval(
+        f"delete from {table} where publisher_id = $1 and record_id = $2 and revision < $3 returning revision",
+        publisher_id,
+        record_id,
+        below_revision,
+    )
+    return revision
+
+
+async def forget_text(connection: Connection, table: str, publisher_id: int, record_id: UUID) -> None:
+    """Delete a record from the search side table of `table`."""
+    await connection.execute(
+        f"delete from {table}_search where publisher_id = $1 and record_id = $2", publisher_id, record_id
+    )
+
+
+async def recheck_dependents(
+    connection: Connection, table: str, column: str, record_type: tuple[str, int], uris: Sequence[str], as_of: datetime
+) -> None:
+    """Make rows due whose `column` names one of these records, which have no row any more: their logs decide again.
+
+    `record_type` is the name and version of the rows' type.
+    """
+    await connection.execute(
+        f"""
+        insert into unprojected (log_id, index, reason, type, v, record_id, revision, due_at, waits_for)
+        select log_id, index, 'TARGET_MISSING', $2, $3, record_id, revision, $4, {column}
+        from {table} where {column} = any($1)
+        on conflict (log_id, index) do update set due_at = excluded.due_at
+        """,
+        list(uris),
+        *record_type,
+        as_of,
+    )
+
+
+async def forget_unprojected(
+    connection: Connection, log_id: int, record_type: str, record_id: UUID, outside: Sequence[str]
+) -> None:
+    """Forget why revisions of a record have no row, but for those outside its chain."""
+    await connection.execute(
+        "delete from unprojected where log_id = $1 and type = $2 and record_id = $3 and reason <> all($4)",
+        log_id,
+        record_type,
+        record_id,
+        list(outside),
+    )

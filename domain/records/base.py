@@ -68,7 +68,7 @@ class RecordType(Generic[Body]):
 
     `project` gives the columns of `table` that depend on the body alone; `clock`, where present, adds `state` and
     `next_due_at`. `fixed` names body members (as spelled in the bytes) that no revision may change.
-    `targets` names the records without which it cannot be shown.
+    `targets` names the records without which it cannot be shown; `target_column` is where its row has their URI.
     `searched` types have a side table `<table>_search` for full text.
     `one_per_log` marks the record a participant has exactly one of, whose URI is the participant's own.
     """
@@ -84,6 +84,7 @@ class RecordType(Generic[Body]):
     check_restricted: Callable[[Any], None] = _nothing_more
     codes: Callable[[Body], Codes] = _no_codes
     targets: Callable[[Body], Sequence[str]] = _no_targets
+    target_column: str | None = None
     clock: Callable[[Body, datetime], Clock] | None = None
     fixed: tuple[str, ...] = ()
     one_per_log: bool = False

@@ -71,5 +71,6 @@ UPDATE = RecordType(
     check=_check,
     project=_project,
     targets=_targets,
+    target_column="about_uri",
     fixed=("about",),
 )

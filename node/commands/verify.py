@@ -39,13 +39,22 @@ def verify(deep: Deep = False, data_dir: DataDir = None, as_json: AsJson = False
                 await sweep_once(node.database, as_of)
                 found = await compare(node.database, as_of=as_of)
         ok: list[dict[str, Json]] = [
-            {"log": each.origin, "size": each.size, "signedSize": each.signed_size, "withheld": each.withheld}
+            {
+                "log": each.origin,
+                "size": each.size,
+                "signedSize": each.signed_size,
+                "withheld": each.withheld,
+                "erased": each.erased,
+            }
             for each in checked
         ]
         return ok, [{"table": each.table, "publisher": each.publisher, "record": each.record_id} for each in found]
 
     checked, differences = asyncio.run(run())
-    lines = [f"ok  {each['log']}  {each['size']} entries, {each['withheld']} payloads withheld" for each in checked]
+    lines = [
+        f"ok  {each['log']}  {each['size']} entries, {each['withheld']} payloads withheld, {each['erased']} erased"
+        for each in checked
+    ]
     lines += [f"DIFFERS  {each['table']}  {each['publisher']}  {each['record']}" for each in differences]
     if deep and not differences:
         lines.append("ok  every row is what its log says")

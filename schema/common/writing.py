@@ -18,6 +18,7 @@ from domain.errors import GotongError
 from domain.ids import RecordUri, parse_uri
 from domain.records.registry import RECORDS
 from federation.append import OutcomeUnknown, StoredBytesDiffer
+from federation.entry import Part
 from federation.prepare import Change, ClockOff, Current, Draft, Once, Parts
 from schema.common import inputs
 from schema.compile.read import Act, Argument, Stored, Value, declare
@@ -105,7 +106,8 @@ async def written(deed: Deed, work: Callable[[], "Work"]) -> Outcome:
     try:
         wanted = work()
         policy.require(deed.caller.viewer, deed.action, wanted.scid)
-        drafts = [Draft(wanted.type, wanted.record_id, _known(wanted, deed.services), wanted.expected_revision)]
+        change = wanted.change if wanted.erase else _known(wanted, deed.services)
+        drafts = [Draft(wanted.type, wanted.record_id, change, wanted.expected_revision, wanted.erase)]
         appended = await deed.services.appender.append(
             wanted.scid, drafts, once=deed.once, dry_run=bool(deed.input.dry_run)
         )
@@ -127,6 +129,7 @@ class Work:
     record_id: Any = None
     expected_revision: int | None = None
     exists: bool = False
+    erase: tuple[Part, ...] = ()
 
 
 def _known(work: Work, services: Services) -> Change:
@@ -214,12 +217,12 @@ Revise = Callable[[dict[str, Any]], dict[str, Any]]
 def revision(deed: Deed, uri: RecordUri, type_: str, change: Revise) -> Work:
     """Return the work of revising a record: its body as `change` makes it, its restricted part as the input says.
 
-    An organization that has said nothing yet begins so.
+    An organization that has said nothing yet, or erased what it had said, begins so.
     """
 
     def revised(current: Current | None) -> Parts:
         given = deed.input
-        if current is None and type_ == "organization":
+        if type_ == "organization" and (current is None or current.parts.body is None):
             return Parts({}, change({}), inputs.restricted(given, None))
         if current is None or current.parts.body is None:
             raise RecordUnreadable("The record's newest revision cannot be read here, so it cannot be changed.")

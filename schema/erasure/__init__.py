@@ -1,0 +1,1 @@
+"""Erasure: what an author takes back."""
