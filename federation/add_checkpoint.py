@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from federation import base64text
+from federation.evidence import LogFrozen
 from federation.merkle import EMPTY_ROOT, HASH_BYTES, TREE_SIZE_MAX, ConsistencyProofInvalid, verify_consistency
 from federation.note import NOTE_BYTES_MAX, Checkpoint, CheckpointMalformed, NoteMalformed, parse_note
 
@@ -47,12 +48,6 @@ class CheckpointNotExtending(GotongError):
     """The checkpoint is not shown to extend what was cosigned last."""
 
     code: ClassVar[str] = "CHECKPOINT_NOT_EXTENDING"
-
-
-class LogFrozen(GotongError):
-    """Two stories were signed for this log: nothing goes on in this epoch of it."""
-
-    code: ClassVar[str] = "LOG_FROZEN"
 
 
 @dataclass(frozen=True, slots=True)

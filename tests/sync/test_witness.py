@@ -11,6 +11,7 @@ import pytest
 from federation import add_checkpoint, base64text, note
 from federation.cosigners import cosigner_name
 from federation.enroll import Enrolled
+from federation.evidence import LogFrozen
 from federation.keys import log_key_name
 from federation.merkle import EMPTY_ROOT
 from federation.note import Checkpoint, Signer
@@ -247,7 +248,7 @@ def test_a_witness_of_a_longer_tree_needs_a_longer_proof() -> None:
     add_checkpoint.require_extension(request, cosigned, None)
     with pytest.raises(add_checkpoint.WitnessAtOtherSize):
         add_checkpoint.require_extension(request, None, None)
-    with pytest.raises(add_checkpoint.LogFrozen):
+    with pytest.raises(LogFrozen):
         add_checkpoint.require_extension(request, cosigned, 4)
     with pytest.raises(add_checkpoint.CheckpointNotExtending):
         add_checkpoint.require_extension(request, Checkpoint(origin, 4, bytes(32)), None)
