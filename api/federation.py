@@ -159,7 +159,7 @@ class FederationEdge:
 
     async def payloads(self, request: Request) -> Response:
         visit = await self.callers.visit(request)
-        start, count = _number(request.query_params.get("from")), _number(request.query_params.get("n"))
+        start, count = plain_number(request.query_params.get("from")), plain_number(request.query_params.get("n"))
         data = await static.payloads(self.database, *_log_of(request), start, count)
         return Response(visit.sent(data), headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
 
@@ -236,10 +236,10 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
 
 
 def _log_of(request: Request) -> tuple[str, int]:
-    return request.path_params["scid"], _number(request.path_params["epoch"])
+    return request.path_params["scid"], plain_number(request.path_params["epoch"])
 
 
-def _number(text: str | None) -> int:
+def plain_number(text: str | None) -> int:
     if text is None or not text.isascii() or not text.isdecimal() or len(text) > 16 or text != str(int(text)):
         raise NumberMalformed("a plain decimal number is needed here")
     return int(text)

@@ -15,6 +15,7 @@ from domain.records.registry import RECORDS
 from federation import identities
 from federation.did_service import log_service
 from federation.did_state import DidState
+from federation.evidence import LogFrozen
 from federation.fold import Arrival, worked_out
 from federation.names import origin as origin_of
 from federation.note import Checkpoint
@@ -96,6 +97,8 @@ async def apply(
         log = await logs.lock_head(connection, batch.head.origin)
         if log is None or log.size != start:
             raise HeadMoved("the log is at another size", origin=batch.head.origin, expected=start)
+        if log.frozen_size is not None and batch.head.edge.size > log.frozen_size:
+            raise LogFrozen("two stories were signed for this log", origin=log.origin, size=log.frozen_size)
         stored = [_stored(verified) for verified in batch.entries]
         await logs.insert_entries(connection, log.id, stored, now)
         await logs.insert_tile_hashes(connection, log.id, batch.tile_hashes)

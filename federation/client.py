@@ -18,13 +18,25 @@ import httpx
 
 from domain.errors import GotongError
 from federation.addresses import PUBLIC, Reach
+from federation.evidence import EVIDENCE_BYTES_MAX
 from federation.frames import Decoder, Frame
 from federation.inflate import Inflater
-from federation.messages import HEADS_BYTES_MAX, PULL_BYTES_MAX, Heads, Pull, read_heads, write_pull
+from federation.merkle import HASH_BYTES
+from federation.messages import (
+    HEADS_BYTES_MAX,
+    PULL_BYTES_MAX,
+    Heads,
+    OfferedEvidence,
+    Pull,
+    read_evidence,
+    read_heads,
+    write_pull,
+)
 from federation.outbound import OutboundTransport
 from federation.refusal import Refusal, read_refusal
 from federation.sections import DID_BYTES_MAX
 from federation.signer import Sender, Signer
+from federation.tiles import TILE_WIDTH, TileId, tile_path
 from federation.verify import BATCH_BYTES_MAX
 
 URL_CHARS_MAX = 512
@@ -32,6 +44,7 @@ NEWS_BUFFER_BYTES_MAX = 64 * 1024
 PULL_SLACK_BYTES = DID_BYTES_MAX + BATCH_BYTES_MAX
 """How far a pull response may go beyond the bytes asked for: it ends with a whole batch."""
 COSIGNATURES_BYTES_MAX = 16 * 1024
+EVIDENCE_LIST_BYTES_MAX = 128 * 1024
 FRAMES_TYPE = "application/vnd.gotong.frames"
 
 
@@ -221,6 +234,28 @@ class PeerClient:
                     ids = [_event_id(event) for event in events if b"event: head" in event]
                     if ids:
                         yield ids[-1]
+
+    async def tile(self, scid: str, epoch: int, tile: TileId) -> bytes:
+        """Return a Merkle tile of a log as the peer holds it; nothing of it is verified."""
+        path = f"log/{scid}/{epoch}/{tile_path(tile)}"
+        return await self._read(path, "application/octet-stream", TILE_WIDTH * HASH_BYTES)
+
+    async def did_log(self, scid: str) -> bytes:
+        """Return a participant's `did.jsonl` as the peer holds it; nothing of it is verified."""
+        return await self._read(f"did/{scid}/did.jsonl", "text/jsonl", DID_BYTES_MAX)
+
+    async def evidence_after(self, number: int) -> list[OfferedEvidence]:
+        """Return what evidence the peer has beyond its own number; raises EvidenceListMalformed."""
+        return read_evidence(await self._read(f"evidence?after={number}", "application/json", EVIDENCE_LIST_BYTES_MAX))
+
+    async def evidence(self, id_: str) -> bytes:
+        """Return one piece of evidence; nothing of it is verified."""
+        return await self._read(f"evidence/{id_}", "application/json", EVIDENCE_BYTES_MAX)
+
+    async def _read(self, path: str, content_type: str, bytes_max: int) -> bytes:
+        request = self._http.build_request("GET", f"{self._base}/{path}")
+        async with self._answer(request, content_type) as response:
+            return b"".join([piece async for piece in self._pieces(response, bytes_max)])
 
     async def add_checkpoint(self, body: bytes) -> bytes:
         """Return the signature lines that a witness answers, unverified; raises PeerWitnessesOther, LogUnknownThere."""

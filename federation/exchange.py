@@ -17,6 +17,7 @@ from federation.client import PeerClient
 from federation.did_errors import DidTimeInFuture
 from federation.did_service import log_service
 from federation.entry import Network, NetworkMismatch
+from federation.forks import Forks
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.names import parse_origin
 from federation.plan import LogForked, OwnLogLonger, Plan, plan
@@ -49,6 +50,7 @@ class Exchanged:
     busy: int = 0
     over_quota: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    forked: list[str] = field(default_factory=list)
     pause_s: int | None = None
 
 
@@ -97,7 +99,7 @@ class Exchange:
             if not todo.wanted or before == self._progress():
                 is_whole = not (todo.wanted or self._left)
                 break
-        await gossip.keep_cosignatures(self._database, self._states, heads.logs, await self._held(heads), self._clock())
+        await self._look_again(heads, in_full=since is None)
         self.done.logs = len(self._grown)
         self.since = heads.since if is_whole else since
         return self.done
@@ -164,6 +166,16 @@ class Exchange:
         if theirs.size == held.size and theirs.root != held.root:
             return LogForked("two trees of one size", origin=head.origin, size=held.size)
         return None
+
+    async def _look_again(self, heads: Heads, *, in_full: bool) -> None:
+        """Take what the peer knows beside the logs: cosignatures, another story of a log, evidence."""
+        now = self._clock()
+        forks = Forks(self._database, self._client, self._peer.id, self._states, now)
+        await forks.take_evidence(heads.evidence, in_full=in_full)  # first: the peer may know better where they part
+        held = await self._held(heads)
+        await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
+        await forks.look(heads.logs, held, self.done.refused.keys())
+        self.done.forked = [finding.origin for finding in forks.findings]
 
     # ---- pulling -----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ what to pull, and what is pulled proves itself.
 
 Rules, with the error that answers each:
 - S1.1 a heads answer has the members of `Heads`: HEADS_MALFORMED.
+- S1.2 a list of evidence has the members of `OfferedEvidence`, at most EVIDENCE_LISTED_MAX: EVIDENCE_LIST_MALFORMED.
 - S2.1 a pull asks for 1 to PULL_LOGS_MAX logs, each once, each of the form of `Wanted`: PULL_MALFORMED.
 """
 
@@ -28,12 +29,19 @@ PULL_LOGS_MAX = 1_024
 PULL_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of frames in one pull response, before compression; it ends with the batch that reaches them."""
 SINCE_CHARS_MAX = 256
+EVIDENCE_LISTED_MAX = 256
 
 
 class HeadsMalformed(GotongError):
     """A peer's list of heads is not of the form that the protocol gives it."""
 
     code: ClassVar[str] = "HEADS_MALFORMED"
+
+
+class EvidenceListMalformed(GotongError):
+    """A peer's list of evidence is not of the form that the protocol gives it."""
+
+    code: ClassVar[str] = "EVIDENCE_LIST_MALFORMED"
 
 
 class PullMalformed(GotongError):
@@ -65,11 +73,27 @@ class Heads(msgspec.Struct, frozen=True):
     time: str
     since: Annotated[str, Meta(max_length=SINCE_CHARS_MAX)]
     logs: list[HeadOfLog]
+    evidence: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)] = 0
+    """The number of the newest evidence there; another one than last time is a reason to ask for it."""
 
     @property
     def at(self) -> datetime:
         """The peer's clock when it answered; its form was checked on reading."""
         return parse_instant(self.time)
+
+
+class OfferedEvidence(msgspec.Struct, frozen=True):
+    """A piece of evidence that a peer has: its number there, its SHA-256, whom it is about."""
+
+    number: Annotated[int, Meta(ge=1, le=TREE_SIZE_MAX)]
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    kind: Annotated[str, Meta(max_length=32)]
+    scid: Annotated[str, Meta(max_length=64)]
+    size: _Size
+
+
+class _OfferedList(msgspec.Struct, frozen=True):
+    evidence: Annotated[list[OfferedEvidence], Meta(max_length=EVIDENCE_LISTED_MAX)]
 
 
 class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +113,7 @@ class Pull(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _heads = msgspec.json.Decoder(Heads)
+_offered = msgspec.json.Decoder(_OfferedList)
 _pull = msgspec.json.Decoder(Pull)
 
 
@@ -104,9 +129,24 @@ def read_heads(data: bytes) -> Heads:
     return heads
 
 
-def write_heads(*, network: Network, operator: str, now: datetime, since: str, logs: list[HeadOfLog]) -> bytes:
+def write_heads(
+    *, network: Network, operator: str, now: datetime, since: str, logs: list[HeadOfLog], evidence: int = 0
+) -> bytes:
     """Return the bytes of a heads answer."""
-    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs))
+    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs, evidence))
+
+
+def read_evidence(data: bytes) -> list[OfferedEvidence]:
+    """Return a list of evidence, or raise EvidenceListMalformed (rule S1.2)."""
+    try:
+        return _offered.decode(data).evidence
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise EvidenceListMalformed(f"not a list of evidence: {error}"[:200]) from None
+
+
+def write_evidence(offered: list[OfferedEvidence]) -> bytes:
+    """Return the bytes of a list of evidence."""
+    return msgspec.json.encode(_OfferedList(offered))
 
 
 def read_pull(data: bytes) -> Pull:

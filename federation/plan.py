@@ -101,7 +101,9 @@ def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
     if _contradicts(head, ours):
         made.doubtful.append(head)
     upto = QUARANTINE_ENTRIES_MAX if ours.trust == QUARANTINED else None
-    has_entries = head.size > ours.size
+    if ours.frozen_size is not None:
+        upto = ours.frozen_size if upto is None else min(upto, ours.frozen_size)
+    has_entries = head.size > ours.size and (ours.frozen_size is None or ours.size < ours.frozen_size)
     if has_entries and upto is not None and ours.size >= upto:
         made.over_quota += 1
         has_entries = False

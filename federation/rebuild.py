@@ -52,7 +52,8 @@ async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
 
 async def _project_all(connection: Connection, log: LogRow, as_of: datetime) -> None:
     start = 0
-    while page := await logs.entries(connection, log.id, start, min(PAGE_ENTRIES, log.size - start)):
+    stop = log.size if log.frozen_size is None else min(log.size, log.frozen_size)
+    while page := await logs.entries(connection, log.id, start, min(PAGE_ENTRIES, stop - start)):
         await project(connection, log, [arrival_of(stored) for stored in page], as_of=as_of, destroying=False)
         start += len(page)
 

@@ -30,7 +30,7 @@ from federation.frames import (
 from federation.messages import HeadOfLog, Pull, Wanted, write_heads
 from federation.sections import DID_BYTES_MAX
 from federation.tiles import TILE_WIDTH, TileId
-from store import participants, relay
+from store import evidence, participants, relay
 from store.database import Connection, Database
 from store.relay import Position, Range, RelayEntry, RelayRow
 
@@ -52,12 +52,14 @@ async def heads(database: Database, network: Network, since: str | None, now: da
         if rows is None:
             rows = await relay.heads(connection)
         operator = await participants.operator(connection)
+        newest = await evidence.newest_number(connection)
     return write_heads(
         network=network,
         operator="" if operator is None else operator.scid,
         now=now,
         since=write_hint(position),
         logs=[head_of(row) for row in rows],
+        evidence=newest,
     )
 
 

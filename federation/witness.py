@@ -14,7 +14,7 @@ from federation.add_checkpoint import CheckpointNotExtending, Request
 from federation.cosigners import cosigner_name, own_note
 from federation.did_service import cosign_keys, log_service
 from federation.did_state import DidState
-from federation.keys import KeyMissing, KeyRing
+from federation.keys import KeyMissing, KeyRing, document_key_name
 from federation.merkle import EMPTY_ROOT
 from federation.names import parse_origin
 from federation.note import Checkpoint, KeyType, Signer, Verifier
@@ -91,8 +91,8 @@ class Witness:
         state = self._states.get(operator.scid, held.did_version)
         assert state is not None
         for key in reversed(cosign_keys(state)):
-            name = f"cosign-{operator.scid}-{key.id.rpartition('-')[2]}"
-            signer = Signer(cosigner_name(operator.scid), self._keys.get(name), KeyType.COSIGNATURE_V1)
+            private = self._keys.get(document_key_name(operator.scid, key.id))
+            signer = Signer(cosigner_name(operator.scid), private, KeyType.COSIGNATURE_V1)
             if signer.verifier().public == key.public_key:
                 return operator.scid, signer
         raise KeyMissing("no cosigning key of this node's operator is here")

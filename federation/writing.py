@@ -6,6 +6,7 @@ It may while it hosts the participant and the identity has not ended, and only i
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.evidence import LogFrozen
 from store import logs, participants
 from store.database import Connection
 from store.logs import LogRow
@@ -32,7 +33,7 @@ class ParticipantEnded(GotongError):
 async def writable_head(connection: Connection, scid: str, *, lock: bool = True) -> LogRow:
     """Return the head of the log to write for a participant, locked unless told otherwise.
 
-    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded.
+    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, LogFrozen.
     """
     newest = await logs.newest_log(connection, scid)
     if newest is not None and newest.hosted and lock:
@@ -45,6 +46,8 @@ async def writable_head(connection: Connection, scid: str, *, lock: bool = True)
         raise ParticipantNotHosted("this node does not write for that participant", scid=scid)
     if newest.has_ended:
         raise ParticipantEnded("this participant has ended", scid=scid)
+    if newest.frozen_size is not None:
+        raise LogFrozen("two stories were signed for this log; only a new epoch goes on", scid=scid)
     if not newest.is_projected:  # a new epoch began while the lock was waited for
         return await writable_head(connection, scid, lock=lock)
     return newest

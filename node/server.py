@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.callers import Callers
 from api.federation import FederationEdge
+from api.federation_evidence import EvidenceEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
@@ -141,10 +142,11 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.sweep(node.database, now),
             background.forget_nonces(node.database, now),
         ]
+        routes = [*federation.routes(), *witness.routes(), *EvidenceEdge(node.database).routes()]
         settle_memory()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):
-                yield Edge(graphql, [*federation.routes(), *witness.routes()], lambda: _check_ready(node))
+                yield Edge(graphql, routes, lambda: _check_ready(node))
             stopping.set()
 
 

@@ -9,7 +9,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
-from federation import add_checkpoint, entry, erasure, merkle, names, note, proof, tiles, tlog_proof, trim, verify
+from federation import (
+    add_checkpoint,
+    did,
+    entry,
+    erasure,
+    evidence,
+    merkle,
+    names,
+    note,
+    proof,
+    tiles,
+    tlog_proof,
+    trim,
+    verify,
+)
 from federation.did_service import LogKey, StatedHead
 from federation.sections import Pulled
 
@@ -210,6 +224,21 @@ def _trim_entries(given: Input) -> Any:
     return None if left is None else [each.data.decode() for each in left.entries]
 
 
+def _verify_evidence(given: Input) -> Any:
+    now = entry.parse_instant(given["now"])
+    known = given["known"]
+    state = None if known is None else did.verify([line.encode() for line in known], now=now)
+    found = evidence.verify(given["evidence"].encode(), now, state)
+    return {
+        "id": found.id.hex(),
+        "kind": found.kind,
+        "scid": found.scid,
+        "origin": found.origin,
+        "size": found.size,
+        "judged_by": found.judged_by,
+    }
+
+
 def _parse_add_checkpoint(given: Input) -> Any:
     request = add_checkpoint.parse(given["body"].encode())
     proof = [each.hex() for each in request.proof]
@@ -255,6 +284,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "trim_entries": _trim_entries,
     "parse_add_checkpoint": _parse_add_checkpoint,
     "check_add_checkpoint": _check_add_checkpoint,
+    "verify_evidence": _verify_evidence,
 }
 
 

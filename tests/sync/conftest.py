@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
+from api.federation_evidence import EvidenceEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
@@ -126,7 +127,7 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
     callers = callers_of(node, url)
     edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock))
-    app = Starlette(routes=[*edge.routes(), *witness.routes()])
+    app = Starlette(routes=[*edge.routes(), *witness.routes(), *EvidenceEdge(node.database).routes()])
     install(app)
     syncer = Syncer(
         database=node.database,
