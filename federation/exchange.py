@@ -1,8 +1,10 @@
 """One exchange with one peer: heads, plan, pull, store, and who is at home there. Shell.
 
 An exchange may be cut anywhere: each batch is committed when it is verified,
-and the peer's hint is only kept when nothing was left undone, so the next
-exchange sees again whatever this one did not finish.
+and the peer's hint is only kept when it came to an end. What it left undone
+(refused, or in another process's hands) is remembered log by log and asked for
+again after a pause of its own: one bad log must not have a peer tell of all
+its good ones for ever.
 """
 
 import contextlib
@@ -19,13 +21,13 @@ from federation.did_service import log_service
 from federation.entry import Network, NetworkMismatch
 from federation.forks import Forks
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
-from federation.names import parse_origin
-from federation.plan import LogForked, OwnLogLonger, Plan, plan
+from federation.names import is_origin, parse_origin
+from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, plan
 from federation.receive import DidStates, Outcome, Receiver
 from federation.sections import Assembler, Pause
 from federation.verify import check_checkpoint
 from store import held as held_
-from store import peers
+from store import left_logs, peers
 from store.database import Database
 from store.held import Held
 from store.locks import Claims
@@ -77,16 +79,30 @@ class Exchange:
         self._states = states
         self._grown: set[str] = set()
         self._completed: set[str] = set()
-        self._left: set[str] = set()  # logs to leave alone until the next exchange
+        self._left: set[str] = set()  # logs to leave alone until their pause is over
+        self._again: list[str] = []  # logs left by earlier exchanges whose pause is over
         self.done = Exchanged()
         self.since: str | None = None
+        self.again_at: datetime | None = None
         self.skew_ms = 0
         self.operator_scid = ""
 
     async def run(self, since: str | None) -> Exchanged:
         """Return what was done. Raises the peer's, the stream's and the database's errors; batches stored stay."""
         heads = await self._heads(since)
-        is_whole = False
+        async with self._database.acquire() as connection:
+            self._again = await left_logs.due(connection, self._peer.id, self._clock())
+        self.since = since
+        if heads.logs or self._again:  # else nothing grew: nothing is looked up, however many logs there are
+            await self._take_in(heads)
+        await self._look_again(heads, in_full=since is None)
+        self.done.logs = len(self._grown)
+        if self.done.pause_s is None and await self._keep_left(heads):
+            self.since = heads.since
+        return self.done
+
+    async def _take_in(self, heads: Heads) -> None:
+        """Pull until nothing more comes."""
         while self.done.pause_s is None:
             before = self._progress()
             held = await self._held(heads)
@@ -97,12 +113,19 @@ class Exchange:
             if at_home:
                 continue  # their trust may have changed, and with it how much is wanted
             if not todo.wanted or before == self._progress():
-                is_whole = not (todo.wanted or self._left)
-                break
-        await self._look_again(heads, in_full=since is None)
-        self.done.logs = len(self._grown)
-        self.since = heads.since if is_whole else since
-        return self.done
+                self._left |= {each.origin for each in todo.wanted}  # named, but not handed out
+                return
+
+    async def _keep_left(self, heads: Heads) -> bool:
+        """Remember what was left undone and return whether the peer's hint may go on."""
+        left = {origin for origin in self._left if is_origin(origin)}
+        if len(left) > left_logs.LEFT_MAX:
+            return False
+        if left or self._again:
+            done = {*self._again, *(head.origin for head in heads.logs)} - left
+            async with self._database.transaction() as connection:
+                self.again_at = await left_logs.keep(connection, self._peer.id, left=left, done=done, at=self._clock())
+        return True
 
     def _progress(self) -> tuple[int, int, int]:
         return self.done.entries, len(self._left), len(self._completed)
@@ -111,6 +134,9 @@ class Exchange:
         async with self._database.acquire() as connection:
             quarantined = await held_.quarantined_count(connection)
         todo = plan(heads.logs, held, operator_scid=heads.operator, quarantined=quarantined, leave_out=self._left)
+        named = {head.origin for head in heads.logs}
+        again = [each for each in self._again if each not in named | self._left | self._completed]
+        todo.wanted += asked_again(again, held)
         self.done.over_quota = todo.over_quota
         await self._judge(todo, held)
         return todo
@@ -129,10 +155,8 @@ class Exchange:
         return heads
 
     async def _held(self, heads: Heads) -> dict[str, Held]:
-        named: list[tuple[str, str]] = []
-        for head in heads.logs:
-            with contextlib.suppress(GotongError):
-                named.append((parse_origin(head.origin).scid, head.origin))
+        origins = dict.fromkeys((*(head.origin for head in heads.logs), *self._again))
+        named = [(parse_origin(origin).scid, origin) for origin in origins if is_origin(origin)]
         async with self._database.acquire() as connection:
             return await held_.held(connection, named)
 
@@ -172,6 +196,8 @@ class Exchange:
         now = self._clock()
         forks = Forks(self._database, self._client, self._peer.id, self._states, now)
         await forks.take_evidence(heads.evidence, in_full=in_full)  # first: the peer may know better where they part
+        if not heads.logs:
+            return
         held = await self._held(heads)
         await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
         await forks.look(heads.logs, held, self.done.refused.keys())

@@ -39,6 +39,15 @@ def origin(scid: str, epoch: int) -> str:
     return text
 
 
+def is_origin(text: str) -> bool:
+    """Return whether `parse_origin` takes it."""
+    try:
+        parse_origin(text)
+    except OriginMalformed:
+        return False
+    return True
+
+
 def parse_origin(text: str) -> LogName:
     """Return the SCID and epoch an origin names, or raise OriginMalformed (rules R1.1, R1.2)."""
     found = _ORIGIN.fullmatch(text)

@@ -89,6 +89,19 @@ def plan(
     return made
 
 
+def asked_again(origins: Sequence[str], held: Mapping[str, Held]) -> list[Wanted]:
+    """Return how to ask for logs that an earlier exchange left undone and of which the peer says nothing new."""
+    wanted: list[Wanted] = []
+    for origin in origins:
+        ours = held.get(origin)
+        if ours is None:
+            wanted.append(Wanted(origin, upto=QUARANTINE_ENTRIES_MAX))
+        elif not ours.hosted and ours.trust != BLOCKED:
+            upto = QUARANTINE_ENTRIES_MAX if ours.trust == QUARANTINED else None
+            wanted.append(Wanted(origin, ours.size, ours.did_version, upto))
+    return wanted
+
+
 def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
     if ours is None:
         return Wanted(head.origin, upto=QUARANTINE_ENTRIES_MAX)

@@ -29,8 +29,8 @@ from store.peers import PeerRow
 POLL_S_DEFAULT = 30.0
 BACKOFF_S_MAX = 3_600.0
 PEERS_POLL_S = 1.0
-FULL_HEADS_S = 3_600.0
-"""How often a peer is asked for everything it holds although its hint says what changed."""
+FULL_HEADS = timedelta(hours=12)
+"""How often a peer is asked for all it holds although its hint says what changed: cosignatures come with it."""
 NEWS_RETRY_S = 1.0
 NEWS_RETRY_S_MAX = 60.0
 NEWS_SETTLE_S = 0.005
@@ -66,7 +66,6 @@ class Syncer:
     _states: DidStates = field(default_factory=DidStates)
     _claims: Claims = field(init=False)
     _served: dict[int, _Served] = field(default_factory=dict)
-    _asked_all_at: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.connect)
@@ -99,12 +98,13 @@ class Syncer:
             claims=self._claims,
             states=self._states,
         )
+        in_full = in_full or peer.asked_all_at is None or self.clock() - peer.asked_all_at >= FULL_HEADS
         try:
             done = await exchange.run(None if in_full else peer.since)
         except GotongError as error:
             await self._failed(peer, error, client.skew_ms or None)
             raise
-        await self._succeeded(peer, exchange)
+        await self._succeeded(peer, exchange, in_full=in_full)
         return done
 
     async def _peer(self, url: str) -> PeerRow:
@@ -114,9 +114,12 @@ class Syncer:
             raise PeerNotFound("no peer was added under this address", url=url)
         return peer
 
-    async def _succeeded(self, peer: PeerRow, exchange: Exchange) -> None:
+    async def _succeeded(self, peer: PeerRow, exchange: Exchange, *, in_full: bool) -> None:
         now = self.clock()
         pause_s = exchange.done.pause_s or self.poll_s * (0.9 + 0.2 * self.jitter())
+        next_pull_at = now + timedelta(seconds=pause_s)
+        if exchange.again_at is not None and exchange.done.pause_s is None:
+            next_pull_at = min(next_pull_at, exchange.again_at)
         async with self.database.acquire() as connection:
             await peers.succeeded(
                 connection,
@@ -125,7 +128,8 @@ class Syncer:
                 since=exchange.since,
                 skew_ms=exchange.skew_ms,
                 at=now,
-                next_pull_at=now + timedelta(seconds=pause_s),
+                next_pull_at=next_pull_at,
+                asked_all=in_full,
             )
 
     async def _failed(self, peer: PeerRow, error: GotongError, skew_ms: int | None) -> None:
@@ -191,7 +195,7 @@ class Syncer:
         await self._claims.release([_claim(number)])
 
     async def _serve(self, peer: PeerRow, due: asyncio.Event) -> None:
-        number, url = peer.id, peer.url
+        url = peer.url
         async with self.client(peer) as client:
             listening = asyncio.create_task(self._listen(url, client, due), name=f"listen {url}")
             try:
@@ -199,16 +203,14 @@ class Syncer:
                     await due.wait()
                     await asyncio.sleep(NEWS_SETTLE_S)
                     due.clear()
-                    await self._attempt(number, url, client)
+                    await self._attempt(url, client)
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
 
-    async def _attempt(self, number: int, url: str, client: PeerClient) -> None:
-        now_s = asyncio.get_running_loop().time()
-        in_full = now_s - self._asked_all_at.get(number, -FULL_HEADS_S) >= FULL_HEADS_S
+    async def _attempt(self, url: str, client: PeerClient) -> None:
         try:
-            done = await self._exchange(url, client, in_full=in_full)
+            done = await self._exchange(url, client, in_full=False)
         except GotongError as error:
             _log.warning("sync_failed", peer=url, code=error.code, message=error.message)
             if isinstance(error, OUR_OWN):
@@ -218,8 +220,6 @@ class Syncer:
             _log.exception("sync_failed", peer=url)
             await asyncio.sleep(self.poll_s)
             return
-        if in_full:
-            self._asked_all_at[number] = now_s
         if done.entries or done.refused:
             _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
 

@@ -26,6 +26,7 @@ class PeerRow:
     last_error_code: str | None
     skew_ms: int | None
     private: bool
+    asked_all_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class CallerRow:
     did_version: int
 
 
-_COLUMNS = "id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms, private"
+_COLUMNS = """
+    id, url, trust, operator_scid, since, next_pull_at, failures, last_ok_at, last_error_code, skew_ms, private,
+    asked_all_at
+"""
 
 
 async def add(connection: Connection, url: str, *, trust: str = "quarantined", private: bool = False) -> PeerRow:
@@ -104,12 +108,14 @@ async def succeeded(
     skew_ms: int,
     at: datetime,
     next_pull_at: datetime,
+    asked_all: bool,
 ) -> None:
     """Remember a complete exchange."""
     await connection.execute(
         """
         update peer set operator_scid = $2, since = $3, skew_ms = $4, last_ok_at = $5, next_pull_at = $6,
-                        failures = 0, last_error_code = null
+                        failures = 0, last_error_code = null,
+                        asked_all_at = case when $7 then $5 else asked_all_at end
         where id = $1
         """,
         peer_id,
@@ -118,6 +124,7 @@ async def succeeded(
         skew_ms,
         at,
         next_pull_at,
+        asked_all,
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from store.cosignatures import WITH_COSIGNATURES
 from store.database import Connection
 
-CHANGES_TRANSACTIONS_MAX = 2**30  # a hint older than this many transactions is stale: row ids wrap at 2**31
 _RELAYED = "participant.trust = 'allowed' and log.checkpoint is not null"
 
 
@@ -89,7 +88,8 @@ async def heads(connection: Connection) -> list[RelayRow]:
 async def heads_changed(connection: Connection, after: Position) -> list[RelayRow] | None:
     """Return the relayed logs that may have changed after a point, or None when the point says nothing here.
 
-    A row changed if the transaction that wrote it is at or after the point. Too many is possible, too few is not.
+    A log changed if the transaction that wrote what heads say of it is at or after the point. Too many is possible, too
+    few is not. Only what changed is looked at: planned once for any point, one statement would read all logs.
     """
     record = await connection.fetchrow(
         "select stream_id::text as stream, pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next"
@@ -97,16 +97,27 @@ async def heads_changed(connection: Connection, after: Position) -> list[RelayRo
     )
     if record is None or record["stream"] != after.stream:
         return None
-    behind = record["next"] - after.transaction
-    if not 0 <= behind <= CHANGES_TRANSACTIONS_MAX:
+    if after.transaction > record["next"]:  # of a future that was lost
         return None
+    changed = await connection.fetch(
+        """
+        select true as is_log, id from log where changed_by >= $1::text::xid8
+        union all select false, id from participant where changed_by >= $1::text::xid8
+        """,
+        str(after.transaction),
+    )
+    if not changed:
+        return []
     records = await connection.fetch(
         f"""
         select {_COLUMNS} from {_LOGS}
-        where {_RELAYED} and least(age(log.xmin), age(participant.xmin)) <= age(($1::bigint % 4294967296)::text::xid)
+        where {_RELAYED} and log.id in (
+            select unnest($1::integer[]) union select id from log where participant_id = any($2)
+        )
         order by log.origin
         """,
-        after.transaction,
+        [row["id"] for row in changed if row["is_log"]],
+        [row["id"] for row in changed if not row["is_log"]],
     )
     return [RelayRow(**dict(record)) for record in records]
 

@@ -104,15 +104,24 @@ async def fork_of(scene: Scene) -> tuple[bytes, bytes]:
     ].encode()
 
 
-async def test_a_log_that_was_refused_is_offered_again_although_nothing_changed_since(scene: Scene) -> None:
-    """The peer's hint says what changed; it is only kept when nothing was left undone."""
-    syncer = scene.puller.syncer
+async def test_a_log_that_was_refused_is_asked_for_again_although_nothing_changed_since(scene: Scene) -> None:
+    """The peer's hint goes on, or one refused log would have it tell of all that changed since, for ever."""
+    syncer, clock = scene.puller.syncer, scene.puller.node.clock
     scene.liar.frames = notes(lambda _note: b"hello")
     async with syncer.client(await syncer._peer(scene.url)) as client:
         await syncer._exchange(scene.url, client, in_full=False)
-        assert await scene.puller.value("select since from peer") is None
-        scene.liar.be_honest()
-        done = await syncer._exchange(scene.url, client, in_full=False)
-        assert done.records == 4
         assert await scene.puller.value("select since from peer") is not None
+        pauses = []
+        for _ in range(3):
+            due_at = await scene.puller.value("select next_pull_at from peer")
+            assert due_at == await scene.puller.value("select min(due_at) from left_log")
+            pauses.append((due_at - clock()).total_seconds())
+            clock.now = due_at
+            await syncer._exchange(scene.url, client, in_full=False)
+        assert pauses == [1.0, 4.0, 16.0]
+        scene.liar.be_honest()
+        assert (await syncer._exchange(scene.url, client, in_full=False)).records == 0, "its pause is not over"
+        clock.advance(hours=1)
+        assert (await syncer._exchange(scene.url, client, in_full=False)).records == 4
+        assert await scene.puller.value("select count(*) from left_log") == 0
         assert (await syncer._exchange(scene.url, client, in_full=False)).entries == 0
