@@ -18,6 +18,9 @@ SCOPES: Final[dict[str, str]] = {
     "postUpdate": RECORDS_WRITE,
     "updateOrganization": RECORDS_WRITE,
     "eraseRecord": RECORDS_WRITE,
+    "requestRestricted": RESTRICTED_READ,
+    "grantContactAccess": RESTRICTED_READ,
+    "revokeContactAccess": RESTRICTED_READ,
 }
 """Which scope an action needs."""
 
@@ -39,9 +42,13 @@ def require(viewer: Viewer | None, action: str, scid: str) -> Viewer:
 
     Raises NotAuthenticated, ScopeMissing or Forbidden.
     """
+    return require_scope(viewer, SCOPES[action], scid)
+
+
+def require_scope(viewer: Viewer | None, scope: str, scid: str) -> Viewer:
+    """Return the viewer if it acts for the organization `scid` with that scope; raises as `require` does."""
     if viewer is None:
         raise NotAuthenticated("This needs an access token: send it as `Authorization: Bearer ...`.")
-    scope = SCOPES[action]
     if scope not in viewer.scopes:
         raise ScopeMissing(f"The access token lacks the scope {scope}.", scope=scope)
     if scid not in viewer.organizations:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Rule(StrEnum):
-    """Why a request was granted or refused."""
+    """Why a request was granted or refused. The last three are no policy: nothing was there to decide about."""
 
     OWNER = "OWNER"
     CHOSEN = "CHOSEN"
@@ -18,6 +18,9 @@ class Rule(StrEnum):
     ATTESTED = "ATTESTED"
     NOT_ALLOWED = "NOT_ALLOWED"
     BLOCKED = "BLOCKED"
+    NOT_PROVEN = "NOT_PROVEN"
+    REVISED = "REVISED"
+    GONE = "GONE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from string import Template
 from typing import ClassVar, Literal
 
 import segno
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics  # type: ignore[import-untyped]
@@ -56,7 +57,19 @@ def update_key(seed: bytes, n: int) -> bytes:
     _require_seed(seed)
     if n < 0:
         raise ValueError("update keys are numbered from 0")
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"gotong update key {n}".encode()).derive(seed)
+    return _derived(seed, f"gotong update key {n}")
+
+
+def backup_key(seed: bytes) -> X25519PrivateKey:
+    """Return the key that opens the backups (info `gotong backup key`); raise ValueError for a bad seed."""
+    _require_seed(seed)
+    return X25519PrivateKey.from_private_bytes(_derived(seed, "gotong backup key"))
+
+
+def backup_reader(seed: bytes) -> bytes:
+    """Return the 32 bytes that fetch the participant's backups from a keeper (info `gotong backup reader`)."""
+    _require_seed(seed)
+    return _derived(seed, "gotong backup reader")
 
 
 def split(seed: bytes, passphrase: bytes = b"") -> tuple[str, str, str]:
@@ -146,6 +159,10 @@ def _word(typed: str, card: int, position: int) -> str:
     near = get_close_matches(typed, _WORDS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise CardMistyped(f"word {position} is not on any card{hint}", card=card, position=position)
+
+
+def _derived(seed: bytes, info: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info.encode()).derive(seed)
 
 
 def _require_seed(seed: bytes) -> None:

@@ -42,3 +42,43 @@ end
 $$;
 create trigger restricted_release_is_kept before update or delete or truncate on restricted_release
     for each statement execute function refuse_change();
+
+-- What backups of a participant are sealed to, and the hash of the word that fetches them: both from its cards' seed.
+alter table participant add column backup_key bytea;
+alter table participant add column backup_reader_hash text;
+
+-- A peer keeps our backups: what was deposited there last, by a fingerprint of what was to be backed up.
+create table backup_target (
+    peer_id     integer primary key references peer (id) on delete cascade,
+    added_at    timestamptz not null default now()
+);
+create table backup_sent (
+    peer_id        integer not null references peer (id) on delete cascade,
+    participant_id integer not null references participant (id),
+    version        bigint not null,
+    fingerprint    text not null,
+    sent_at        timestamptz not null,
+    primary key (peer_id, participant_id)
+);
+
+-- We keep a peer's: how many bytes it may leave here, and its sealed backups.
+alter table peer add column backup_bytes_max bigint not null default 0;
+create table backup (
+    id          bigint generated always as identity primary key,
+    peer_id     integer not null references peer (id) on delete cascade,
+    scid        text not null,
+    version     bigint not null,
+    manifest    bytea not null,
+    reader_hash text not null,
+    bytes       bigint not null,
+    is_complete boolean not null default false,
+    received_at timestamptz not null default now(),
+    unique (peer_id, scid, version)
+);
+create index backup_reader on backup (reader_hash) where is_complete;
+create table backup_chunk (
+    backup_id bigint not null references backup (id) on delete cascade,
+    number    integer not null,
+    data      bytea not null,
+    primary key (backup_id, number)
+);

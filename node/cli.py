@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, evidence, import_, keys, org, peer
+from node.commands import bundle, contact, evidence, import_, keys, org, peer
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -54,6 +54,7 @@ app.command()(demo)
 app.command()(init)
 app.add_typer(org.app, name="org")
 app.add_typer(keys.app, name="keys")
+app.add_typer(contact.app, name="contact")
 app.add_typer(import_.app, name="import")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(peer.app, name="peer")

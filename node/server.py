@@ -18,6 +18,7 @@ from api.app import App, Edge
 from api.callers import Callers
 from api.federation import FederationEdge
 from api.federation_evidence import EvidenceEdge
+from api.federation_restricted import RestrictedEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
@@ -114,6 +115,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         services = Services(
             database=node.database,
             appender=node.appender,
+            restricted=node.restricted,
             regions=node.regions,
             wake=wake,
             verifier=TokenVerifier([token_key], issuer=settings.origin, audience=settings.origin),
@@ -142,7 +144,8 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.sweep(node.database, now),
             background.forget_nonces(node.database, now),
         ]
-        routes = [*federation.routes(), *witness.routes(), *EvidenceEdge(node.database).routes()]
+        edges = (federation, witness, EvidenceEdge(node.database), RestrictedEdge(node.restricted, callers))
+        routes = [route for edge in edges for route in edge.routes()]
         settle_memory()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):

@@ -15,6 +15,7 @@ from federation.client import PeerClient
 from federation.enroll import NodeMissing
 from federation.keys import KeyRing
 from federation.reseal import reseal
+from federation.restricted import RestrictedParts
 from federation.signer import Signer
 from node.database import database_dsn
 from node.settings import Settings
@@ -47,6 +48,11 @@ class Node:
             signer=Signer(self.database, self.keys, now),
             skew_ms=peer.skew_ms or 0,
         )
+
+    @property
+    def restricted(self) -> RestrictedParts:
+        """Both sides of requests for restricted parts."""
+        return RestrictedParts(self.database, self.keys, self.appender.vault, self.client)
 
     async def operator(self) -> ParticipantRow:
         """Return the operator participant, or raise NodeMissing."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from auth.tokens import TokenVerifier, Viewer
 from domain.regions import Regions
 from federation.append import Appender
+from federation.restricted import RestrictedParts
 from store.database import Database
 from store.wake import Wake
 
@@ -21,6 +22,7 @@ class Services:
 
     database: Database
     appender: Appender
+    restricted: RestrictedParts
     regions: Regions
     wake: Wake
     verifier: TokenVerifier

@@ -28,6 +28,8 @@ from schema.organizations.mutations import OrganizationMutations
 from schema.organizations.queries import OrganizationQueries
 from schema.organizations.types import Organization
 from schema.places.queries import PlaceQueries
+from schema.restricted.access import RestrictedQueries
+from schema.restricted.mutations import RestrictedMutations
 from schema.subgraph.queries import SubgraphQueries
 from schema.updates.mutations import UpdateMutations
 from schema.updates.queries import UpdateQueries
@@ -42,8 +44,16 @@ QUERIES = (
     OrganizationQueries,
     NodeQueries,
     PlaceQueries,
+    RestrictedQueries,
 )
-MUTATIONS = (NeedMutations, ActivityMutations, UpdateMutations, OrganizationMutations, ErasureMutations)
+MUTATIONS = (
+    NeedMutations,
+    ActivityMutations,
+    UpdateMutations,
+    OrganizationMutations,
+    ErasureMutations,
+    RestrictedMutations,
+)
 SUBSCRIPTIONS = (NeedSubscriptions, ActivitySubscriptions, ChangeSubscriptions)
 RECORDS = (Need, Organization, Activity, Update)
 

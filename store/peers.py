@@ -88,6 +88,12 @@ async def caller(connection: Connection, scid: str) -> CallerRow | None:
     return None if record is None else CallerRow(**dict(record))
 
 
+async def get(connection: Connection, peer_id: int) -> PeerRow | None:
+    """Return the peer of this number, or None."""
+    record = await connection.fetchrow(f"select {_COLUMNS} from peer where id = $1", peer_id)
+    return None if record is None else PeerRow(**dict(record))
+
+
 async def set_trust(connection: Connection, peer_id: int, trust: str) -> None:
     """Set a peer's trust; its participants' follows in participants.set_trust."""
     await connection.execute("update peer set trust = $2 where id = $1", peer_id, trust)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from store.database import Connection
 from store.logs import RESTRICTED, Sealed
@@ -147,6 +148,12 @@ async def is_granted(connection: Connection, participant_id: int, asker_scid: st
     return found
 
 
+async def grants_of(connection: Connection, scid: str) -> list[Grant]:
+    """Return whom this owner allows, oldest first."""
+    participant_id = await connection.fetchval("select id from participant where scid = $1", scid)
+    return await grants(connection, participant_id)
+
+
 async def grants(connection: Connection, participant_id: int) -> list[Grant]:
     """Return whom the owner allows, oldest first."""
     records = await connection.fetch(
@@ -201,3 +208,47 @@ async def releases(connection: Connection, participant_id: int, *, before: int |
         limit,
     )
     return [Release(**dict(record)) for record in records]
+
+
+# ---- where a record's part is ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The revision of a record that is shown, and where its publisher is at home."""
+
+    participant_id: int
+    hosted: bool
+    trust: str
+    log_id: int
+    index: int
+    leaf_hash: bytes
+    entry: bytes
+    home_peer_id: int | None
+
+
+async def placed(connection: Connection, table: str, scid: str, record_id: UUID | None) -> Placed | None:
+    """Return where the record's shown revision is; without an id, the one record this publisher has in `table`."""
+    record = await connection.fetchrow(
+        f"""
+        select participant.id as participant_id, participant.hosted, participant.trust, shown.log_id, shown.index,
+               entry.leaf_hash, entry.data as entry, participant.home_peer_id
+        from {table} shown join participant on participant.id = shown.publisher_id
+        join entry on entry.log_id = shown.log_id and entry.index = shown.index
+        where participant.scid = $1 and ($2::uuid is null or shown.record_id = $2)
+        """,
+        scid,
+        record_id,
+    )
+    return None if record is None else Placed(**dict(record))
+
+
+async def part(connection: Connection, log_id: int, index: int) -> Sealed | None:
+    """Return the restricted part of one entry, or None when it is not here."""
+    record = await connection.fetchrow(
+        "select key_number, salt, data from payload where log_id = $1 and index = $2 and part = $3",
+        log_id,
+        index,
+        RESTRICTED,
+    )
+    return None if record is None else Sealed(*record)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.actor import actor
 from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add(
         async with _opened(data_dir) as (node, _):
             await check(address, reach_of(node.settings.network, private=private))
             peer = await add_peer(
-                node.database, address, trust="allowed" if allow else "quarantined", actor=_actor(), private=private
+                node.database, address, trust="allowed" if allow else "quarantined", actor=actor(), private=private
             )
             return peer.trust, await _introduction(node, peer)
 
@@ -171,9 +172,9 @@ def _set_trust(target: str, trust: "Trust", data_dir: Any, *, as_json: bool) -> 
     async def run() -> int:
         async with _opened(data_dir) as (node, _):
             if "://" in target:
-                return await set_peer_trust(node.database, checked_url(target), trust, actor=_actor())
+                return await set_peer_trust(node.database, checked_url(target), trust, actor=actor())
             scid = target.removeprefix("gotong:")
-            return int(await set_participant_trust(node.database, scid, trust, actor=_actor()))
+            return int(await set_participant_trust(node.database, scid, trust, actor=actor()))
 
     changed = _run(run())
     text = f"{target} is {trust} now; that changed {changed} participant{'' if changed == 1 else 's'}."
@@ -262,13 +263,3 @@ def _run(work: Any) -> Any:
     import asyncio
 
     return asyncio.run(work)
-
-
-def _actor() -> str:
-    """Return who is at the command line, for the audit."""
-    import getpass
-
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"

@@ -114,7 +114,7 @@ async def written(deed: Deed, work: Callable[[], "Work"]) -> Outcome:
     except RAISED:
         raise
     except GotongError as error:
-        return Outcome(None, [_user_error(error)], told)
+        return Outcome(None, [user_error(error)], told)
     exists = not deed.input.dry_run or wanted.exists
     return Outcome(appended[0].uri if exists else None, [], told)
 
@@ -144,7 +144,8 @@ def _known(work: Work, services: Services) -> Change:
     return change
 
 
-def _user_error(error: GotongError) -> UserError:
+def user_error(error: GotongError) -> UserError:
+    """Return a broken rule as the writer is told of it."""
     name = error.details.get("field")
     return UserError(code=error.code, message=error.message, field=["input", *str(name).split(".")] if name else None)
 

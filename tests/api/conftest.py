@@ -18,12 +18,15 @@ from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
 from federation.append import Draft
+from federation.client import PeerClient
 from federation.enroll import Enrolled
+from federation.restricted import RestrictedParts
 from node import background
 from schema.context import Services
 from schema.engine import Engine
 from schema.root import SCHEMA
 from store.database import Database, connect
+from store.peers import PeerRow
 from store.wake import Wake
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, start_test_node
@@ -100,6 +103,7 @@ async def services(node: TestNode, regions: Regions) -> Services:
     made = Services(
         database=node.database,
         appender=node.appender,
+        restricted=RestrictedParts(node.database, node.keys, node.appender.vault, unreachable),
         regions=regions,
         wake=Wake(lambda: connect(node.database.dsn, statement_timeout_s=None)),
         verifier=TokenVerifier([key.public_key()], issuer=ISSUER, audience=ISSUER),
@@ -111,6 +115,11 @@ async def services(node: TestNode, regions: Regions) -> Services:
     )
     _KEYS[id(made)] = key
     return made
+
+
+def unreachable(_peer: PeerRow) -> PeerClient:
+    """Return nothing: a node in these tests has no peers."""
+    raise AssertionError("there is no peer to ask")
 
 
 _KEYS: dict[int, Ed25519PrivateKey] = {}

@@ -78,6 +78,7 @@ def _activity(node: ExampleNode) -> str:
         "zone": "Asia/Jakarta",
         "place": {"code": "32.03.28"},
         "status": "PLANNED",
+        "contact": {"phone": "+628123456789"},
     }
     return str(node.ask(ACTIVITY, **{"in": activity})["data"]["publishActivity"]["activity"]["id"])
 

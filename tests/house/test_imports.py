@@ -40,6 +40,8 @@ FEDERATION_SHELL = {
     "refusal",
     "requests",
     "reseal",
+    "restricted",
+    "sealed_to",
     "serve",
     "signer",
     "static",

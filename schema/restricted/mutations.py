@@ -1,0 +1,127 @@
+"""Ask another's home for its contact, and decide who may ask for one's own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import strawberry
+
+from auth import policy
+from domain.errors import GotongError
+from domain.ids import parse_uri
+from federation import restricted as federated
+from schema.common import inputs, writing
+from schema.common.inputs import WriteInput
+from schema.common.writing import Deed, Outcome, Written, mutation, user_error
+from schema.compile.read import value
+from schema.restricted.access import ContactGrant
+from schema.restricted.types import Contact, ExactPlace, contact_of, exact_place_of, read_part
+from store import audit, restricted
+
+
+@strawberry.input(description="Whose contact is wanted, and for whom.")
+class RequestRestrictedInput(WriteInput):
+    """A request for a restricted part. A dry run asks nobody; an idempotency key changes nothing."""
+
+    as_: strawberry.ID = inputs.required("The organization that asks, for which the token acts.", name="as")
+    id: strawberry.ID = inputs.required("The record.")
+
+
+@strawberry.input(description="Whom an organization allows its contacts and exact places, or does not any more.")
+class ContactAccessInput(WriteInput):
+    """A decision of an owner."""
+
+    as_: strawberry.ID = inputs.required("The owner, for which the token acts.", name="as")
+    to: strawberry.ID = inputs.required("The organization that may ask: gotong:<SCID>.")
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Outcome):
+    """What a home told, for this one answer."""
+
+    contact: Contact | None = None
+    exact_place: ExactPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Outcome):
+    """Whom the owner allows now."""
+
+    grants: tuple[restricted.Grant, ...] = ()
+
+
+async def request_restricted(deed: Deed) -> Told:
+    """Return what the record's home told."""
+    told = deed.input.client_mutation_id or None
+    try:
+        asker = writing.organization(deed.input.as_)
+        viewer = policy.require(deed.caller.viewer, deed.action, asker)
+        uri = parse_uri(deed.input.id)
+        if deed.input.dry_run:
+            return Told(None, [], told)
+        part = read_part(await deed.services.restricted.request(asker, uri))
+    except writing.RAISED:
+        raise
+    except GotongError as error:
+        return Told(None, [user_error(error)], told)
+    async with deed.services.database.acquire() as connection:
+        details = {"record": str(uri)}
+        await audit.record(
+            connection, actor=viewer.subject, action="restricted.request", subject=asker, details=details
+        )
+    return Told(None, [], told, contact_of(part), exact_place_of(part))
+
+
+async def grant_contact_access(deed: Deed) -> Decided:
+    """Return whom the owner allows now."""
+    return await _decided(deed, federated.allow)
+
+
+async def revoke_contact_access(deed: Deed) -> Decided:
+    """Return whom the owner allows now."""
+    return await _decided(deed, federated.deny)
+
+
+async def _decided(deed: Deed, decide: Any) -> Decided:
+    told = deed.input.client_mutation_id or None
+    database = deed.services.database
+    try:
+        owner, asker = writing.organization(deed.input.as_), writing.organization(deed.input.to)
+        viewer = policy.require(deed.caller.viewer, deed.action, owner)
+        await decide(database, owner, asker, actor=viewer.subject, is_rehearsed=bool(deed.input.dry_run))
+    except writing.RAISED:
+        raise
+    except GotongError as error:
+        return Decided(None, [user_error(error)], told)
+    async with database.acquire() as connection:
+        grants = await restricted.grants_of(connection, owner)
+    return Decided(None, [], told, tuple(grants))
+
+
+@strawberry.type(description="What the home of a record told. It is kept nowhere: use it now, or ask again.")
+class RequestRestrictedPayload(Written):
+    """The answer of requestRestricted."""
+
+    contact: Contact | None = value("Whom to reach; null when a rule was broken, or there is none.")
+    exact_place: ExactPlace | None = value("The house and lane; null when a rule was broken, or there is none.")
+
+
+@strawberry.type(description="What became of the decision.")
+class ContactAccessPayload(Written):
+    """The answer of both decisions."""
+
+    grants: list[ContactGrant] = value("Whom the owner allows now.")
+
+
+@strawberry.type(description="Restricted parts.")
+class RestrictedMutations:
+    """Root fields."""
+
+    request_restricted: RequestRestrictedPayload = mutation(
+        request_restricted, RequestRestrictedInput, "Ask a record's home for its contact and exact place."
+    )
+    grant_contact_access: ContactAccessPayload = mutation(
+        grant_contact_access, ContactAccessInput, "Allow another organization your contacts and exact places."
+    )
+    revoke_contact_access: ContactAccessPayload = mutation(
+        revoke_contact_access, ContactAccessInput, "Allow them no longer; what it was given it has."
+    )
