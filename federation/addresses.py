@@ -13,7 +13,7 @@ Rules, with the error that answers each:
 
 from collections.abc import Sequence
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import ClassVar, Final
 
 from domain.errors import GotongError
@@ -21,8 +21,10 @@ from domain.errors import GotongError
 Address = IPv4Address | IPv6Address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_TEREDO = IPv6Network("2001::/32")
-_IPV4_COMPATIBLE = IPv6Network("::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")
+_HIDING: Final = tuple(map(IPv6Network, ("2001::/32", "64:ff9b:1::/48", "::/96")))
+"""Teredo, NAT64 of a network's own, IPv4-compatible: they lead to an IPv4 address that is not to be read off them."""
 _METADATA: Final = frozenset(map(ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 """Metadata services that are not link-local: Alibaba's, Oracle's, Amazon's by IPv6."""
 
@@ -81,17 +83,17 @@ def kind_of(address: Address) -> Kind:
         inner = _inner(address)
         if inner is not None:
             return kind_of(inner)
-        if address in _TEREDO or (address in _IPV4_COMPATIBLE and not address.is_loopback):
+        if not address.is_loopback and any(address in network for network in _HIDING):
             return Kind.NEVER
     if address.is_loopback:
         return Kind.LOOPBACK
     if address.is_unspecified or address.is_link_local or address.is_multicast or address in _METADATA:
         return Kind.NEVER
-    if isinstance(address, IPv4Address) and address.is_reserved:
-        return Kind.NEVER
-    if not address.is_global or (isinstance(address, IPv6Address) and address.is_site_local):
-        return Kind.PRIVATE
-    return Kind.PUBLIC
+    if isinstance(address, IPv4Address):
+        if address.is_reserved or address in _THIS_NETWORK:
+            return Kind.NEVER
+        return Kind.PUBLIC if address.is_global else Kind.PRIVATE
+    return Kind.PUBLIC if address.is_global and address in _GLOBAL_UNICAST else Kind.PRIVATE
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:

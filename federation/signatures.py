@@ -8,7 +8,8 @@ Rules, with the error that answers each, checked in this order:
   one label whose tag is "gotong" stands in both, as an inner list and as 64 bytes. Labels of other tags are left alone:
   SIGNATURE_MALFORMED.
 - V1.2 it covers exactly "@method" "@authority" "@path" "@query", in a POST followed by "content-digest"
-  "content-type", both of which the request has, and the digest has a SHA-256 of 32 bytes: SIGNATURE_MALFORMED.
+  "content-type", both of which the request has; the digest has a SHA-256 of 32 bytes; values are printable ASCII:
+  SIGNATURE_MALFORMED.
 - V1.3 its parameters are created, expires, nonce, keyid, tag and, if it likes, alg "ed25519": seconds since 1970,
   expires 1 to LIFETIME_S_MAX after created; a nonce of 16 to 64 letters, digits, "-", "_"; the keyid is the DID URL of
   a request key (`did:webvh:...#request-<n>`): SIGNATURE_MALFORMED.
@@ -138,9 +139,14 @@ def sign(message: Message, parameters: Parameters, key: Ed25519PrivateKey) -> di
 
 
 def signature_base(values: Sequence[tuple[str, str]], parameters: str) -> bytes:
-    """Return what is signed (RFC 9421, section 2.5): a line a component, then @signature-params."""
-    lines = [f'"{name}": {value}' for name, value in values]
-    return "\n".join([*lines, f'"@signature-params": {parameters}']).encode("latin-1")
+    """Return what is signed (RFC 9421, section 2.5): a line a component, then @signature-params.
+
+    Raises SignatureMalformed for a value that would not stay within its line, or is not ASCII.
+    """
+    lines = [f'"{name}": {value}' for name, value in [*values, ("@signature-params", parameters)]]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise SignatureMalformed("what is covered is printable ASCII")
+    return "\n".join(lines).encode()
 
 
 def read(message: Message, signature_input: str | None, signature: str | None) -> Signed | None:

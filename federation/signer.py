@@ -22,7 +22,7 @@ from federation.did_errors import DidError
 from federation.did_service import request_keys
 from federation.keys import KeyMissing, KeyRing, document_key_name
 from federation.refusal import Refusal, read_refusal
-from federation.signatures import Message, Parameters, content_digest, sign
+from federation.signatures import Message, Parameters, authority_of, content_digest, sign
 from store import participants
 from store.database import Database
 
@@ -161,7 +161,7 @@ def message_of(request: httpx.Request) -> Message:
     path, _, query = request.url.raw_path.decode("latin-1").partition("?")
     return Message(
         request.method,
-        request.url.netloc.decode("latin-1"),
+        authority_of(str(request.url)),
         path,
         query,
         request.headers.get("content-digest"),

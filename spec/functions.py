@@ -19,6 +19,7 @@ from federation import (
     names,
     note,
     proof,
+    signatures,
     tiles,
     tlog_proof,
     trim,
@@ -253,6 +254,25 @@ def _check_add_checkpoint(given: Input) -> Any:
     add_checkpoint.require_extension(request, cosigned, given["frozen_size"])
 
 
+def _verify_request(given: Input) -> Any:
+    request, headers = given["request"], given["request"]["headers"]
+    message = signatures.Message(
+        request["method"],
+        given["authority"],
+        request["path"],
+        request["query"],
+        headers.get("content-digest"),
+        headers.get("content-type"),
+    )
+    signed = signatures.read(message, headers.get("signature-input"), headers.get("signature"))
+    if signed is None:
+        return None
+    signatures.check_window(signed, entry.parse_instant(given["now"]))
+    signatures.check_signature(signed, bytes.fromhex(given["public_key"]))
+    signatures.check_digest(signed, request["body"].encode())
+    return {"scid": signed.scid, "key": signed.fragment, "nonce": signed.parameters.nonce, "base": signed.base.decode()}
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -285,6 +305,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "parse_add_checkpoint": _parse_add_checkpoint,
     "check_add_checkpoint": _check_add_checkpoint,
     "verify_evidence": _verify_evidence,
+    "verify_request": _verify_request,
 }
 
 

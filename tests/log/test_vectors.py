@@ -11,7 +11,10 @@ from spec.make_vectors import VECTORS, all_cases, path_of, render
 
 MODULES = {
     f"federation.{name}"
-    for name in ("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof", "erasure")
+    for name in (
+        *("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof", "erasure"),
+        "signatures",
+    )
 }
 
 
