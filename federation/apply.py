@@ -13,7 +13,8 @@ from typing import ClassVar
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
 from federation import identities
-from federation.did_service import log_service
+from federation.adopt import adopt
+from federation.did_service import LogService, log_service
 from federation.did_state import DidState
 from federation.evidence import LogFrozen
 from federation.fold import Arrival, worked_out
@@ -37,8 +38,9 @@ async def meet(
 ) -> LogRow:
     """Store the verified DID log lines after the `held` first ones and return the head of the log they state.
 
-    `state` has passed `require_gotong`. A participant met for the first time is quarantined. Raises HeadMoved when
-    another process stored other lines meanwhile. Call inside a transaction.
+    `state` has passed `require_gotong`. A participant met for the first time is quarantined; one that was hosted here
+    and is written for with another key by now is not any more. Raises HeadMoved when another process stored other
+    lines meanwhile. Call inside a transaction.
     """
     host, slug = identities.host_and_slug(state.did)
     participant_id = await participants.insert(
@@ -46,12 +48,21 @@ async def meet(
     )
     if await participants.did_version(connection, participant_id) != held:  # its row is locked by the insert
         raise HeadMoved("the DID log grew meanwhile", scid=state.scid, expected=held)
+    written = await logs.newest_log(connection, state.scid)
+    if written is not None and written.hosted and not _signs(written, log_service(state)):
+        await participants.let_go(connection, participant_id)
     await identities.extend(connection, participant_id, state, lines, witness=witness)
     origin = origin_of(state.scid, log_service(state).epoch)
     await logs.create(connection, participant_id, log_service(state).epoch, origin)
     head = await logs.head(connection, origin)
     assert head is not None
     return head
+
+
+def _signs(log: LogRow, service: LogService) -> bool:
+    """Return whether the key that signs the log here is still stated to do so."""
+    signing = f"#log-{log.epoch}-{log.key_number}"
+    return any(key.id == signing and key.retired is None for key in service.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,8 @@ async def apply(
 ) -> int:
     """Append a verified batch that follows `start` entries and return how many records changed, durably.
 
-    Raises HeadMoved, with nothing written, when the log does not hold exactly `start` entries any more.
+    Raises, with nothing written, HeadMoved when the log does not hold exactly `start` entries any more, and what
+    `adopt` does when the log is of a later epoch that is not what it says.
     """
     batch = ready.batch
     async with database.transaction() as connection:
@@ -102,7 +114,10 @@ async def apply(
         stored = [_stored(verified) for verified in batch.entries]
         await logs.insert_entries(connection, log.id, stored, now)
         await logs.insert_tile_hashes(connection, log.id, batch.tile_hashes)
-        changed = await project(connection, log, ready.arrivals, as_of=now)
+        if log.is_projected:
+            changed = await project(connection, log, ready.arrivals, as_of=now)
+        else:
+            changed = await adopt(connection, log, batch.head.edge.size, as_of=now)
         await _move_head(connection, log, batch, note, target, proof, now)
         await outbox.announce(connection, outbox.HEAD_CHANNEL)
     return changed

@@ -3,12 +3,11 @@
 What `gotong verify` runs, and what tests ask after every crash.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation import identities, tiles, verify
-from federation.did_service import log_service
+from federation import did_service, epochs, identities, tiles, verify
 from federation.merkle import Edge
 from federation.tiles import TileHash
 from federation.verify import Received
@@ -43,7 +42,7 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
     Call inside a REPEATABLE READ transaction, so that a growing log holds still.
     """
     state = await identities.load(connection, log.participant_id, log.scid)
-    keys = log_service(state).keys
+    stated = did_service.epochs(state)[log.epoch]
     edge = Edge.EMPTY
     tile_hashes: list[TileHash] = []
     missing: dict[bool, int] = {True: 0, False: 0}
@@ -52,6 +51,8 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
     while page := await _page(connection, log, edge.size):
         received = [_received(stored) for stored in page]
         verified = verify.check_entries(log.origin, network, edge.size, received)
+        if edge.size == 0:
+            epochs.require_stated(verified[0].entry, stated.from_)
         for each in verified:
             is_erased = each.index < erased_below.get((each.entry.type, each.entry.id), 0)
             _require(not is_erased or each.body is None, log, "an erased payload is still here")
@@ -63,6 +64,7 @@ async def check_log(connection: Connection, log: LogRow, *, network: str) -> Che
             root_at_checkpoint = edge.root()
     _require(edge.size == log.size and edge.to_bytes() == log.edge, log, "the entries do not make the stored tree")
     if log.checkpoint is not None:
+        keys = [replace(key, retired=None) for key in stated.keys]  # where a key ends was checked when the note came
         checkpoint = verify.check_checkpoint(log.checkpoint, log.origin, keys)
         _require(checkpoint.size == log.checkpoint_size, log, "the checkpoint is of another size")
         _require(checkpoint.root == root_at_checkpoint, log, "the checkpoint signs another tree")

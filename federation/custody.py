@@ -16,6 +16,7 @@ from federation.did_create import public_key
 from federation.did_service import DocumentKey, LogService, StatedHead, cosign_keys, log_service, request_keys
 from federation.did_state import DidState
 from federation.enroll import KeepCards, no_cards
+from federation.entry import EpochStart
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.writing import writable_head
 from store import logs, outbox
@@ -78,6 +79,11 @@ class Change:
         public = self._new_key(log_key_name(self.log.scid, self.service.epoch, number))
         self.service = rekey.rotated(self.service, self.head, public)
         self.replace_operator_keys()
+
+    def begin_epoch(self, start: EpochStart) -> None:
+        """Have the next epoch's log begin with a key of its own."""
+        public = self._new_key(log_key_name(self.log.scid, self.service.epoch + 1, 0))
+        self.service = rekey.begun(self.service, start, public)
 
     def replace_operator_keys(self) -> None:
         """Have new keys sign the requests and cosignatures of an operator; a guest has none."""

@@ -189,7 +189,8 @@ def _service_json(did: str, service: LogService) -> dict[str, JSON]:
         ],
     }
     if service.from_ is not None:
-        stated["from"] = _head_json(service.from_)
+        start = service.from_
+        stated["from"] = {"size": start.size, "root": start.root.hex(), "genesis": start.genesis.hex()}
     return stated
 
 

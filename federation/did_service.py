@@ -20,6 +20,7 @@ from federation.did_errors import (
 )
 from federation.did_state import DidState, Version
 from federation.did_syntax import parse, require_gotong_place
+from federation.entry import EpochStart
 from federation.multikey import MultikeyInvalid, decode_multikey
 
 Network = Literal["live", "test"]
@@ -66,19 +67,25 @@ class DocumentKey:
 class LogService:
     """Where a participant's log is published, on which network, in which epoch and signed by whom.
 
-    `from_` is the head of the previous epoch from which this one starts.
+    `from_` is where an epoch after the first starts.
     """
 
     base_url: str
     network: Network
     epoch: int
     keys: tuple[LogKey, ...]
-    from_: StatedHead | None = None
+    from_: EpochStart | None = None
 
 
 def log_service(state: DidState) -> LogService:
     """Return the log that the newest document states, or raise DidServiceMalformed."""
     return _log_service(state.latest)
+
+
+def epochs(state: DidState) -> dict[int, LogService]:
+    """Return what the DID log last said of each epoch's log, by epoch; raise DidServiceMalformed."""
+    stated = [_log_service(version) for version in state.versions]
+    return {service.epoch: service for service in stated}
 
 
 def request_keys(state: DidState) -> tuple[DocumentKey, ...]:
@@ -145,7 +152,7 @@ def _log_service(version: Version) -> LogService:
         raise DidServiceMalformed("network is live or test")
     if type(epoch) is not int or epoch < 0:
         raise DidServiceMalformed("epoch is a whole number from 0")
-    from_ = _stated_head(service["from"]) if "from" in service else None
+    from_ = _epoch_start(service["from"]) if "from" in service else None
     if from_ is not None and epoch == 0:
         raise DidServiceMalformed("the first epoch starts from nothing")
     return LogService(
@@ -211,6 +218,14 @@ def _stated_head(value: JSON) -> StatedHead:
     if not isinstance(root, str) or not _ROOT.fullmatch(root):
         raise DidServiceMalformed("a stated head has a root of 64 lower-case hex digits")
     return StatedHead(size, bytes.fromhex(root))
+
+
+def _epoch_start(value: JSON) -> EpochStart:
+    head = _stated_head(value)
+    genesis = value.get("genesis") if isinstance(value, dict) else None
+    if head.size == 0 or not isinstance(genesis, str) or not _ROOT.fullmatch(genesis):
+        raise DidServiceMalformed("an epoch's start has a size from 1 and the leaf hash of the old genesis")
+    return EpochStart(head.size, head.root, bytes.fromhex(genesis))
 
 
 def _document_keys(version: Version, pattern: re.Pattern[str], purpose: Purpose) -> tuple[DocumentKey, ...]:

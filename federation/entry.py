@@ -15,7 +15,8 @@ Rules, with the error that answers each:
 - E1.7 an instant is UTC `YYYY-MM-DDTHH:MM:SS.mmmZ`, three fraction digits: INSTANT_MALFORMED (in an entry:
   ENTRY_MALFORMED).
 - E2.1 entry 0 is a genesis: type log, rev 0, put, no commitments, no exercise; core names network, scid, epoch and,
-  only after epoch 0, `from` (size and root it copies): GENESIS_MALFORMED.
+  only after epoch 0, `from` (size and root of what it copies, and the leaf hash of the old genesis):
+  GENESIS_MALFORMED.
 - E2.2 it names the scid and epoch of the log's origin: GENESIS_MALFORMED; and the network expected: NETWORK_MISMATCH.
 - E3.1 a commitment is SHA-256(16 salt bytes || payload): PAYLOAD_COMMITMENT_MISMATCH.
 - E3.2 a payload is a canonical JSON object: PAYLOAD_NOT_CANONICAL; it has at most PAYLOAD_BYTES_MAX bytes:
@@ -28,7 +29,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, ClassVar, Final, Literal, cast
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -51,6 +52,14 @@ Part = Literal["body", "restricted"]
 Network = Literal["live", "test"]
 
 OPS: Final = frozenset({"put", "erase"})
+
+
+class EpochStart(NamedTuple):
+    """The head of the log before, from which an epoch after the first starts, and the leaf hash of its genesis."""
+
+    size: int
+    root: bytes
+    genesis: bytes
 
 
 class EntryTooLarge(GotongError):
@@ -269,15 +278,15 @@ def genesis(
     at: datetime,
     id: uuid.UUID,  # noqa: A002
     *,
-    copied: tuple[int, bytes] | None = None,
+    start: EpochStart | None = None,
 ) -> bytes:
     """Return the bytes of a log's first entry; raises GenesisMalformed or what `build` raises.
 
-    `copied` is the (size, root) up to which an epoch after the first copies the one before it.
+    `start` is where an epoch after the first starts. It takes over the record id of the genesis before it.
     """
     core: dict[str, JSON] = {"network": network, "scid": scid, "epoch": epoch}
-    if copied is not None:
-        core["from"] = {"size": copied[0], "root": copied[1].hex()}
+    if start is not None:
+        core["from"] = {"size": start.size, "root": start.root.hex(), "genesis": start.genesis.hex()}
     data = build(type=GENESIS_TYPE, id=id, at=at, core=core)
     _read_genesis(parse(data))
     return data
@@ -296,9 +305,18 @@ def check_genesis(entry: Entry, log: str, network: str) -> None:
         raise NetworkMismatch("the log is of another network", expected=network, found=core.network)
 
 
+def epoch_start(genesis: Entry) -> EpochStart | None:
+    """Return where the log that this entry opens starts from, None in the first epoch; raise GenesisMalformed."""
+    copied = _read_genesis(genesis).copied
+    if copied is UNSET:
+        return None
+    return EpochStart(copied.size, bytes.fromhex(copied.root), bytes.fromhex(copied.genesis))
+
+
 class _Copied(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, Meta(ge=1)]
     root: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    genesis: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class _GenesisCore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,11 +71,13 @@ def plan(
         if head.origin in leave_out:
             continue
         try:
-            scid = parse_origin(head.origin).scid
+            scid, epoch = parse_origin(head.origin)
         except OriginMalformed as error:
             made.refused.append((head, error))
             continue
         ours = held.get(head.origin)
+        if ours is not None and epoch < ours.epoch:
+            continue  # history: whoever has the key of a past epoch can make it as long as they like
         if ours is None:
             quarantined += 1
             if quarantined > QUARANTINED_PARTICIPANTS_MAX:
@@ -107,6 +109,8 @@ def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
         return Wanted(head.origin, upto=QUARANTINE_ENTRIES_MAX)
     if ours.trust == BLOCKED:
         return None
+    if ours.hosted and head.did_version > ours.did_version:
+        return Wanted(head.origin, ours.size, ours.did_version, ours.size)  # the cards were used elsewhere
     if ours.hosted:
         if head.size > ours.size or _contradicts(head, ours):
             made.doubtful.append(head)

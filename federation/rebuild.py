@@ -39,7 +39,8 @@ async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
         await transaction.start()
         try:
             await rebuild.hide(connection, tables)
-            rows = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
+            held = await logs.heads(connection, trust=["allowed", "quarantined", "blocked"])
+            rows = [log for log in held if log.is_projected]
             for log in rows:
                 await _project_all(connection, log, as_of)
             await _settle_all(connection, rows, as_of)

@@ -15,12 +15,12 @@ from typing import ClassVar, TypeVar
 import structlog
 
 from domain.errors import GotongError
-from federation import did, did_service
+from federation import did, did_service, epochs
 from federation.apply import HeadMoved, Ready, apply, joined, meet, ready
 from federation.cosigners import own_note
 from federation.did_service import log_service
 from federation.did_state import DidState
-from federation.entry import Network, NetworkMismatch
+from federation.entry import EpochStart, Network, NetworkMismatch
 from federation.frames import EndReason
 from federation.identities import VERIFIED_BEFORE
 from federation.merkle import Edge
@@ -135,6 +135,7 @@ class _Section:
     head: Head
     note: bytes
     target: Checkpoint
+    start: EpochStart | None
 
 
 class Receiver:
@@ -222,7 +223,8 @@ class Receiver:
 
     # ---- the opening of a section ------------------------------------------------------------------------------------
 
-    async def _open(self, event: Opened) -> _Section:
+    async def _open(self, event: Opened) -> _Section | None:
+        """Return the section to take, its identity stored; None of a log hosted here: only its DID lines can be new."""
         scid = parse_origin(event.origin).scid
         held = self._held.get(event.origin)
         state = await self._identify(scid, held, event)
@@ -231,15 +233,22 @@ class Receiver:
             raise NetworkMismatch("the log is of another network", expected=self._network, found=service.network)
         if did_service.origin(state) != event.origin:
             raise LogNotStated("the DID document states another log", stated=did_service.origin(state))
+        if held is not None and held.hosted:
+            await self._meet(event, held, state)
+            return None
         target = check_checkpoint(event.note, event.origin, service.keys)
+        epochs.require_whole(target.size, service.from_)
         edge = Edge.EMPTY if held is None else Edge.from_bytes(held.size, held.edge)
         _require_not_behind(target, edge)
+        await self._meet(event, held, state)
+        return _Section(Head(event.origin, edge), own_note(event.note), target, service.from_)
+
+    async def _meet(self, event: Opened, held: Held | None, state: DidState) -> None:
         if held is None or event.lines:
             async with self._database.transaction() as connection:
                 known = 0 if held is None else held.did_version
                 await meet(connection, state, list(event.lines), held=known, witness=event.witness)
         self._states.put(state)
-        return _Section(Head(event.origin, edge), own_note(event.note), target)
 
     async def _identify(self, scid: str, held: Held | None, event: Opened) -> DidState:
         known = None if held is None else self._states.get(scid, held.did_version)
@@ -261,9 +270,14 @@ class Receiver:
             raise MarkWrong("the batch ends elsewhere than it says", size=event.size, start=section.head.edge.size)
         batch = Batch(event.entries, section.target, event.proof)
         as_of = self._clock()
-        if len(event.entries) <= AT_ONCE_ENTRIES_MAX:
-            return ready(check_batch(section.head, self._network, batch), as_of)
-        return await asyncio.to_thread(lambda: ready(check_batch(section.head, self._network, batch), as_of))
+
+        def checked() -> Ready:
+            verified = check_batch(section.head, self._network, batch)
+            if section.head.edge.size == 0:
+                epochs.require_stated(verified.entries[0].entry, section.start)
+            return ready(verified, as_of)
+
+        return checked() if len(event.entries) <= AT_ONCE_ENTRIES_MAX else await asyncio.to_thread(checked)
 
     async def _room(self, entries: int) -> None:
         """Wait until so many entries more may wait; raise what stopped the writing."""

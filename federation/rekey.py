@@ -14,6 +14,7 @@ from federation.cards import update_key
 from federation.did_create import next_key_hash, public_key
 from federation.did_service import DocumentKey, LogKey, LogService, StatedHead
 from federation.did_state import DidState
+from federation.entry import EpochStart
 from federation.multikey import encode_multikey
 
 
@@ -66,6 +67,12 @@ def rotated(service: LogService, head: StatedHead, public: bytes) -> LogService:
     """Return the log with one more key, which signs from `head` on; those before it count only up to there."""
     key = LogKey(f"#log-{service.epoch}-{next_number(service.keys)}", public)
     return replace(service, keys=(*closed(service, head).keys, key))
+
+
+def begun(service: LogService, start: EpochStart, public: bytes) -> LogService:
+    """Return the log of the next epoch, signed by a key of its own."""
+    epoch = service.epoch + 1
+    return replace(service, epoch=epoch, keys=(LogKey(f"#log-{epoch}-0", public),), from_=start)
 
 
 def next_number(keys: Sequence[LogKey] | Sequence[DocumentKey]) -> int:

@@ -59,7 +59,7 @@ async def set_peer_trust(database: Database, url: str, trust: Trust, *, actor: s
     async with database.transaction() as connection:
         peer = await _peer(connection, url)
         await peers.set_trust(connection, peer.id, trust)
-        changed = await inherit(connection, trust, await peers.hosted_by(connection, peer.id))
+        changed = await inherit(connection, trust, await peers.hosted_by(connection, peer.id), decided=True)
         details = {"trust": trust, "before": peer.trust, "participants": changed}
         await audit.record(connection, actor=actor, action="peer.trust", subject=url, details=details)
         await peers.make_due(connection, [peer.id])
@@ -84,11 +84,18 @@ async def set_participant_trust(database: Database, scid: str, trust: Trust, *, 
     return bool(changed)
 
 
-async def inherit(connection: Connection, trust: str, participant_ids: list[int]) -> int:
-    """Give participants the trust of the peer that is their home and return how many changed; in a transaction."""
+async def inherit(connection: Connection, trust: str, participant_ids: list[int], *, decided: bool = False) -> int:
+    """Give participants the trust of the peer that is their home and return how many changed; in a transaction.
+
+    Nobody becomes trusted or loses trust by moving: what a participant had from its old home it keeps at the new one,
+    until an operator decides about that home (`decided`) or about the participant.
+    """
     if not participant_ids:
         return 0
-    return len(await participants.set_trust(connection, participant_ids, trust, set_by="peer", tables=_tables()))
+    changed = await participants.set_trust(
+        connection, participant_ids, trust, set_by="peer", tables=_tables(), kept_too=decided
+    )
+    return len(changed)
 
 
 async def _peer(connection: Connection, url: str) -> PeerRow:

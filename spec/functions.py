@@ -13,6 +13,7 @@ from federation import (
     add_checkpoint,
     did,
     entry,
+    epochs,
     erasure,
     evidence,
     merkle,
@@ -178,6 +179,21 @@ def _head(stated: Input | None) -> StatedHead | None:
     return None if stated is None else StatedHead(stated["size"], bytes.fromhex(stated["root"]))
 
 
+def _check_epoch(given: Input) -> Any:
+    stated = given["stated"]
+    start = None
+    if stated is not None:
+        start = entry.EpochStart(stated["size"], bytes.fromhex(stated["root"]), bytes.fromhex(stated["genesis"]))
+    epochs.require_stated(entry.parse(given["entries"][0].encode()), start)
+    epochs.require_whole(given["checkpoint_size"], start)
+    leaves = [merkle.leaf_hash(each.encode()) for each in given["entries"]]
+    if start is not None:
+        epochs.require_copied(start, epochs.copied_edge(start).appended(leaves[1 : start.size]))
+        held = [merkle.leaf_hash(each.encode()) for each in given.get("held", [])][: start.size]
+        epochs.require_same(0, held, [start.genesis, *leaves[1:]][: len(held)])
+    return None
+
+
 def _extend(given: Input) -> Any:
     edge = merkle.Edge.from_bytes(given["size"], bytes.fromhex(given["edge"]))
     target = note.Checkpoint(given["target"]["origin"], given["target"]["size"], bytes.fromhex(given["target"]["root"]))
@@ -297,6 +313,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_payload": _check_payload,
     "parse_tlog_proof": _parse_tlog_proof,
     "check_checkpoint": _check_checkpoint,
+    "check_epoch": _check_epoch,
     "extend": _extend,
     "check_entries": _check_entries,
     "check_proof": _check_proof,

@@ -10,7 +10,10 @@ OTHERS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A participant known here and, if it is here too, the log that was asked about (else size 0)."""
+    """A participant known here and, if it is here too, the log that was asked about (else size 0).
+
+    `epoch` is that of the log which its DID document states, whichever was asked about.
+    """
 
     scid: str
     participant_id: int
@@ -24,6 +27,7 @@ class Held:
     checkpoint_size: int
     frozen_size: int | None = None
     log_id: int | None = None
+    epoch: int = 0
 
 
 async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[str, Held]:
@@ -33,7 +37,7 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
         select wanted.origin, participant.scid, participant.id as participant_id, participant.host, participant.hosted,
                participant.trust, participant.did_version, coalesce(log.size, 0) as size,
                coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size,
-               log.frozen_size, log.id as log_id
+               log.frozen_size, log.id as log_id, participant.epoch
         from unnest($1::text[], $2::text[]) as wanted (scid, origin)
         join participant on participant.scid = wanted.scid
         left join log on log.origin = wanted.origin and log.participant_id = participant.id

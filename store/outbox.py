@@ -30,6 +30,7 @@ PUBLISHED = "PUBLISHED"
 REVISED = "REVISED"
 STATE = "STATE"
 ERASED = "ERASED"
+WITHDRAWN = "WITHDRAWN"
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -149,24 +149,39 @@ async def append_did_lines(
         )
 
 
+async def let_go(connection: Connection, participant_id: int) -> None:
+    """Have a participant hosted here be hosted elsewhere from now on; what it published stays visible here."""
+    await connection.execute(
+        "update participant set hosted = false, left_at = now(), trust_set_by = 'kept' where id = $1 and hosted",
+        participant_id,
+    )
+
+
 async def set_trust(
-    connection: Connection, participant_ids: Sequence[int], trust: str, *, set_by: str, tables: dict[str, str]
+    connection: Connection,
+    participant_ids: Sequence[int],
+    trust: str,
+    *,
+    set_by: str,
+    tables: dict[str, str],
+    kept_too: bool = True,
 ) -> list[int]:
     """Set trust and return the participants whose trust changed; what becomes visible is put into the outbox.
 
-    `set_by` 'peer' leaves alone what an operator decided. `tables` maps record
-    types to their tables. Call inside a transaction.
+    `set_by` 'peer' leaves alone what an operator decided, and without `kept_too` also what participants brought along
+    when they moved. `tables` maps record types to their tables. Call inside a transaction.
     """
     changed = await connection.fetch(
         """
         update participant set trust = $2, trust_set_by = $3
         where id = any($1) and not hosted and ($3 = 'operator' or trust_set_by <> 'operator')
-          and (trust <> $2 or trust_set_by <> $3)
+          and ($4 or trust_set_by <> 'kept') and (trust <> $2 or trust_set_by <> $3)
         returning id, (select old.trust from participant old where old.id = participant.id) as was
         """,
         list(participant_ids),
         trust,
         set_by,
+        kept_too,
     )
     now_visible = [row["id"] for row in changed if trust == "allowed" and row["was"] != "allowed"]
     if now_visible:

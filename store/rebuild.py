@@ -14,6 +14,7 @@ async def hide(connection: Connection, tables: Sequence[str]) -> None:
     transaction."""
     for table in (*tables, *WRITTEN_WHILE_PROJECTING):
         await connection.execute(f"create temporary table {table} (like public.{table} including all) on commit drop")
+    await connection.execute("discard plans")  # those made on this connection before would read the real tables
 
 
 async def differences(connection: Connection, table: str) -> list[tuple[str, str, str, bool, bool]]:

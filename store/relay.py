@@ -12,6 +12,7 @@ from store.cosignatures import WITH_COSIGNATURES
 from store.database import Connection
 
 _RELAYED = "participant.trust = 'allowed' and log.checkpoint is not null"
+_PRESENT = "log.epoch = participant.epoch"  # logs of past epochs are static: nobody has to hear of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ async def position(connection: Connection) -> Position:
 
 
 async def heads(connection: Connection) -> list[RelayRow]:
-    """Return every relayed log, by origin."""
-    records = await connection.fetch(f"select {_COLUMNS} from {_LOGS} where {_RELAYED} order by log.origin")
+    """Return every relayed log of a present epoch, by origin."""
+    records = await connection.fetch(
+        f"select {_COLUMNS} from {_LOGS} where {_RELAYED} and {_PRESENT} order by log.origin"
+    )
     return [RelayRow(**dict(record)) for record in records]
 
 
@@ -111,7 +114,7 @@ async def heads_changed(connection: Connection, after: Position) -> list[RelayRo
     records = await connection.fetch(
         f"""
         select {_COLUMNS} from {_LOGS}
-        where {_RELAYED} and log.id in (
+        where {_RELAYED} and {_PRESENT} and log.id in (
             select unnest($1::integer[]) union select id from log where participant_id = any($2)
         )
         order by log.origin

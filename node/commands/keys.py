@@ -29,6 +29,13 @@ Rotate = Annotated[
     bool, typer.Option("--rotate", help="Also change the keys on this machine, which the one who left may have had.")
 ]
 
+Size = Annotated[int, typer.Option("--size", min=1, help="How many entries count: those before the theft.")]
+Keep = Annotated[
+    int | None,
+    typer.Option("--keep", min=1, help="Go on with this node's own entries up to here; the thief signed elsewhere."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list the entries that would be left behind.")]
+
 
 @app.command()
 def rotate(
@@ -97,6 +104,48 @@ def kit(
     changed, directory = asyncio.run(run())
     text = f"The old cards open nothing any more.\n{_signs(changed)}\n{told_cards(directory)}"
     show({**changed_json(changed), "cards": str(directory)}, text, as_json=as_json)
+
+
+@app.command()
+def recover(
+    organization: Organization,
+    size: Size,
+    keep: Keep = None,
+    dry_run: DryRun = False,
+    card: CardFiles = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """After a theft: go on with a new log under a new key, from the last entry that counts. Asks for two cards."""
+    import asyncio
+
+    from federation.recover import left_behind, recover
+    from node.cards import read_seed
+    from node.participants import hosted_participant
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> tuple[list[dict[str, Json]], "Changed | None"]:
+        async with opened(Settings.load(data_dir)) as node:
+            scid = (await hosted_participant(node, organization)).scid
+            left = await left_behind(node.database, scid, size if keep is None else keep)
+            changed = None
+            if not dry_run:
+                seed = read_seed(card)
+                changed = await recover(node.database, node.keys, scid, seed, size=size, keep=keep, now=now())
+        rows: list[dict[str, Json]] = [
+            {"index": each.index, "type": each.type, "record": each.record_id, "revision": each.revision}
+            for each in left
+        ]
+        return rows, changed
+
+    left, changed = asyncio.run(run())
+    lines = [f"{each['index']:>8}  {each['type']} {each['record']} revision {each['revision']}" for each in left]
+    verb = "would be" if changed is None else "are"
+    lines.insert(0, f"{len(left)} entries {verb} left behind." if left else f"No entries {verb} left behind.")
+    lines += [] if changed is None else [_signs(changed)]
+    answer: dict[str, Json] = {"leftBehind": left, **({} if changed is None else changed_json(changed))}
+    show(answer, "\n".join(lines), as_json=as_json)
 
 
 def changed_json(changed: "Changed") -> dict[str, Json]:

@@ -18,6 +18,9 @@ class EventKind(Enum):
     PUBLISHED = strawberry.enum_value("PUBLISHED", description="It became visible here.")
     REVISED = strawberry.enum_value("REVISED", description="Its author changed it.")
     STATE = strawberry.enum_value("STATE", description="Time changed its state: a need expired.")
+    WITHDRAWN = strawberry.enum_value(
+        "WITHDRAWN", description="It was not its publisher's: signed with a stolen key, and taken back with the cards."
+    )
 
 
 @strawberry.type(description="Something that happened here.")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from federation import canonical, entry
+from federation.entry import EpochStart
 from spec.cases.keys import AT, GENESIS_ID, ORIGIN, SCID, Cases, record_id, refused, salt, valid
 
 _ID = str(record_id(0))
@@ -151,7 +152,7 @@ def _malformed() -> Cases:
 def _genesis() -> Cases:
     name = "check_genesis"
     first = entry.genesis(SCID, 0, "test", AT, GENESIS_ID).decode()
-    copied = entry.genesis(SCID, 1, "test", AT, GENESIS_ID, copied=(9, bytes(32))).decode()
+    copied = entry.genesis(SCID, 1, "test", AT, GENESIS_ID, start=EpochStart(9, bytes(32), bytes(32))).decode()
     base = {"entry": first, "origin": ORIGIN, "network": "test"}
     yield valid(name, "first-epoch", "a new log", **base)
     yield valid(name, "next-epoch", "it copies 9 entries", **{**base, "entry": copied, "origin": f"gotong/{SCID}/1"})

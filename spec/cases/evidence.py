@@ -6,6 +6,7 @@ from typing import Any
 
 from federation import canonical, did, did_create, entry, evidence
 from federation.did_service import LogKey, LogService, StatedHead, log_service
+from federation.entry import EpochStart
 from federation.evidence import Side
 from federation.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
@@ -15,7 +16,7 @@ from spec.cases.proofs import CREATED, DID_LEAVES, DID_ORIGIN
 _OTHER = [*DID_LEAVES[:3], *(naive.leaf(f"other {number}".encode()) for number in range(4))]
 _NOW = entry.instant(AT + timedelta(days=30))
 _RETIRED = StatedHead(4, naive.root(DID_LEAVES[:4]))
-_FROM = StatedHead(3, naive.root(DID_LEAVES[:3]))
+_FROM = EpochStart(3, naive.root(DID_LEAVES[:3]), DID_LEAVES[0])
 
 
 def _line(before: list[bytes], number: int, *keys: LogKey, epoch: int = 0, next_: str = "") -> bytes:

@@ -80,6 +80,7 @@ def refused(error: str, ask: str = "verify") -> Callable[..., Case]:
 
 
 HEAD: Json = {"size": 7, "root": "07" * 32}
+START: Json = {**HEAD, "genesis": "08" * 32}
 
 
 def updated() -> Writer:
@@ -109,4 +110,4 @@ def epoch(number: int, start: Json | None) -> Edit:
 
 
 def new_epoch() -> Writer:
-    return Writer().first().next(epoch(1, HEAD))
+    return Writer().first().next(epoch(1, START))

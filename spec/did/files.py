@@ -9,6 +9,7 @@ from typing import Any
 from federation import did
 from federation.did_service import LogService, StatedHead, log_service, require_gotong
 from federation.did_state import DidState
+from federation.entry import EpochStart
 from spec.did import chains, entries, participants, valid
 from spec.did.case import Case
 
@@ -70,11 +71,17 @@ def _service(service: LogService) -> dict[str, Any]:
         "base_url": service.base_url,
         "network": service.network,
         "epoch": service.epoch,
-        "from": _head(service.from_),
+        "from": _start(service.from_),
         "keys": [
             {"id": key.id, "public_key": key.public_key.hex(), "retired": _head(key.retired)} for key in service.keys
         ],
     }
+
+
+def _start(start: EpochStart | None) -> dict[str, Any] | None:
+    if start is None:
+        return None
+    return {"size": start.size, "root": start.root.hex(), "genesis": start.genesis.hex()}
 
 
 def _head(head: StatedHead | None) -> dict[str, Any] | None:

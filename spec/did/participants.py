@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from spec.did.case import HEAD, NO_PREROTATION, Case, drop, epoch, new_epoch, parameter, refused, retired, set_
+from spec.did.case import HEAD, NO_PREROTATION, START, Case, drop, epoch, new_epoch, parameter, refused, retired, set_
 from spec.did.writer import PATH, PLACEHOLDER, Edit, Json, Writer, method, move, multikey
 
 
@@ -50,7 +50,7 @@ def _service() -> Iterator[Case]:
         "other-network": set_(*here, "network", to="prod"),
         "epoch-negative": set_(*here, "epoch", to=-1),
         "epoch-boolean": set_(*here, "epoch", to=False),
-        "first-epoch-from": set_(*here, "from", to=HEAD),
+        "first-epoch-from": set_(*here, "from", to=START),
         "no-keys": set_(*here, "keys", to=[]),
         "key-listed-twice": set_(*here, "keys", to=[{"id": "#log-0-0"}] * 2),
         "key-of-other-epoch": set_(*here, "keys", to=[{"id": "#log-1-0"}]),
@@ -95,8 +95,15 @@ def _history() -> Iterator[Case]:
     yield case("key-revived", "A retired key comes back.", revived)
     later = retired().next(set_(*here, "keys", 0, "retired", "size", to=8), key=2, time="2026-11-03T00:00:00Z")
     yield case("retired-later", "A key is retired at another size afterwards.", later)
-    yield case("epoch-skipped", "From epoch 0 to 2.", Writer().first().next(epoch(2, HEAD)))
+    yield case("epoch-skipped", "From epoch 0 to 2.", Writer().first().next(epoch(2, START)))
     yield case("epoch-from-nowhere", "A new epoch that states no head.", Writer().first().next(epoch(1, None)))
+    malformed = refused("DID_SERVICE_MALFORMED", "require_gotong")
+    for name, start in (
+        ("epoch-without-genesis", HEAD),
+        ("epoch-genesis-upper-case", {**START, "genesis": "AB" * 32}),
+        ("epoch-from-empty-log", {**START, "size": 0}),
+    ):
+        yield malformed(name, "An epoch's start that is none.", Writer().first().next(epoch(1, start)))
     yield case("epoch-back", "Back to the epoch before.", _back())
     other = new_epoch().next(set_(*here, "from", "size", to=6), key=2, time="2026-11-03T00:00:00Z")
     yield case("epoch-restarted", "An epoch's start is changed.", other)

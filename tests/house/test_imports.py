@@ -15,6 +15,7 @@ FLOORS = {"domain": 0, "store": 1, "auth": 2, "federation": 2, "schema": 3, "api
 # The half of federation that talks to disks, clocks and networks. All the rest is pure; a new module that is not
 # has to be written down here.
 FEDERATION_SHELL = {
+    "adopt",
     "announce",
     "append",
     "apply",
@@ -37,6 +38,7 @@ FEDERATION_SHELL = {
     "project",
     "rebuild",
     "receive",
+    "recover",
     "refusal",
     "requests",
     "reseal",

@@ -32,6 +32,7 @@ from federation.did_service import (
     require_gotong,
 )
 from federation.did_state import DidState
+from federation.entry import EpochStart
 from federation.multikey import MultikeyInvalid
 
 NOW = datetime(2026, 11, 22, 7, 30, 15, 999_999, tzinfo=UTC)
@@ -151,7 +152,10 @@ def test_a_log_key_is_retired_where_its_log_stood() -> None:
 def test_a_new_epoch_starts_from_a_stated_head() -> None:
     state = _state(_created())
     service = replace(
-        log_service(state), epoch=1, keys=(LogKey("#log-1-0", NEW_LOG_KEY),), from_=StatedHead(12, b"\x07" * 32)
+        log_service(state),
+        epoch=1,
+        keys=(LogKey("#log-1-0", NEW_LOG_KEY),),
+        from_=EpochStart(12, b"\x07" * 32, b"\x08" * 32),
     )
     line = update(state, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW, service=service)
     after = did.extend(state, [line], now=NOW)

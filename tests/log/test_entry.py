@@ -130,13 +130,16 @@ def test_a_time_without_a_zone_is_no_instant() -> None:
         entry.instant(datetime(2026, 3, 14))  # noqa: DTZ001
 
 
+START = entry.EpochStart(9, b"r" * 32, b"g" * 32)
+
+
 def test_a_log_of_a_later_epoch_says_what_it_copies() -> None:
-    data = entry.genesis(SCID, 1, "live", AT, ID, copied=(9, b"r" * 32))
+    data = entry.genesis(SCID, 1, "live", AT, ID, start=START)
     entry.check_genesis(entry.parse(data), names.origin(SCID, 1), "live")
     with pytest.raises(GenesisMalformed):
         entry.genesis(SCID, 1, "live", AT, ID)
     with pytest.raises(GenesisMalformed):
-        entry.genesis(SCID, 0, "live", AT, ID, copied=(9, b"r" * 32))
+        entry.genesis(SCID, 0, "live", AT, ID, start=START)
 
 
 @given(st.binary(max_size=64), st.binary(min_size=16, max_size=16))

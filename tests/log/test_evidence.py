@@ -14,6 +14,7 @@ from domain.errors import GotongError
 from federation import base64text, canonical, did, did_create, evidence, note
 from federation.did_service import LogKey, LogService, StatedHead, log_service
 from federation.did_state import DidState
+from federation.entry import EpochStart
 from federation.evidence import Side
 from federation.note import Checkpoint, Note, Signature, Signer
 from spec.cases import naive
@@ -42,7 +43,7 @@ class Owner:
         old = LogKey("#log-0-0", self._public(0), retired)
         self._next_version(1, LogKey("#log-0-1", self._public(1)), old, epoch=0)
 
-    def _next_version(self, number: int, *keys: LogKey, epoch: int, from_: StatedHead | None = None) -> None:
+    def _next_version(self, number: int, *keys: LogKey, epoch: int, from_: EpochStart | None = None) -> None:
         service = LogService("https://vectors.gotong.test", "test", epoch, tuple(keys), from_)
         line = did_create.update(
             self.state(number), update_key=self._update(number), next_public_key=self._next(number + 1),
@@ -52,7 +53,7 @@ class Owner:
 
     def begin_epoch(self) -> None:
         """Recover from a theft: everything signed in epoch 0 is over."""
-        from_ = StatedHead(6, naive.root(self.leaves[:6]))
+        from_ = EpochStart(6, naive.root(self.leaves[:6]), self.leaves[0])
         self._next_version(2, LogKey("#log-1-0", self._public(2)), epoch=1, from_=from_)
 
     def state(self, versions: int | None = None) -> DidState:

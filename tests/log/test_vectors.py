@@ -14,6 +14,7 @@ MODULES = {
     for name in (
         *("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof", "erasure"),
         "signatures",
+        "epochs",
     )
 }
 

@@ -118,6 +118,22 @@ def test_two_cards_change_the_keys_and_the_cards_of_who_left_open_nothing(gotong
     assert [log["size"] for log in gotong("verify", "--json").json["logs"]] == [2]
 
 
+def test_after_a_theft_the_log_goes_on_from_the_last_entry_that_counts(gotong: Gotong, tmp_path: Path) -> None:
+    cards = tmp_path / "kartu"
+    arguments = ["init", "Simpul Uji", "--region", "34.71", "--network", "test", "--cards", str(cards)]
+    scid = gotong(*arguments, "--json").json["scid"]
+    given = [argument for n in (1, 2) for argument in ("--card", str(cards / f"simpul-uji-{n}.html"))]
+    listed = gotong("keys", "recover", "simpul-uji", "--size", "1", "--dry-run", "--json")
+    assert [each["type"] for each in listed.json["leftBehind"]] == ["organization"]
+    assert gotong("keys", "recover", "simpul-uji", "--size", "9").err.startswith("EPOCH_SIZE_OUT_OF_RANGE")
+    recovered = gotong("keys", "recover", "simpul-uji", "--size", "2", *given, "--json")
+    assert recovered.code == 0, recovered.err
+    assert (recovered.json["log"], recovered.json["signingKey"]) == (f"gotong/{scid}/1", "#log-1-0")
+    verified = gotong("verify", "--deep", "--json")
+    assert sorted(log["log"] for log in verified.json["logs"]) == [f"gotong/{scid}/0", f"gotong/{scid}/1"]
+    assert verified.json["differences"] == []
+
+
 def test_cards_that_are_wrong_are_named(begun: Gotong, tmp_path: Path) -> None:
     missing = begun("keys", "rotate", "simpul-uji", "--card", str(tmp_path / "none"))
     assert missing.err.startswith("CARD_UNREADABLE")
