@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -254,7 +253,7 @@ class Socket:
                 return
             prepared = self._engine.prepare(operation, caller.languages)
             charge = self._charge(caller, prepared.cost)
-            answer = await self._engine.execute(prepared, replace(caller, charge=charge))
+            answer = await self._engine.execute(prepared, caller._replace(charge=charge))
             if self.put(_next(operation_id, answer.json(cost_json(charge, prepared.cost)))):
                 self.put(_message("complete", operation_id))
         except BadRequest as error:

@@ -45,8 +45,7 @@ class Charge(NamedTuple):
 NO_CHARGE = Charge()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, and what the transport said beside the document."""
 
     viewer: Viewer | None = None

@@ -1,7 +1,6 @@
 """Answer one GraphQL request: find its plan, run it. Transports call this and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from graphql import GraphQLSchema, OperationDefinitionNode, OperationType
@@ -16,8 +15,7 @@ from schema.compile.read import Reader
 from schema.context import Caller, Services
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a transport received."""
 
     query: str
@@ -25,8 +23,7 @@ class Request:
     operation_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """A request that can be executed."""
 
     document: Document
@@ -63,7 +60,7 @@ class Engine:
             node = document.operation(request.operation_name)
         except GotongError as error:
             raise RequestRefused(errors.formatted(error)) from None
-        return Operation(document, node, self.compiler.variables(node, request.variables))
+        return Operation(document, node, self.compiler.variables(document, node, request.variables))
 
     def prepare(self, operation: Operation, languages: tuple[str, ...]) -> Prepared:
         """Return the plan of a query or mutation and what it costs; raises RequestRefused. Asks no database."""

@@ -352,12 +352,15 @@ class Lease:
     ) -> None:
         connection, self._connection = self._connection, None
         assert connection is not None
+        if error is None:
+            self._database.give(connection)
+            return
         chain = list(_chain(error))
         if any(isinstance(each, asyncpg.ReadOnlySQLTransactionError | asyncpg.InternalClientError) for each in chain):
             connection.terminate()  # a standby now, or a driver that a cut connection left out of step
         gone = connection.is_closed()
         self._database.give(connection)
-        if error is None or isinstance(error, GotongError):
+        if isinstance(error, GotongError):
             return
         known = next(filter(None, map(translated, chain)), None)
         if known is None and gone and any(isinstance(each, _DRIVER_LOST) for each in chain):

@@ -41,7 +41,7 @@ class Statements:
         parsed = self._compiler.document(document)
         assert not parsed.errors, parsed.errors
         operation = parsed.operation(None)
-        coerced = self._compiler.variables(operation, variables)
+        coerced = self._compiler.variables(parsed, operation, variables)
         asking = Asking(self._services, Caller(), coerced.coerced, Reader())
         (planned,) = self._compiler.plan(parsed, operation, coerced, Reader()).fields
         root: Any = planned.root

@@ -1,7 +1,7 @@
 """Run mutations: the deed by Python, the record in its payload by a compiled question."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -42,7 +42,7 @@ class Acted:
         given = self.later(asking.variables)["input"]
         caller = asking.caller
         if caller.idempotency_key:
-            caller = replace(caller, idempotency_key=f"{caller.idempotency_key}/{self.key}")
+            caller = caller._replace(idempotency_key=f"{caller.idempotency_key}/{self.key}")
         made = convert_argument(given, self.act.input, _SCALARS, _CONFIG)
         outcome: Outcome = await self.act.run(Deed(asking.services, caller, self.name, made, given))
         parts = []

@@ -10,11 +10,14 @@ from typing import Any
 
 from graphql import (
     FieldNode,
+    GraphQLError,
     GraphQLField,
     GraphQLInputType,
     GraphQLScalarType,
+    GraphQLSchema,
     ListValueNode,
     ObjectValueNode,
+    OperationDefinitionNode,
     ValueNode,
     VariableNode,
     get_named_type,
@@ -22,10 +25,12 @@ from graphql import (
     is_input_object_type,
     is_list_type,
 )
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, get_argument_values
 
 Variables = Mapping[str, Any]
 Arguments = Mapping[str, Any]
+Signatures = dict[str, GraphQLVariableSignature]
 _ABSENT: Any = object()
 
 
@@ -40,6 +45,22 @@ def shape(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | Enum):
         return value
     return "value"
+
+
+def texts_of(schema: GraphQLSchema, operation: OperationDefinitionNode) -> Signatures | None:
+    """Return an operation's variables when each is a String! or ID! without default, else None.
+
+    To such a variable any text is as good as coerced, which spares the commonest questions the general way.
+    """
+    found: Signatures = {}
+    for variable in operation.variable_definitions or ():
+        signature = get_variable_signature(schema, variable)
+        if isinstance(signature, GraphQLError) or signature.default is not None:
+            return None
+        if str(signature.type) not in ("String!", "ID!"):
+            return None
+        found[signature.name] = signature
+    return found
 
 
 def arguments_of(
@@ -57,12 +78,17 @@ def arguments_of(
     if not moving:
         return now, lambda _: now
     fixed = {name: value for name, value in now.items() if name not in moving}
+    newest: tuple[Variables, Arguments] = ({}, {})
 
     def later(current: Variables) -> Arguments:
+        nonlocal newest
+        if newest[0] is current:  # each parameter of a statement asks in turn
+            return newest[1]
         values = dict(fixed)
         for name, make in moving.items():
             if (value := make(current)) is not _ABSENT:
                 values[name] = value
+        newest = (current, values)
         return values
 
     return now, later

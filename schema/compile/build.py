@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLSchema, SelectionSetNode
 from graphql.execution.values import VariableValues
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """One request: everything a plan may depend on but the plan itself."""
 
     services: "Services"

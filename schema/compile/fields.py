@@ -1,7 +1,6 @@
 """Compile the selection of one record into SQL that makes its JSON text."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from graphql import (
     FieldNode,
@@ -15,7 +14,7 @@ from graphql import (
 )
 
 from schema.compile import connection, values
-from schema.compile.build import Asking, Build, Hole, Scope, read_of, source_of
+from schema.compile.build import Build, Hole, Scope, read_of, source_of
 from schema.compile.read import (
     After,
     ElementsOf,
@@ -62,8 +61,8 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
             return scalar(fill(sql, scope), form)
         case Localized(sql, first):
             return _localized(build, fill(sql, scope), fill(first, scope) if first else None, declared, nodes[0])
-        case After(key, batch):
-            return _after(build, fill(key, scope), Hole(batch, _writer(build, declared, sets)))
+        case After():
+            return _after(build, read, declared, sets, fill(read.key, scope))
         case Many():
             return connection.nested(build, read, declared, nodes, scope)
     assert is_object_type(type_) or is_abstract_type(type_)
@@ -117,13 +116,14 @@ def fallbacks(languages: Sequence[str]) -> list[str]:
     return [tag for language in languages for tag in (language.lower(), language.partition("-")[0].lower())]
 
 
-def _after(build: Build, key: str, hole: Hole) -> Json:
-    build.statement.holes.append(hole)
+def _after(build: Build, read: After, declared: GraphQLField, sets: Sets, key: str) -> Json:
+    type_ = get_named_type(declared.type)
+    if read.named_by is not None and isinstance(type_, GraphQLObjectType):
+        selected = build.fields(type_, sets)
+        if all(nodes[0].name.value == read.named_by for nodes in selected.values()):
+            return members([(name, ('"', Sql(f"({key})"), '"')) for name in selected])
+    build.statement.holes.append(Hole(read.batch, values.writer(build, declared.type, sets)))
     return (f"{HOLE_MARK}{len(build.statement.holes) - 1}:", Sql(f"({key})"), HOLE_MARK)
-
-
-def _writer(build: Build, declared: GraphQLField, sets: Sets) -> Callable[[Any, Asking], bytes]:
-    return values.writer(build, declared.type, sets)
 
 
 def record_types(build: Build, declared: GraphQLField) -> list[GraphQLObjectType]:

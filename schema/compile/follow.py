@@ -1,7 +1,7 @@
 """Compile a subscription: events of a stretch of the event log, each with its record, in one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -47,7 +47,7 @@ class FollowPlan:
 
         Followers of one question share its events, so they are made for nobody in particular.
         """
-        asking = replace(asking, caller=replace(asking.caller, viewer=None))
+        asking = asking._replace(caller=asking.caller._replace(viewer=None))
         up_to = min(up_to, above + EVENTS_SCANNED_MAX)
         parameters = [bind(asking) for bind in self.binders]
         async with asking.services.database.acquire() as connection:

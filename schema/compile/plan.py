@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import orjson
 from graphql import (
@@ -18,13 +18,13 @@ from graphql import (
     parse,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from domain.errors import GotongError
 from schema import errors
 from schema.compile import limits
 from schema.compile.act import compile_act
-from schema.compile.arguments import shape
+from schema.compile.arguments import Signatures, shape, texts_of
 from schema.compile.build import Asking, Build, Located, read_of
 from schema.compile.changes import Changes
 from schema.compile.cost import Cost, cost_of
@@ -79,6 +79,7 @@ class Document:
     """A parsed document and what is wrong with it."""
 
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
+    texts: Mapping[str, Signatures | None] = field(default_factory=dict)  # by operation, see `texts_of`
     fragments: Fragments = field(default_factory=dict)
     errors: tuple[Formatted, ...] = ()
 
@@ -113,8 +114,7 @@ class Plan:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What an operation gave: JSON of `data` (None: there is none), and what went wrong."""
 
     data: bytes | None
@@ -130,6 +130,11 @@ class Answer:
         if extensions:
             parts.append(b'"extensions":' + extensions)
         return b"{" + b",".join(parts) + b"}"
+
+
+def name_of(operation: OperationDefinitionNode) -> str:
+    """Return the operation's name, "" when it has none."""
+    return operation.name.value if operation.name else ""
 
 
 class RequestRefused(Exception):
@@ -172,18 +177,22 @@ class Compiler:
             return Document(
                 errors=(errors.refused("The document is nested too deeply.", limits.DocumentTooLarge.code),)
             )
+        operations = {name_of(node): node for node in tree.definitions if isinstance(node, OperationDefinitionNode)}
         return Document(
-            operations={
-                node.name.value if node.name else "": node
-                for node in tree.definitions
-                if isinstance(node, OperationDefinitionNode)
-            },
+            operations=operations,
+            texts={} if found else {name: texts_of(self.schema, node) for name, node in operations.items()},
             fragments={node.name.value: node for node in tree.definitions if isinstance(node, FragmentDefinitionNode)},
             errors=tuple(errors.with_code(error, errors.GRAPHQL_VALIDATION_FAILED) for error in found),
         )
 
-    def variables(self, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> VariableValues:
+    def variables(
+        self, document: Document, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    ) -> VariableValues:
         """Return the coerced variables; raises RequestRefused for too many, or values their types do not take."""
+        texts = document.texts[name_of(operation)]
+        if texts is not None and given.keys() == texts.keys() and all(type(text) is str for text in given.values()):
+            sources = {name: VariableValueSource(texts[name], text) for name, text in given.items()}
+            return VariableValues(sources, dict(given))
         try:
             limits.check_variables(given)
         except GotongError as error:

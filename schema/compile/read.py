@@ -11,7 +11,7 @@ reads a database.
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
@@ -128,12 +128,14 @@ Batch = Callable[["Services", "Caller", Sequence[str]], Awaitable[Mapping[str, A
 class After:
     """Something SQL cannot say: computed for all rows of an answer at once, from a key each row gives.
 
-    It may depend on the caller, who is nobody in answers that several share.
+    It may depend on the caller, who is nobody in answers that several share. `named_by` is the field of it that is
+    the key, where no key is without its object: SQL can say that one.
     """
 
     key: str
     batch: Batch
     cost: int = 0
+    named_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +225,7 @@ class Source:
     region_path: str = "{t}.region_path"
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """What of the caller an answer depends on: the languages asked for, best first, in lower case."""
 
     languages: tuple[str, ...] = ()
@@ -371,9 +372,9 @@ def elements(rows: str, description: str, **holes: str) -> Any:
     return declare(ElementsOf(rows, holes), description)
 
 
-def after(key: str, batch: Batch, description: str, cost: int = 0) -> Any:
+def after(key: str, batch: Batch, description: str, cost: int = 0, named_by: str | None = None) -> Any:
     """Return a field computed after the SQL, for all keys of an answer at once; `cost` is that of each, in rows."""
-    return declare(After(key, batch, cost), description)
+    return declare(After(key, batch, cost, named_by), description)
 
 
 def value(

@@ -7,7 +7,8 @@ but ids are shared, so nobody's answer can depend on who else asked.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from domain.ids import RecordUri
 from schema.compile.build import Asking
@@ -16,13 +17,20 @@ from schema.compile.query import Query, text
 TOGETHER_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(NamedTuple):
     """One request's record."""
 
     uri: RecordUri
     asking: Asking
     row: "asyncio.Future[tuple[str | None] | None]"  # None: no row; a row's JSON is checked by who asked for it
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one statement answers."""
+
+    wishes: list[_Wish] = field(default_factory=list)
+    task: "asyncio.Task[None] | None" = None
 
 
 class Together:
@@ -32,7 +40,7 @@ class Together:
         """`by_record`: ids are (SCID, record id), else SCIDs alone."""
         self.query = query
         self._by_record = by_record
-        self._wishes: list[_Wish] = []
+        self._gathering = _Batch()
         self._running: set[asyncio.Task[None]] = set()
 
     async def json(self, uri: RecordUri, asking: Asking) -> str | None:
@@ -41,29 +49,29 @@ class Together:
             found = await self._found([uri], asking)
             return text(found[1]) if found else None
         loop = asyncio.get_running_loop()
-        wish = _Wish(uri, asking, loop.create_future())
-        self._wishes.append(wish)
-        if len(self._wishes) == 1:
-            loop.call_soon(self._begin)
-        elif len(self._wishes) >= TOGETHER_MAX:
-            self._begin()
-        row = await wish.row
+        batch, wish = self._gathering, _Wish(uri, asking, loop.create_future())
+        batch.wishes.append(wish)
+        if len(batch.wishes) == 1:
+            loop.call_soon(self._begin, batch)
+        elif len(batch.wishes) >= TOGETHER_MAX:
+            self._begin(batch)
+        try:
+            row = await wish.row
+        except asyncio.CancelledError:
+            if batch.task is not None and all(each.row.cancelled() for each in batch.wishes):
+                batch.task.cancel()
+            raise
         return None if row is None else text(row[0])
 
-    def _begin(self) -> None:
-        wishes, self._wishes = [wish for wish in self._wishes if not wish.row.done()], []
-        if not wishes:
-            return
-        task = asyncio.get_running_loop().create_task(self._fulfil(wishes))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-        def given_up(_: "asyncio.Future[tuple[str | None] | None]") -> None:
-            if all(wish.row.cancelled() for wish in wishes):
-                task.cancel()
-
-        for wish in wishes:
-            wish.row.add_done_callback(given_up)
+    def _begin(self, batch: _Batch) -> None:
+        if self._gathering is not batch:
+            return  # it was full before the loop came to it
+        self._gathering = _Batch()
+        batch.wishes = [wish for wish in batch.wishes if not wish.row.done()]
+        if batch.wishes:
+            batch.task = asyncio.get_running_loop().create_task(self._fulfil(batch.wishes))
+            self._running.add(batch.task)
+            batch.task.add_done_callback(self._running.discard)
 
     async def _fulfil(self, wishes: Sequence[_Wish]) -> None:
         try:

@@ -54,7 +54,7 @@ class NeedStat:
     region: Region | None = after(
         "{t}.region", regions, "The region of that code; null when this node's list lacks it."
     )
-    category: Category | None = after("{t}.category", categories, "What they are about.")
+    category: Category | None = after("{t}.category", categories, "What they are about.", named_by="code")
     kind: NeedKind | None = token("{t}.kind", "What sort of thing is asked for.")
     urgency: Urgency | None = token(URGENCY_SQL, "How soon they must be answered.")
     state: NeedState | None = token("{t}.state", "What has become of them.")

@@ -89,7 +89,7 @@ class Need(Record):
     title: str = localized("{t}.title_text", "What is needed, in a line.", first="{t}.title_json")
     description: str | None = localized("{t}.description_text", "What is needed and why.")
     kind: NeedKind = token("{t}.kind", "What sort of thing.")
-    category: Category = after("{t}.category", categories, "What it is about.")
+    category: Category = after("{t}.category", categories, "What it is about.", named_by="code")
     quantity: Quantity | None = embedded(
         "How much of it.",
         present="{t}.quantity_value is not null",
