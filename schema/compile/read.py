@@ -128,8 +128,7 @@ Batch = Callable[["Services", "Caller", Sequence[str]], Awaitable[Mapping[str, A
 class After:
     """Something SQL cannot say: computed for all rows of an answer at once, from a key each row gives.
 
-    It may depend on the caller, who is nobody in answers that several share. `named_by` is the field of it that is
-    the key, where no key is without its object: SQL can say that one.
+    It may depend on the caller, who is nobody in shared answers. `named_by`: its field that is the key, so SQL has it.
     """
 
     key: str
