@@ -8,12 +8,12 @@ info `gotong backup key`, the word by which a restorer asks for the backup has `
 makes backups has the public key and the hash of the word, and can read none of them itself.
 
 Rules, with the error that answers each:
-- Y1.1 a manifest has at most MANIFEST_BYTES_MAX bytes and is canonical JSON with exactly the members of `Manifest`,
+- Z1.1 a manifest has at most MANIFEST_BYTES_MAX bytes and is canonical JSON with exactly the members of `Manifest`,
   each of its form; a chunk has at most CHUNK_BYTES_MAX and CHUNK_SEAL_BYTES bytes: BACKUP_MALFORMED.
-- Y1.2 `signature` is Ed25519 over the line `gotong backup` and the canonical manifest without `signature`, by a key
+- Z1.2 `signature` is Ed25519 over the line `gotong backup` and the canonical manifest without `signature`, by a key
   that the DID document states for that log; a retired one only up to the size it was retired at: BACKUP_UNPROVEN.
-- Y1.3 chunk n has the SHA-256 that the manifest lists: BACKUP_DAMAGED.
-- Y2.1 `key` is a 32-byte key sealed by HPKE (X2.1) to the participant's backup key, its info the lines
+- Z1.3 chunk n has the SHA-256 that the manifest lists: BACKUP_DAMAGED.
+- Z2.1 `key` is a 32-byte key sealed by HPKE (X2.1) to the participant's backup key, its info the lines
   `gotong backup key`, SCID and version. Chunk n opens with it: ChaCha20-Poly1305, its nonce n as 12 bytes, big-endian:
   BACKUP_DAMAGED.
 """
@@ -84,7 +84,7 @@ def sign_manifest(manifest: Manifest, log_key: Ed25519PrivateKey) -> bytes:
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """Return a manifest, its signature not checked yet, or raise BackupMalformed (rule Y1.1)."""
+    """Return a manifest, its signature not checked yet, or raise BackupMalformed (rule Z1.1)."""
     if len(data) > MANIFEST_BYTES_MAX:
         raise BackupMalformed("the manifest is too large", bytes=len(data), bytes_max=MANIFEST_BYTES_MAX)
     try:
@@ -94,7 +94,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def check_manifest(manifest: Manifest, keys: Sequence[LogKey]) -> None:
-    """Raise BackupUnproven unless one of the log's keys signed the manifest (rule Y1.2)."""
+    """Raise BackupUnproven unless one of the log's keys signed the manifest (rule Z1.2)."""
     signature, signed = bytes.fromhex(manifest.signature), _signed_bytes(manifest)
     for key in keys:
         counts = key.retired is None or manifest.size <= key.retired.size
@@ -104,7 +104,7 @@ def check_manifest(manifest: Manifest, keys: Sequence[LogKey]) -> None:
 
 
 def check_chunk(manifest: Manifest, number: int, data: bytes) -> None:
-    """Raise BackupMalformed or BackupDamaged unless this is chunk `number`, counted from 0 (rules Y1.1, Y1.3)."""
+    """Raise BackupMalformed or BackupDamaged unless this is chunk `number`, counted from 0 (rules Z1.1, Z1.3)."""
     if len(data) > CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES:
         raise BackupMalformed("the chunk is too large", bytes=len(data), bytes_max=CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES)
     if not 0 <= number < len(manifest.chunks):
@@ -121,7 +121,7 @@ def seal_chunks(data: bytes, key: bytes) -> Iterator[bytes]:
 
 
 def open_chunk(number: int, data: bytes, key: bytes) -> bytes:
-    """Return what a chunk holds, or raise BackupDamaged (rule Y2.1)."""
+    """Return what a chunk holds, or raise BackupDamaged (rule Z2.1)."""
     try:
         return ChaCha20Poly1305(key).decrypt(_nonce(number), data, None)
     except (InvalidTag, ValueError):
