@@ -145,7 +145,7 @@ class FederationEdge:
 
     async def checkpoint(self, request: Request) -> Response:
         visit = await self.callers.visit(request)
-        note = await static.checkpoint(self.database, *_log_of(request))
+        note = await static.checkpoint(self.database, *log_of(request))
         return Response(
             visit.sent(note), headers={"cache-control": SHORT_LIVED}, media_type="text/plain; charset=utf-8"
         )
@@ -154,13 +154,13 @@ class FederationEdge:
         visit = await self.callers.visit(request)
         path = request.path_params["path"]
         parse_tile_path(path)
-        data = await static.tile(self.database, *_log_of(request), path)
+        data = await static.tile(self.database, *log_of(request), path)
         return Response(visit.sent(data), headers={"cache-control": IMMUTABLE}, media_type="application/octet-stream")
 
     async def payloads(self, request: Request) -> Response:
         visit = await self.callers.visit(request)
         start, count = plain_number(request.query_params.get("from")), plain_number(request.query_params.get("n"))
-        data = await static.payloads(self.database, *_log_of(request), start, count)
+        data = await static.payloads(self.database, *log_of(request), start, count)
         return Response(visit.sent(data), headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
 
     async def did_log(self, request: Request) -> Response:
@@ -235,7 +235,8 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-def _log_of(request: Request) -> tuple[str, int]:
+def log_of(request: Request) -> tuple[str, int]:
+    """Return the SCID and the epoch that a path names, or raise NumberMalformed."""
     return request.path_params["scid"], plain_number(request.path_params["epoch"])
 
 

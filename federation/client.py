@@ -183,6 +183,15 @@ class PeerClient:
                 body += piece
         return read_heads(bytes(body))
 
+    async def read(self, path: str, params: dict[str, str], *, answer_type: str, bytes_max: int) -> bytes:
+        """Return what a GET under /federation/v1 answers; raises PeerProtocolError when the peer does not have it."""
+        request = self._http.build_request("GET", f"{self._base}/{path}", params=params)
+        body = bytearray()
+        async with self._answer(request, answer_type) as response:
+            async for piece in self._pieces(response, bytes_max):
+                body += piece
+        return bytes(body)
+
     async def post(self, path: str, content: bytes, *, content_type: str, answer_type: str, bytes_max: int) -> bytes:
         """Return the answer to a POST under /federation/v1 that is never sent unsigned, for what strangers do not get.
 

@@ -7,16 +7,40 @@ stored: its entry is not withheld any more.
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import ClassVar
 
-from federation.entry import check_payload
+from domain.errors import GotongError
+from federation.entry import SALT_BYTES, check_payload
 from federation.entry import parse as parse_entry
 from federation.fold import Arrival
 from federation.project import project
+from federation.static import LENGTH_BYTES
 from store import erasures, logs
 from store.database import Database
 
 Given = Mapping[int, tuple[bytes, bytes]]
 """(salt, body) by index."""
+
+
+class PayloadsMalformed(GotongError):
+    """An answer to a request for payloads is not made of whole ones."""
+
+    code: ClassVar[str] = "PAYLOADS_MALFORMED"
+
+
+def read_payloads(data: bytes, start: int) -> dict[int, tuple[bytes, bytes]]:
+    """Return (salt, body) by index of an answer that begins at `start`, or raise PayloadsMalformed."""
+    found: dict[int, tuple[bytes, bytes]] = {}
+    at, index = 0, start
+    while at < len(data):
+        begin = at + LENGTH_BYTES
+        end = begin + int.from_bytes(data[at:begin], "big")
+        if end > len(data) or begin < end < begin + SALT_BYTES:
+            raise PayloadsMalformed("a payload is a length, a salt and a body", index=index)
+        if end > begin:
+            found[index] = (data[begin : begin + SALT_BYTES], data[begin + SALT_BYTES : end])
+        at, index = end, index + 1
+    return found
 
 
 async def take_bodies(database: Database, origin: str, given: Given, *, now: datetime) -> int:

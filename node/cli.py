@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, contact, evidence, import_, keys, org, peer
+from node.commands import bundle, contact, erasures, evidence, import_, keys, org, peer
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -59,6 +59,7 @@ app.add_typer(import_.app, name="import")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(peer.app, name="peer")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(erasures.app, name="erasures")
 app.command()(peer.sync)
 app.command()(peer.reports)
 app.command()(token)

@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.callers import Callers
 from api.federation import FederationEdge
+from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_restricted import RestrictedEdge
 from api.federation_witness import WitnessEdge
@@ -25,12 +26,15 @@ from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from auth.tokens import TokenVerifier
+from federation.aftercare import Aftercare
 from federation.announce import HeadFeed
+from federation.reapply import reapply
 from federation.requests import Requests
 from federation.sync import Syncer
 from federation.witness import Witness
 from federation.witnessing import Witnessing
 from node import background
+from node.erasing import sweep_files
 from node.logging import configure_logging
 from node.settings import Settings
 from node.wiring import TOKEN_KEY, Node, now, opened, settle_memory, version
@@ -89,6 +93,8 @@ async def _check(settings: Settings) -> None:
     """Migrate, and refuse to start a node that does not exist or belongs to the other network."""
     async with opened(settings, migrating=True) as node:
         await node.operator()
+        if repaired := await reapply(node.database, now=now()):
+            _log.warning("erasures_reapplied", erasures=repaired)
 
 
 @contextlib.asynccontextmanager
@@ -133,6 +139,8 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers)
         witness = WitnessEdge(Witness(node.database, node.keys, now))
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
+        erasures = ErasuresEdge(node.database, callers, now)
+        aftercare = Aftercare(node.database, node.keys, node.client, now, connected)
         rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
         graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
         tasks = [
@@ -143,8 +151,10 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
             background.forget_nonces(node.database, now),
+            aftercare.run(),
+            sweep_files(connected, now),
         ]
-        edges = (federation, witness, EvidenceEdge(node.database), RestrictedEdge(node.restricted, callers))
+        edges = (federation, witness, EvidenceEdge(node.database), RestrictedEdge(node.restricted, callers), erasures)
         routes = [route for edge in edges for route in edge.routes()]
         settle_memory()
         async with _running(tasks), graphql:

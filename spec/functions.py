@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import ids
 from federation import (
+    acknowledgement,
     add_checkpoint,
     did,
     entry,
@@ -149,6 +150,14 @@ def _entry(found: entry.Entry) -> Any:
 
 def _erased_parts(given: Input) -> Any:
     return list(erasure.erased_parts(entry.parse(given["entry"].encode())))
+
+
+def _check_acknowledgement(given: Input) -> Any:
+    data = given["note"].encode()
+    said = acknowledgement.read(data)
+    acknowledgement.verify(data, said, _hashes(given["public_keys"]))
+    acknowledgement.check_tree(said, bytes.fromhex(given["root"]))
+    return {"operator": said.operator, "origin": said.origin, "size": said.size, "at": entry.instant(said.at)}
 
 
 def _check_genesis(given: Input) -> Any:
@@ -310,6 +319,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "parse_entry": _parse_entry,
     "check_genesis": _check_genesis,
     "erased_parts": _erased_parts,
+    "check_acknowledgement": _check_acknowledgement,
     "check_payload": _check_payload,
     "parse_tlog_proof": _parse_tlog_proof,
     "check_checkpoint": _check_checkpoint,

@@ -216,6 +216,7 @@ class EmbeddedServer:
             "log_truncate_on_rotation": "on",
             "log_error_verbosity": "terse",  # the detail of a failed row may be somebody's phone number
             "jit": "off",
+            "wal_recycle": "off",  # an old segment would keep what was erased under a new name
             **(RELIABLE if self._durable else DISPOSABLE),
         }
         lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]

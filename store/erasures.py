@@ -51,16 +51,18 @@ async def insert(connection: Connection, erasure: Erasure, *, now: datetime) -> 
     )
 
 
-async def destroy(connection: Connection, erasure: Erasure) -> None:
+async def destroy(connection: Connection, erasure: Erasure) -> int:
     """Delete what the erasure names of every entry of its record below it, in all logs of its author, and what was made
-    of it: the digests of requests, what peers were reported with."""
+    of it: the digests of requests, what peers were reported with. Return how many payloads there were."""
+    payloads = 0
     for log_id, indexes in await _entries(connection, erasure):
-        await connection.execute(
+        deleted = await connection.execute(
             "delete from payload where log_id = $1 and index = any($2) and part = any($3)",
             log_id,
             indexes,
             list(erasure.parts),
         )
+        payloads += int(deleted.removeprefix("DELETE "))
     # A digest without salt can be guessed; without it, the same request again is refused instead of published.
     await connection.execute(
         """
@@ -82,6 +84,36 @@ async def destroy(connection: Connection, erasure: Erasure) -> None:
         """,
         erasure.log_id,
         str(erasure.record_id).encode(),
+    )
+    return payloads
+
+
+async def origins(connection: Connection) -> list[str]:
+    """Return the logs that have erasures."""
+    records = await connection.fetch(
+        "select origin from log where exists (select from erasure where log_id = log.id) order by origin"
+    )
+    return [record["origin"] for record in records]
+
+
+async def of_log(connection: Connection, log_id: int) -> list[Erasure]:
+    """Return the erasures of one log, in order."""
+    records = await connection.fetch(
+        "select log_id, index, type, record_id, parts, at from erasure where log_id = $1 order by index", log_id
+    )
+    return [Erasure(**{**dict(record), "parts": tuple(record["parts"])}) for record in records]
+
+
+async def make_unswept(connection: Connection, erasure: Erasure, *, now: datetime) -> None:
+    """Have the files swept again for an erasure that was executed only now."""
+    await connection.execute(
+        """
+        update erasure set executed_at = $3, executed_by = pg_current_xact_id(), swept_at = null
+        where log_id = $1 and index = $2
+        """,
+        erasure.log_id,
+        erasure.index,
+        now,
     )
 
 
@@ -198,3 +230,136 @@ async def give_bodies(connection: Connection, log_id: int, bodies: Sequence[tupl
         log_id,
         [index for index, _, _ in bodies],
     )
+
+
+# ---- acknowledgements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log with erasures: who wrote it, up to where it is signed, and below which index they are executed here."""
+
+    id: int
+    origin: str
+    hosted: bool
+    checkpoint: bytes
+    checkpoint_size: int
+    newest: int
+
+
+async def logs_with_erasures(connection: Connection, limit: int) -> list[Log]:
+    """Return up to `limit` logs whose erasures are executed in database and files, those last erased in first."""
+    records = await connection.fetch(
+        """
+        select log.id, origin, participant.hosted, checkpoint, checkpoint_size, max(erasure.index) as newest
+        from erasure join log on log.id = log_id join participant on participant.id = log.participant_id
+        where checkpoint is not null and participant.trust <> 'blocked'
+        group by log.id, participant.hosted having bool_and(swept_at is not null)
+        order by max(executed_at) desc, log.id limit $1
+        """,
+        limit,
+    )
+    return [Log(**dict(record)) for record in records]
+
+
+async def keep_acknowledgement(
+    connection: Connection, log_id: int, operator_scid: str, *, size: int, at: datetime, note: bytes, now: datetime
+) -> bool:
+    """Keep what an operator said if it says more than what is kept of the same one; return whether it does."""
+    kept = await connection.fetchval(
+        """
+        insert into erasure_acknowledgement as kept (log_id, operator_scid, size, at, note, received_at)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (log_id, operator_scid) do update
+            set size = excluded.size, at = excluded.at, note = excluded.note, received_at = excluded.received_at
+            where kept.size < excluded.size
+        returning true
+        """,
+        log_id,
+        operator_scid,
+        size,
+        at,
+        note,
+        now,
+    )
+    return kept is True
+
+
+async def acknowledgements(connection: Connection, log_id: int, limit: int) -> dict[str, tuple[int, bytes]]:
+    """Return (size, note) by operator of up to `limit` acknowledgements of a log, newest first."""
+    records = await connection.fetch(
+        """
+        select operator_scid, size, note from erasure_acknowledgement where log_id = $1
+        order by received_at desc, operator_scid limit $2
+        """,
+        log_id,
+        limit,
+    )
+    return {record["operator_scid"]: (record["size"], record["note"]) for record in records}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An erasure with who has acknowledged it and which peers have not."""
+
+    scid: str
+    type: str
+    record_id: UUID
+    parts: tuple[int, ...]
+    hosted: bool
+    at: datetime
+    executed_at: datetime
+    swept_at: datetime | None
+    acknowledged: list[str]
+    missing: list[str]
+
+
+async def listed(connection: Connection, limit: int) -> list[Listed]:
+    """Return the newest erasures; `missing` are the peers not blocked, of those written here alone."""
+    records = await connection.fetch(
+        """
+        select participant.scid, erasure.type, erasure.record_id, erasure.parts, participant.hosted, erasure.at,
+               erasure.executed_at, erasure.swept_at,
+               coalesce((select array_agg(operator_scid order by operator_scid) from erasure_acknowledgement said
+                         where said.log_id = log.id and said.size > erasure.index), '{}') as acknowledged,
+               coalesce((select array_agg(coalesce(peer.operator_scid, peer.url) order by peer.url) from peer
+                         where participant.hosted and peer.trust <> 'blocked' and not exists (
+                             select from erasure_acknowledgement said
+                             where said.log_id = log.id and said.size > erasure.index
+                               and said.operator_scid = peer.operator_scid)), '{}') as missing
+        from erasure join log on log.id = log_id join participant on participant.id = log.participant_id
+        order by erasure.executed_at desc, log.id, erasure.index desc limit $1
+        """,
+        limit,
+    )
+    return [Listed(**{**dict(record), "parts": tuple(record["parts"])}) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The first withheld bodies of a log, within one request for payloads."""
+
+    origin: str
+    first: int
+    count: int
+
+
+async def withheld_logs(connection: Connection, logs_max: int, entries_max: int) -> list[Withheld]:
+    """Return of up to `logs_max` logs where withheld bodies begin and how many entries on they end, if not too far."""
+    records = await connection.fetch(
+        """
+        select origin, first, last.index - first + 1 as count
+        from (
+            select log_id, min(index) as first from unprojected where reason = 'WITHHELD' group by log_id limit $1
+        ) found
+        join log on log.id = found.log_id
+        cross join lateral (
+            select max(index) as index from unprojected
+            where unprojected.log_id = found.log_id and reason = 'WITHHELD' and index < first + $2
+        ) last
+        order by origin
+        """,
+        logs_max,
+        entries_max,
+    )
+    return [Withheld(**dict(record)) for record in records]

@@ -1,9 +1,11 @@
-"""Cases about erase entries: which parts they name, and what they may not."""
+"""Cases about erase entries, which parts they name and what they may not, and about acknowledgements."""
 
 from typing import Any
 
-from federation import canonical
-from spec.cases.keys import Cases, record_id, refused, valid
+from federation import acknowledgement, base64text, canonical
+from federation.acknowledgement import Acknowledgement
+from federation.merkle import leaf_hash
+from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, record_id, refused, valid
 
 _MEMBERS: dict[str, Any] = {
     "v": 1,
@@ -17,7 +19,7 @@ _MEMBERS: dict[str, Any] = {
 
 
 def cases() -> Cases:
-    """Yield the cases of erasure.py."""
+    """Yield the cases of erasure.py and acknowledgement.py."""
     name = "erased_parts"
     yield valid(name, "body", "what everybody can read", entry=_text(core={"parts": ["body"]}))
     yield valid(name, "restricted", "contact and exact place", entry=_text(core={"parts": ["restricted"]}))
@@ -44,6 +46,42 @@ def cases() -> Cases:
     first = {member: value for member, value in _MEMBERS.items() if member != "prev"} | {"rev": 0}
     nothing = canonical.encode({**first, "core": {"parts": ["body"]}}).decode()
     yield refused(name, "NOTHING_TO_ERASE", "first-revision", "a record that begins with its erasure", entry=nothing)
+    yield from _acknowledgements()
+
+
+def _acknowledgements() -> Cases:
+    name = "check_acknowledgement"
+    key, root = private_key("cosigner"), leaf_hash(b"one entry")
+    public = [key.public_key().public_bytes_raw().hex()]
+    said = Acknowledgement(SCID, ORIGIN, 7, root, AT)
+    good = acknowledgement.sign(said, key).decode()
+    yield valid(name, "good", "all erasures up to 7 entries", note=good, public_keys=public, root=root.hex())
+    another = private_key("another").public_key().public_bytes_raw().hex()
+    both = [another, *public]
+    yield valid(name, "one-of-two-keys", "the operator has two keys", note=good, public_keys=both, root=root.hex())
+    code = "ACKNOWLEDGEMENT_OF_ANOTHER_TREE"
+    yield refused(name, code, "root", "our tree has another root", note=good, public_keys=public, root="ab" * 32)
+    code = "ACKNOWLEDGEMENT_SIGNATURE_INVALID"
+    given: dict[str, Any] = {"root": root.hex()}
+    yield refused(name, code, "other-key", "another key", note=good, public_keys=[another], **given)
+    yield refused(name, code, "no-key", "an operator without keys", note=good, public_keys=[], **given)
+    changed = good.replace("\n7\n", "\n8\n")
+    yield refused(name, code, "changed", "a size changed afterwards", note=changed, public_keys=public, **given)
+    given |= {"public_keys": public}
+    for case, about, text in (
+        ("checkpoint", "a checkpoint is no acknowledgement", good.replace("gotong/erasures/v1\n", "")),
+        ("other-version", "another version", good.replace("erasures/v1", "erasures/v2")),
+        ("size-zero", "nothing is up to 0", good.replace("\n7\n", "\n0\n")),
+        ("size-leading-zero", "a number with a zero before it", good.replace("\n7\n", "\n07\n")),
+        ("no-origin", "not the name of a log", good.replace(f"\n{ORIGIN}\n", "\ngotong\n")),
+        ("short-root", "a root of 3 bytes", good.replace(base64text.encode(root), "AAAA")),
+        ("seconds", "a time without its fraction", good.replace(".589Z", "Z")),
+        ("extra-line", "one line more", good.replace("\n\n", "\nand more\n\n", 1)),
+        ("witness", "a witness's name", good.replace("/erasures ", "/witness ")),
+        ("no-note", "no note at all", "executed"),
+        ("two-signatures", "two signatures", good + good.rpartition("\n\n")[2]),
+    ):
+        yield refused(name, "ACKNOWLEDGEMENT_MALFORMED", case, about, note=text, **given)
 
 
 def _text(**members: Any) -> str:

@@ -15,6 +15,7 @@ MODULES = {
         *("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof", "erasure"),
         "signatures",
         "epochs",
+        "acknowledgement",
     )
 }
 

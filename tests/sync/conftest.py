@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
+from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
@@ -127,7 +128,8 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
     callers = callers_of(node, url)
     edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock))
-    app = Starlette(routes=[*edge.routes(), *witness.routes(), *EvidenceEdge(node.database).routes()])
+    edges = (edge, witness, EvidenceEdge(node.database), ErasuresEdge(node.database, callers, node.clock))
+    app = Starlette(routes=[route for each in edges for route in each.routes()])
     install(app)
     syncer = Syncer(
         database=node.database,

@@ -1,0 +1,70 @@
+"""`gotong erasures`: what was erased here, where it is gone, and who else says so."""
+
+from typing import Annotated
+
+import typer
+
+from node.output import AsJson, DataDir, Json, show
+
+LISTED_DEFAULT = 50
+LISTED_MAX = 1_000
+
+app = typer.Typer(help="What authors erased: whether it is out of this node's files, who else did it.")
+
+Limit = Annotated[int, typer.Option("--limit", min=1, max=LISTED_MAX, help="How many, newest first.")]
+
+
+@app.command("list")
+def list_(limit: Limit = LISTED_DEFAULT, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List erasures; of those written here, which peers have acknowledged them and which have not in 72 hours."""
+    import asyncio
+
+    from federation.overview import overview
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> list[dict[str, Json]]:
+        async with opened(Settings.load(data_dir)) as node:
+            return [each.told(now()) for each in await overview(node.database, limit)]
+
+    rows = asyncio.run(run())
+    show(rows, "\n".join(_line(row) for row in rows) or "Nothing was erased.", as_json=as_json)
+
+
+@app.command()
+def sweep(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Rewrite the tables that held erased parts now, so that their bytes leave the files; a node does so by itself."""
+    import asyncio
+    from collections.abc import Awaitable
+
+    from node.erasing import sweep_once
+    from node.settings import Settings
+    from node.wiring import now, opened
+    from store.database import Connection, connect
+    from store.sweep import Swept
+
+    async def run() -> Swept | None:
+        async with opened(Settings.load(data_dir)) as node:
+
+            def own_connection() -> Awaitable[Connection]:
+                return connect(node.dsn, statement_timeout_s=None, application_name="gotong sweep")
+
+            return await sweep_once(own_connection, now())
+
+    swept = asyncio.run(run())
+    if swept is None:
+        show({"erasures": 0}, "Nothing to sweep, or somebody may still see it: try again.", as_json=as_json)
+        return
+    answer: dict[str, Json] = {
+        "erasures": swept.erasures,
+        "tables": list(swept.tables),
+        "writeAheadLogClean": swept.is_wal_clean,
+    }
+    text = f"{swept.erasures} erasures are out of the tables' files: {', '.join(swept.tables)}."
+    if not swept.is_wal_clean:
+        text += "\nThe server's write-ahead log, its archive or its replicas may still hold them for a while."
+    show(answer, text, as_json=as_json)
+
+
+def _line(row: dict[str, Json]) -> str:
+    return f"{row['erasedAt']}  {row['id']}  {row['parts']}  {row['state']}"

@@ -1,0 +1,136 @@
+"""Erased bytes are nowhere: in no table, in no file of the server."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from federation.append import Appended, Draft, Once
+from store import outbox, peers
+from store.database import Connection, Database, connect
+from store.sweep import pending, sweep
+from tests.clock import FrozenClock
+from tests.copies import Mirror
+from tests.erasure.story import erase
+from tests.nodes import TestNode, fixed, need_body, start_test_node
+
+NewDatabase = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture
+async def node(database: Database, tmp_path: Path, clock: FrozenClock) -> TestNode:
+    return await start_test_node(database, tmp_path, clock)
+
+
+async def tables_with(connection: Connection, marker: str) -> list[str]:
+    """Return every table that has the marker in any column, in letters or in hex."""
+    names = [
+        row["relname"]
+        for row in await connection.fetch(
+            "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1"
+        )
+    ]
+    found = []
+    for name in names:
+        query = f'select true from "{name}" each where each::text ilike any($1) limit 1'
+        if await connection.fetchval(query, [f"%{marker}%", f"%{marker.encode().hex()}%"]):
+            found.append(name)
+    return found
+
+
+def files_with(directory: Path, marker: str) -> list[str]:
+    """Return every file of the server that holds the marker's bytes."""
+    needle = marker.encode()
+    found = []
+    for path in sorted(directory.rglob("*")):
+        try:
+            data = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:  # the server removes files all the time
+            continue
+        if needle in data:
+            found.append(str(path.relative_to(directory)))
+    return found
+
+
+async def _index_texts(database: Database) -> None:
+    async with database.acquire() as connection:
+        while await outbox.sequence(connection):
+            pass
+
+
+async def _publish(node: TestNode, scid: str, marker: str) -> Appended:
+    """Publish and revise a need whose words are on every kind of page: rows, TOAST, indexes, statistics."""
+    chance = " ".join(secrets.token_hex(8) for _ in range(400))  # does not compress
+    body = need_body(marker, description=[{"lang": "id", "text": f"{marker} {chance}"}])
+    once = Once(f"kunci {marker[::-1]}", marker.encode() * 2)
+    (need,) = await node.appender.append(scid, [Draft("need", None, fixed(body))], once=once)
+    again = need_body(f"{marker} lagi", description=body["description"])
+    await node.appender.append(scid, [Draft("need", need.record_id, fixed(again))])
+    news = {"about": {"uri": need.uri, "leaf": need.leaf_hash.hex()}, "text": [{"lang": "id", "text": "Kabar"}]}
+    await node.appender.append(scid, [Draft("update", None, fixed(news))])
+    return need
+
+
+async def _settle_on_disk(database: Database) -> None:
+    await _index_texts(database)
+    async with database.acquire() as connection:
+        await connection.execute("analyze")
+        await connection.execute("checkpoint")
+
+
+async def _report(database: Database, origin: str, evidence: bytes) -> None:
+    async with database.transaction() as connection:
+        await peers.report(
+            connection, peer_id=None, origin=origin, code="X", message="x", details={}, evidence=evidence
+        )
+
+
+async def test_erased_words_are_in_no_table_and_no_file_of_origin_and_replica(
+    node: TestNode, new_database: NewDatabase
+) -> None:
+    marker = f"zq{secrets.token_hex(9)}"
+    guest = await node.participant("baca-yuk")
+    need = await _publish(node, guest.scid, marker)
+    dsn = await new_database()
+    async with Database(dsn, connections=3) as replica:
+        mirror = Mirror(replica, node, guest.origin)
+        await mirror.meet()
+        await mirror.feed(99)
+        for database in (node.database, replica):
+            await _report(database, guest.origin, f"{need.record_id} {marker}".encode())
+            await _settle_on_disk(database)
+        async with replica.acquire() as connection:
+            directory = Path(await connection.fetchval("show data_directory"))
+            assert {"need", "need_search", "payload", "refusal"} <= set(await tables_with(connection, marker))
+        before = files_with(directory, marker)
+        assert any(name.startswith("pg_wal/") for name in before)
+        assert len([name for name in before if name.startswith("base/")]) > 6
+
+        await erase(node, guest.scid, need)
+        await mirror.feed(99)
+        for database in (node.database, replica):
+            await _index_texts(database)
+            async with database.acquire() as connection:
+                assert await tables_with(connection, marker) == []
+        for database in (node.database, replica):
+            async with database.acquire() as connection:
+                swept = await sweep(connection, node.clock())
+                assert swept is not None
+                assert (swept.erasures, swept.is_wal_clean) == (1, True)
+                assert await pending(connection) == 0
+        assert files_with(directory, marker) == []
+
+
+async def test_who_may_still_see_erased_rows_is_waited_for(node: TestNode, database_dsn: str) -> None:
+    guest = await node.participant("baca-yuk")
+    (need,) = await node.publish_needs(guest.scid, "Beras")
+    reader = await connect(database_dsn)
+    async with node.database.acquire() as connection:
+        async with reader.transaction(isolation="repeatable_read"):
+            assert await reader.fetchval("select count(*) from need") == 1
+            await erase(node, guest.scid, need)
+            assert await sweep(connection, node.clock()) is None
+            assert await pending(connection) == 1
+        assert await sweep(connection, node.clock()) is not None
+    await reader.close()
