@@ -67,6 +67,12 @@ class Callers:
         spend_request(purse)
         return heard, Visit(heard.caller, purse)
 
+    def stranger(self, request: Request) -> Visit:
+        """Return a visit that a stranger pays for, whoever it is; raises PeerBudgetSpent."""
+        purse = self._stranger(request)
+        spend_request(purse)
+        return Visit(None, purse)
+
     def _stranger(self, request: Request) -> Purse:
         address, is_local = self._address(request)
         return () if is_local else self.budgets.of_stranger(address, self.now_s())

@@ -26,6 +26,7 @@ from federation import serve, static
 from federation.announce import HeadFeed
 from federation.client import FRAMES_TYPE
 from federation.entry import Network
+from federation.interest import read_interest
 from federation.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
 from federation.tiles import parse_tile_path
 from store.database import Database
@@ -116,7 +117,8 @@ class FederationEdge:
         since = request.query_params.get("since")
         if since is not None and len(since) > SINCE_CHARS_MAX:
             since = None
-        body = await serve.heads(self.database, self.network, since, self.clock())
+        interest = read_interest(request.query_params.get("region"), request.query_params.get("scid"))
+        body = await serve.heads(self.database, self.network, since, self.clock(), interest=interest)
         headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"

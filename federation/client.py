@@ -21,6 +21,7 @@ from federation.addresses import PUBLIC, Reach
 from federation.evidence import EVIDENCE_BYTES_MAX
 from federation.frames import Decoder, Frame
 from federation.inflate import Inflater
+from federation.interest import Interest, parameters
 from federation.merkle import HASH_BYTES
 from federation.messages import (
     HEADS_BYTES_MAX,
@@ -172,11 +173,13 @@ class PeerClient:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def heads(self, since: str | None = None) -> Heads:
-        """Return what the peer holds, or what changed since its own hint; raises HeadsMalformed."""
-        request = self._http.build_request(
-            "GET", f"{self._base}/heads", params={} if since is None else {"since": since}
-        )
+    async def heads(self, since: str | None = None, interest: Interest | None = None) -> Heads:
+        """Return what the peer holds, or what changed since its own hint; raises HeadsMalformed.
+
+        With an `interest`, as far as it lies in that, as the peer says.
+        """
+        asked = parameters(interest) | ({} if since is None else {"since": since})
+        request = self._http.build_request("GET", f"{self._base}/heads", params=asked)
         body = bytearray()
         async with self._answer(request, "application/json") as response:
             async for piece in self._pieces(response, self._limits.heads_bytes_max):

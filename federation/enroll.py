@@ -19,7 +19,7 @@ from federation import cards, did, entry, identities, merkle, note, tiles
 from federation.did_create import Created, Place, create, public_key
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.names import origin as origin_of
-from store import logs, participants, records
+from store import depositors, logs, participants, records
 from store.database import Connection, Database
 from store.logs import StoredEntry
 
@@ -109,6 +109,8 @@ async def create_participant(
             raise NodeMissing("there is no node in this database yet; run `gotong init` first")
         if await participants.find_hosted(connection, place.slug) is not None:
             raise SlugTaken("another participant of this node has that short name", slug=place.slug)
+        if await depositors.name_is_given_away(connection, place.slug, now):
+            raise SlugTaken("that short name is kept for a node that was invited", slug=place.slug)
         return await _enroll(
             connection,
             keys,

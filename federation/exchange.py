@@ -20,14 +20,15 @@ from federation.did_errors import DidTimeInFuture
 from federation.did_service import log_service
 from federation.entry import Network, NetworkMismatch
 from federation.forks import Forks
+from federation.interest import SCIDS_MAX, Interest, interest_of
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.names import is_origin, parse_origin
 from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, plan
 from federation.receive import DidStates, Outcome, Receiver
 from federation.sections import Assembler, Pause
 from federation.verify import check_checkpoint
+from store import choices, left_logs, participants, peers
 from store import held as held_
-from store import left_logs, peers
 from store.database import Database
 from store.held import Held
 from store.locks import Claims
@@ -44,13 +45,17 @@ class PeerOperatorChanged(GotongError):
 
 @dataclass(slots=True)
 class Exchanged:
-    """What an exchange did: `busy` logs are being pulled by another process, `over_quota` wait for an operator."""
+    """What an exchange did: `busy` logs are being pulled by another process, `over_quota` wait for an operator.
+
+    `outside` logs are of other regions than the chosen ones, as the peer says or as their records do.
+    """
 
     entries: int = 0
     records: int = 0
     logs: int = 0
     busy: int = 0
     over_quota: int = 0
+    outside: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     forked: list[str] = field(default_factory=list)
     pause_s: int | None = None
@@ -89,24 +94,28 @@ class Exchange:
 
     async def run(self, since: str | None) -> Exchanged:
         """Return what was done. Raises the peer's, the stream's and the database's errors; batches stored stay."""
-        heads = await self._heads(since)
+        interest = await self._interest()
+        heads = await self._heads(since, interest)
         async with self._database.acquire() as connection:
             self._again = await left_logs.due(connection, self._peer.id, self._clock())
         self.since = since
+        self.done.outside = heads.left_out
         if heads.logs or self._again:  # else nothing grew: nothing is looked up, however many logs there are
-            await self._take_in(heads)
+            await self._take_in(heads, interest)
         await self._look_again(heads, in_full=since is None)
         self.done.logs = len(self._grown)
         if self.done.pause_s is None and await self._keep_left(heads):
             self.since = heads.since
         return self.done
 
-    async def _take_in(self, heads: Heads) -> None:
+    async def _take_in(self, heads: Heads, interest: Interest | None) -> None:
         """Pull until nothing more comes."""
         while self.done.pause_s is None:
             before = self._progress()
             held = await self._held(heads)
-            todo = await self._plan(heads, held)
+            outside = await self._outside(heads, held, interest)
+            self.done.outside = heads.left_out + len(outside)
+            todo = await self._plan(heads, held, outside)
             for start in range(0, len(todo.wanted), LOGS_PER_PULL):
                 await self._pull(todo.wanted[start : start + LOGS_PER_PULL], held)
             at_home = await self._find_homes(heads)
@@ -130,20 +139,39 @@ class Exchange:
     def _progress(self) -> tuple[int, int, int]:
         return self.done.entries, len(self._left), len(self._completed)
 
-    async def _plan(self, heads: Heads, held: dict[str, Held]) -> Plan:
+    async def _interest(self) -> Interest | None:
+        """Return what this node chose to mirror: with it come its own logs, whose cosignatures it wants to see."""
+        async with self._database.acquire() as connection:
+            chosen = interest_of(await choices.choices(connection))
+            if chosen is None:
+                return None
+            own = [row.scid for row in await participants.hosted(connection)]
+        return Interest(chosen.regions, tuple(dict.fromkeys([*chosen.scids, *own]))[:SCIDS_MAX])
+
+    async def _outside(self, heads: Heads, held: dict[str, Held], interest: Interest | None) -> set[str]:
+        """Return the logs whose records here say that they lie elsewhere, whatever the peer says."""
+        if interest is None:
+            return set()
+        scids = sorted({each.scid for each in held.values()} - {heads.operator})
+        async with self._database.acquire() as connection:
+            found = await choices.outside(connection, scids, interest.regions, interest.scids)
+        return {origin for origin, each in held.items() if each.scid in found}
+
+    async def _plan(self, heads: Heads, held: dict[str, Held], outside: set[str]) -> Plan:
         async with self._database.acquire() as connection:
             quarantined = await held_.quarantined_count(connection)
-        todo = plan(heads.logs, held, operator_scid=heads.operator, quarantined=quarantined, leave_out=self._left)
+        left = self._left | outside
+        todo = plan(heads.logs, held, operator_scid=heads.operator, quarantined=quarantined, leave_out=left)
         named = {head.origin for head in heads.logs}
-        again = [each for each in self._again if each not in named | self._left | self._completed]
+        again = [each for each in self._again if each not in named | left | self._completed]
         todo.wanted += asked_again(again, held)
         self.done.over_quota = todo.over_quota
         await self._judge(todo, held)
         return todo
 
-    async def _heads(self, since: str | None) -> Heads:
+    async def _heads(self, since: str | None, interest: Interest | None) -> Heads:
         asked_at = self._clock()
-        heads = await self._client.heads(since)
+        heads = await self._client.heads(since, interest)
         middle = asked_at + (self._clock() - asked_at) / 2
         self.skew_ms = round((middle - heads.at).total_seconds() * 1000)
         self.operator_scid = heads.operator
@@ -259,16 +287,19 @@ class Exchange:
     # ---- who is at home there ----------------------------------------------------------------------------------------
 
     async def _find_homes(self, heads: Heads) -> int:
-        """Return how many participants got this peer as their home, and with it its trust."""
-        hosted: list[str] = []
+        """Return how many participants got this peer as their home, and with it its trust.
+
+        It is the host that their DIDs name, and it hands on their logs: hosted there, or deposited by a node that
+        nobody can connect to and that its operator lets in.
+        """
+        offered: list[str] = []
         for head in heads.logs:
             with contextlib.suppress(GotongError):
-                if head.hosted:
-                    hosted.append(parse_origin(head.origin).scid)
-        if not hosted or not heads.operator:
+                offered.append(parse_origin(head.origin).scid)
+        if not offered or not heads.operator:
             return 0
         async with self._database.transaction() as connection:
-            found = await held_.find_homes(connection, self._peer.id, heads.operator, hosted)
+            found = await held_.find_homes(connection, self._peer.id, heads.operator, offered)
             if found:
                 peer = await peers.find(connection, self._peer.url)
                 await trust.inherit(connection, self._peer.trust if peer is None else peer.trust, found)

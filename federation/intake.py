@@ -31,7 +31,7 @@ from federation.plan import (
     OwnLogLonger,
 )
 from federation.receive import OUR_OWN, DidStates, Receiver
-from federation.sections import Assembler, Closed, Opened, Pause, Pulled
+from federation.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled
 from federation.trim import SectionGap, is_behind, new_entries, new_lines
 from federation.verify import check_checkpoint
 from store import held as held_
@@ -100,6 +100,7 @@ class Intake:
         *,
         gate: Gate = any_log,
         peer_id: int | None = None,
+        logs_max: int = UNASKED_LOGS_MAX,
     ) -> None:
         self._database = database
         self._claims = claims
@@ -108,7 +109,7 @@ class Intake:
         self._states = DidStates()
         self._held: dict[str, Held] = {}
         self._receiver = Receiver(database, network, clock, self._states, self._held)
-        self._assembler = Assembler(None)
+        self._assembler = Assembler(None, logs_max=logs_max)
         self._size = 0  # of the log being taken, as far as its batches were handed on
         self._stop: int | None = None  # no batch that begins here or later is taken
         self._is_open = False  # whether what comes of this section is wanted

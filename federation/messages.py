@@ -65,8 +65,11 @@ class HeadOfLog(msgspec.Struct, frozen=True):
     hosted: bool = False
 
 
-class Heads(msgspec.Struct, frozen=True):
-    """What a peer holds: all of it, or what changed since the hint it gave last time."""
+class Heads(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a peer holds: all of it, or what changed since the hint it gave last time.
+
+    `left_out` counts logs that lie outside the regions asked for; `listed` says that the peer may be named to others.
+    """
 
     network: Network
     operator: Annotated[str, Meta(max_length=64)]
@@ -75,6 +78,8 @@ class Heads(msgspec.Struct, frozen=True):
     logs: list[HeadOfLog]
     evidence: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)] = 0
     """The number of the newest evidence there; another one than last time is a reason to ask for it."""
+    left_out: Annotated[int, Meta(ge=0)] = 0
+    listed: bool = False
 
     @property
     def at(self) -> datetime:
@@ -130,10 +135,18 @@ def read_heads(data: bytes) -> Heads:
 
 
 def write_heads(
-    *, network: Network, operator: str, now: datetime, since: str, logs: list[HeadOfLog], evidence: int = 0
+    *,
+    network: Network,
+    operator: str,
+    now: datetime,
+    since: str,
+    logs: list[HeadOfLog],
+    evidence: int = 0,
+    left_out: int = 0,
+    listed: bool = False,
 ) -> bytes:
     """Return the bytes of a heads answer."""
-    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs, evidence))
+    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs, evidence, left_out, listed))
 
 
 def read_evidence(data: bytes) -> list[OfferedEvidence]:

@@ -19,6 +19,7 @@ from typing import ClassVar
 from domain.errors import GotongError
 from federation import signatures
 from federation.did_service import request_keys
+from federation.did_state import DidState
 from federation.receive import DidStates
 from federation.signatures import SKEW_S_MAX, Message, Signed
 from store import nonces, peers
@@ -117,6 +118,23 @@ class Requests:
         if not is_new:
             raise SignatureReplayed("this request was heard before", nonce=parameters.nonce)
         return heard.caller
+
+    async def introduced(self, incoming: Incoming, body: bytes, state: DidState) -> None:
+        """Return if a request key of this identity, which came along, signed the request; else raise as `caller` does.
+
+        Raises also SignatureRequired and CallerUnknown.
+        """
+        signed = signatures.read(
+            self._message(incoming), incoming.headers.get("signature-input"), incoming.headers.get("signature")
+        )
+        if signed is None:
+            raise SignatureRequired("a request of this kind is signed")
+        signatures.check_window(signed, self.clock())
+        key = {key.id: key.public_key for key in request_keys(state)}.get(signed.fragment)
+        if key is None or signed.scid != state.scid or state.deactivated:
+            raise CallerUnknown("no request key of the identity that came along signed this")
+        signatures.check_signature(signed, key)
+        await self.accept(Heard(Caller(state.scid, 0, "quarantined"), signed), body)
 
     def _message(self, incoming: Incoming) -> Message:
         return Message(

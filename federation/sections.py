@@ -120,8 +120,9 @@ class _Section:
 class Assembler:
     """Turns frames into events; one for each response. `asked` are the origins that may come; None: any."""
 
-    def __init__(self, asked: Collection[str] | None) -> None:
+    def __init__(self, asked: Collection[str] | None, *, logs_max: int = UNASKED_LOGS_MAX) -> None:
         self._expected = None if asked is None else frozenset(asked)
+        self._logs_max = logs_max
         self._came: set[str] = set()
         self._at = _At.BETWEEN
         self._section = _Section("")
@@ -167,7 +168,7 @@ class Assembler:
         return self._at is _At.ENTRIES and not section.entries
 
     def _open(self, origin: str) -> None:
-        is_expected = len(self._came) < UNASKED_LOGS_MAX if self._expected is None else origin in self._expected
+        is_expected = len(self._came) < self._logs_max if self._expected is None else origin in self._expected
         if not is_expected or origin in self._came:
             raise StreamLogUnexpected("that log was not asked for, or came already", origin=origin)
         self._came.add(origin)

@@ -27,10 +27,11 @@ from federation.frames import (
     encode,
     encode_entry,
 )
+from federation.interest import Interest
 from federation.messages import HeadOfLog, Pull, Wanted, write_heads
 from federation.sections import DID_BYTES_MAX
 from federation.tiles import TILE_WIDTH, TileId
-from store import evidence, participants, relay
+from store import choices, evidence, participants, relay
 from store.database import Connection, Database
 from store.relay import Position, Range, RelayEntry, RelayRow
 
@@ -43,8 +44,20 @@ IDENTITIES_PER_PAGE = 16
 # ---- heads ----------------------------------------------------------------------------------------------------------
 
 
-async def heads(database: Database, network: Network, since: str | None, now: datetime) -> bytes:
-    """Return the JSON answer: every log relayed here, or those that may have changed since the hint."""
+async def heads(
+    database: Database,
+    network: Network,
+    since: str | None,
+    now: datetime,
+    *,
+    interest: Interest | None = None,
+    listed: bool = False,
+) -> bytes:
+    """Return the JSON answer: every log relayed here, or those that may have changed since the hint.
+
+    With an `interest`, of these only the operator's, those of the participants named, and those whose records say that
+    they are in its regions; the others are counted.
+    """
     async with database.transaction(isolation="repeatable_read", readonly=True) as connection:
         position = await relay.position(connection)
         after = None if since is None else read_hint(since)
@@ -53,13 +66,20 @@ async def heads(database: Database, network: Network, since: str | None, now: da
             rows = await relay.heads(connection)
         operator = await participants.operator(connection)
         newest = await evidence.newest_number(connection)
+        wanted = rows
+        if interest is not None:
+            inside = await choices.inside(connection, interest.regions, interest.scids)
+            inside |= set() if operator is None else {operator.id}
+            wanted = [row for row in rows if row.participant_id in inside]
     return write_heads(
         network=network,
         operator="" if operator is None else operator.scid,
         now=now,
         since=write_hint(position),
-        logs=[head_of(row) for row in rows],
+        logs=[head_of(row) for row in wanted],
         evidence=newest,
+        left_out=len(rows) - len(wanted),
+        listed=listed,
     )
 
 

@@ -12,7 +12,7 @@ from federation.entry import SALT_BYTES
 from federation.names import origin as origin_of
 from federation.serve import read_tiles
 from federation.tiles import ENTRIES, TILE_HEIGHT, TILE_WIDTH, TileId, TileMissing
-from store import participants, relay
+from store import depositors, participants, relay
 from store.database import Connection, Database
 from store.relay import Range, RelayRow
 
@@ -76,9 +76,15 @@ async def did_log(database: Database, scid: str) -> bytes:
 
 
 async def did_log_of_slug(database: Database, slug: str) -> bytes:
-    """Return the `did.jsonl` of a participant hosted here, or raise LogNotHeld."""
+    """Return the `did.jsonl` of a participant whose DID lives here under this name, or raise LogNotHeld.
+
+    It is hosted here, or deposited by a node that was invited under that name.
+    """
     async with database.acquire() as connection:
-        return await _did_log(connection, await participants.find_hosted(connection, slug))
+        found = await participants.find_hosted(connection, slug)
+        if found is None and (scid := await depositors.mirrored_did(connection, slug)) is not None:
+            found = await participants.find(connection, scid)
+        return await _did_log(connection, found)
 
 
 async def did_witness(database: Database, scid: str) -> bytes:

@@ -4,11 +4,11 @@ A decision is seen at once: the one visibility predicate reads the trust column,
 and what becomes visible enters the outbox in the same transaction.
 """
 
-from typing import ClassVar, Final, Literal, get_args
+from typing import ClassVar, Final, Literal, cast, get_args
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from store import audit, participants, peers
+from store import audit, depositors, participants, peers
 from store.database import Connection, Database
 from store.peers import PeerRow
 
@@ -66,6 +66,20 @@ async def set_peer_trust(database: Database, url: str, trust: Trust, *, actor: s
     return changed
 
 
+async def set_depositor_trust(database: Database, scid: str, trust: Trust, *, actor: str) -> int | None:
+    """Set the trust of the depositor whose operator this is, as `set_peer_trust` does; None if there is none."""
+    async with database.transaction() as connection:
+        peer_id = await depositors.find(connection, scid)
+        if peer_id is None:
+            return None
+        before = await trust_of_peer(connection, peer_id)
+        await peers.set_trust(connection, peer_id, trust)
+        changed = await inherit(connection, trust, await peers.hosted_by(connection, peer_id), decided=True)
+        details = {"trust": trust, "before": before, "participants": changed}
+        await audit.record(connection, actor=actor, action="peer.trust", subject=f"gotong:{scid}", details=details)
+    return changed
+
+
 async def set_participant_trust(database: Database, scid: str, trust: Trust, *, actor: str) -> bool:
     """Set one participant's trust, whatever its peer's; return whether that changed anything.
 
@@ -82,6 +96,11 @@ async def set_participant_trust(database: Database, scid: str, trust: Trust, *, 
         await audit.record(connection, actor=actor, action="participant.trust", subject=scid, details=details)
         await peers.make_due(connection, None)  # any of them may hold what was left alone so far
     return bool(changed)
+
+
+async def trust_of_peer(connection: Connection, peer_id: int) -> Trust:
+    """Return a peer's trust, with or without an address."""
+    return cast("Trust", await peers.trust_of(connection, peer_id))
 
 
 async def inherit(connection: Connection, trust: str, participant_ids: list[int], *, decided: bool = False) -> int:

@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, contact, erasures, evidence, import_, keys, org, peer
+from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, org, peer
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -58,6 +58,9 @@ app.add_typer(contact.app, name="contact")
 app.add_typer(import_.app, name="import")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(peer.app, name="peer")
+peer.app.command()(invite.invite)
+peer.app.command()(invite.join)
+app.add_typer(mirror.app, name="mirror")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(erasures.app, name="erasures")
 app.command()(peer.sync)

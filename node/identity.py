@@ -42,8 +42,13 @@ class Introduction:
     restricted: dict[str, Any] | None = None
 
 
-async def make_operator(node: Node, who: Introduction, *, host: str | None, cards_dir: Path | None) -> Enrolled:
-    """Return the operator of a node begun in an empty database, its organization published."""
+async def make_operator(
+    node: Node, who: Introduction, *, host: str | None, cards_dir: Path | None, published_at: str | None = None
+) -> Enrolled:
+    """Return the operator of a node begun in an empty database, its organization published.
+
+    `published_at` is where its identity says that the log is to be found; without it, the base URL.
+    """
     _check(node, who)
     if (unfinished := await _finished(node, who)) is not None:
         return unfinished
@@ -52,7 +57,7 @@ async def make_operator(node: Node, who: Introduction, *, host: str | None, card
         node.database,
         node.keys,
         place=did_place(node, who.slug, host),
-        base_url=node.settings.origin,
+        base_url=published_at or node.settings.origin,
         network=node.settings.network,
         seed=seed,
         now=now(),
@@ -62,8 +67,10 @@ async def make_operator(node: Node, who: Introduction, *, host: str | None, card
     return enrolled
 
 
-async def make_participant(node: Node, who: Introduction, *, cards_dir: Path | None) -> Enrolled:
-    """Return a new participant hosted on this node, its organization published."""
+async def make_participant(
+    node: Node, who: Introduction, *, cards_dir: Path | None, published_at: str | None = None
+) -> Enrolled:
+    """Return a new participant hosted on this node, its organization published; `published_at` as above."""
     _check(node, who)
     operator = await node.operator()
     if (unfinished := await _finished(node, who)) is not None:
@@ -73,7 +80,7 @@ async def make_participant(node: Node, who: Introduction, *, cards_dir: Path | N
         node.database,
         node.keys,
         place=did_place(node, who.slug, operator.host),
-        base_url=node.settings.origin,
+        base_url=published_at or node.settings.origin,
         seed=seed,
         now=now(),
         keep_cards=card_writer(node, who.slug, who.name, seed, cards_dir),

@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.callers import Callers
 from api.federation import FederationEdge
+from api.federation_deposit import DepositEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_restricted import RestrictedEdge
@@ -28,6 +29,8 @@ from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from auth.tokens import TokenVerifier
 from federation.aftercare import Aftercare
 from federation.announce import HeadFeed
+from federation.depositor import Depositor
+from federation.deposits import Deposits
 from federation.reapply import reapply
 from federation.requests import Requests
 from federation.sync import Syncer
@@ -42,6 +45,7 @@ from schema.context import Services
 from schema.engine import Engine
 from schema.root import SCHEMA
 from store.database import Connection, connect
+from store.locks import Claims
 from store.wake import Wake
 
 BACKLOG_CONNECTIONS_MAX = 2_048
@@ -141,6 +145,9 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
         aftercare = Aftercare(node.database, node.keys, node.client, now, connected)
+        depositor = Depositor(node.database, node.client, connected, wake, random.random)
+        deposits = Deposits(node.database, settings.network, now, Claims(connected))
+        deposit = DepositEdge(node.database, settings.network, now, callers, deposits)
         rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
         graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
         tasks = [
@@ -148,13 +155,15 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             feed.run(),
             syncer.run(),
             witnessing.run(wake),
+            depositor.run(),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
             background.forget_nonces(node.database, now),
             aftercare.run(),
             sweep_files(connected, now),
         ]
-        edges = (federation, witness, EvidenceEdge(node.database), RestrictedEdge(node.restricted, callers), erasures)
+        restricted = RestrictedEdge(node.restricted, callers)
+        edges = (federation, witness, EvidenceEdge(node.database), restricted, erasures, deposit)
         routes = [route for edge in edges for route in edge.routes()]
         settle_memory()
         async with _running(tasks), graphql:

@@ -12,12 +12,15 @@ from domain import ids
 from federation import (
     acknowledgement,
     add_checkpoint,
+    deposit,
     did,
     entry,
     epochs,
     erasure,
     evidence,
+    interest,
     merkle,
+    mirror_link,
     names,
     note,
     proof,
@@ -240,6 +243,32 @@ def _check_proof(given: Input) -> Any:
     }
 
 
+def _parse_mirror_link(given: Input) -> Any:
+    found = mirror_link.parse_link(given["link"])
+    return {
+        "address": found.url,
+        "network": found.network,
+        "operator": found.operator_scid,
+        "host": found.host,
+        "slug": found.slug,
+        "code": found.code,
+    }
+
+
+def _read_join(given: Input) -> Any:
+    mirror_link.read_join(given["body"].encode())
+
+
+def _read_interest(given: Input) -> Any:
+    found = interest.read_interest(given.get("region"), given.get("scid"))
+    return None if found is None else {"regions": list(found.regions), "scids": list(found.scids)}
+
+
+def _read_deposit_answer(given: Input) -> Any:
+    found = deposit.read_answer(given["answer"].encode(), given["asked"])
+    return [{"origin": each.origin, "size": each.size, "refused": each.refused} for each in found]
+
+
 def _trim_lines(given: Input) -> Any:
     return [line.decode() for line in trim.new_lines([line.encode() for line in given["lines"]], given["held"])]
 
@@ -327,6 +356,10 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "extend": _extend,
     "check_entries": _check_entries,
     "check_proof": _check_proof,
+    "parse_mirror_link": _parse_mirror_link,
+    "read_join": _read_join,
+    "read_interest": _read_interest,
+    "read_deposit_answer": _read_deposit_answer,
     "trim_lines": _trim_lines,
     "trim_entries": _trim_entries,
     "parse_add_checkpoint": _parse_add_checkpoint,

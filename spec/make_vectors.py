@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import GotongError
-from spec.cases import batches, entries, epochs, erasures, evidence, notes, proofs, requests, tree, trimming, witness
+from spec.cases import (
+    batches,
+    entries,
+    epochs,
+    erasures,
+    evidence,
+    mirrors,
+    notes,
+    proofs,
+    requests,
+    tree,
+    trimming,
+    witness,
+)
 from spec.cases.keys import Case
 from spec.functions import FUNCTIONS, run
 
@@ -20,7 +33,20 @@ VECTORS = Path(__file__).parent / "vectors"
 
 def all_cases() -> Iterator[Case]:
     """Yield every case, by module."""
-    for module in (tree, notes, entries, erasures, batches, epochs, proofs, requests, trimming, witness, evidence):
+    for module in (
+        tree,
+        notes,
+        entries,
+        erasures,
+        batches,
+        epochs,
+        proofs,
+        requests,
+        trimming,
+        witness,
+        evidence,
+        mirrors,
+    ):
         yield from module.cases()
 
 

@@ -69,9 +69,9 @@ async def did_logs(connection: Connection, scids: Sequence[str]) -> dict[str, tu
 
 
 async def find_homes(
-    connection: Connection, peer_id: int, operator_scid: str, hosted_scids: Sequence[str]
+    connection: Connection, peer_id: int, operator_scid: str, offered_scids: Sequence[str]
 ) -> list[int]:
-    """Make the peer the home of the participants it says to host whose DID names its operator's host; return these.
+    """Make the peer the home of the participants it offers whose DID names its operator's host; return these.
 
     Whose home is known stays there, unless the DID has moved to another host or this peer is trusted more than the
     one before: two addresses of one node must not take participants from each other for ever.
@@ -96,7 +96,7 @@ async def find_homes(
         """,
         peer_id,
         operator_scid,
-        list(hosted_scids),
+        list(offered_scids),
     )
     return [record["id"] for record in records]
 

@@ -60,8 +60,9 @@ async def add(connection: Connection, url: str, *, trust: str = "quarantined", p
 
 
 async def every(connection: Connection) -> list[PeerRow]:
-    """Return all peers, by URL."""
-    return [PeerRow(**dict(r)) for r in await connection.fetch(f"select {_COLUMNS} from peer order by url")]
+    """Return all peers that can be connected to, by URL."""
+    records = await connection.fetch(f"select {_COLUMNS} from peer where url is not null order by url")
+    return [PeerRow(**dict(record)) for record in records]
 
 
 async def find(connection: Connection, url: str) -> PeerRow | None:
@@ -92,6 +93,12 @@ async def get(connection: Connection, peer_id: int) -> PeerRow | None:
     """Return the peer of this number, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from peer where id = $1", peer_id)
     return None if record is None else PeerRow(**dict(record))
+
+
+async def trust_of(connection: Connection, peer_id: int) -> str:
+    """Return a peer's trust."""
+    trust: str = await connection.fetchval("select trust from peer where id = $1", peer_id)
+    return trust
 
 
 async def set_trust(connection: Connection, peer_id: int, trust: str) -> None:

@@ -46,18 +46,20 @@ def create(
     import asyncio
 
     from node.identity import introduction, make_participant
+    from node.mirror import published_at, slug_here
     from node.settings import Settings
     from node.slug import slug_of
     from node.wiring import opened
 
     settings = Settings.load(data_dir)
-    short = slug or slug_of(name)
-    directory = cards_of(cards, short, no_cards=no_cards, network=settings.network)
+    asked = slug or slug_of(name)
+    directory = cards_of(cards, asked, no_cards=no_cards, network=settings.network)
 
     async def run() -> dict[str, str]:
         async with opened(settings) as node:
+            short = await slug_here(node, asked)
             who = introduction(node, slug=short, name=name, kind=kind, region=region, description=description)
-            made = await make_participant(node, who, cards_dir=directory)
+            made = await make_participant(node, who, cards_dir=directory, published_at=await published_at(node))
         return {"scid": made.scid, "did": made.did, "id": f"gotong:{made.scid}", "slug": short}
 
     made = asyncio.run(run())

@@ -62,23 +62,36 @@ def add(
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the peers, and the participants of other nodes with the trust they have here."""
-    from store import held, peers
+    from store import depositors, held, peers
 
-    async def run() -> tuple[list[dict[str, Json]], list[dict[str, Json]]]:
+    async def run() -> tuple[list[dict[str, Json]], list[dict[str, Json]], list[dict[str, Json]]]:
         async with _opened(data_dir) as (node, _), node.database.acquire() as connection:
             every = await peers.every(connection)
+            depositing = await depositors.every(connection)
             others = await held.others(connection)
-        return [_peer_json(peer) for peer in every], [
-            {"id": f"gotong:{one.scid}", "slug": one.slug, "host": one.host, "trust": one.trust, "home": one.home_url}
-            for one in others
-        ]
+        return (
+            [_peer_json(peer) for peer in every],
+            [
+                {"id": f"gotong:{one.operator_scid}", "slug": one.slug, "trust": one.trust, "url": one.url}
+                | {"participants": one.participants}
+                for one in depositing
+            ],
+            [
+                {"id": f"gotong:{one.scid}", "slug": one.slug, "host": one.host, "trust": one.trust}
+                | {"home": one.home_url}
+                for one in others
+            ],
+        )
 
-    known, participants = _run(run())
+    known, depositing, participants = _run(run())
     lines = [f"{peer['trust']:<12} {peer['url']}  {_health(peer)}" for peer in known] or ["No peers yet."]
+    if depositing:
+        lines += ["", "Nodes that deposit here:"]
+        lines += [f"{one['trust']:<12} {one['id']}  {one['slug'] or '-'}" for one in depositing]
     if participants:
         lines += ["", "Participants of other nodes:"]
         lines += [f"{one['trust']:<12} {one['id']}  {one['slug']} at {one['host']}" for one in participants]
-    show({"peers": known, "participants": participants}, "\n".join(lines), as_json=as_json)
+    show({"peers": known, "depositors": depositing, "participants": participants}, "\n".join(lines), as_json=as_json)
 
 
 @app.command()
@@ -108,8 +121,9 @@ def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) 
 
     address = None if url is None else checked_url(url)
 
-    async def one(syncer: "Syncer", peer_url: str) -> dict[str, Json]:
+    async def one(node: "Node", syncer: "Syncer", peer_url: str) -> dict[str, Json]:
         try:
+            deposited = await _deposit(node, peer_url)
             done = await syncer.once(peer_url)
         except OUR_OWN:
             raise
@@ -124,6 +138,8 @@ def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) 
             "logs": done.logs,
             "busy": done.busy,
             "overQuota": done.over_quota,
+            "outside": done.outside,
+            "deposited": deposited,
             "refused": dict(done.refused),
         }
 
@@ -131,7 +147,7 @@ def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) 
         async with _opened(data_dir) as (node, syncer):
             async with node.database.acquire() as connection:
                 known = [peer.url for peer in await peers.every(connection) if peer.trust != "blocked"]
-            return [await one(syncer, peer_url) for peer_url in ([address] if address else known)]
+            return [await one(node, syncer, peer_url) for peer_url in ([address] if address else known)]
 
     done = _run(run())
     show({"peers": done}, "\n".join(map(_synced_text, done)) or "No peers yet.", as_json=as_json)
@@ -167,13 +183,16 @@ def reports(limit: Limit = REPORTS_SHOWN_DEFAULT, data_dir: DataDir = None, as_j
 
 def _set_trust(target: str, trust: "Trust", data_dir: Any, *, as_json: bool) -> None:
     from federation.client import checked_url
-    from federation.trust import set_participant_trust, set_peer_trust
+    from federation.trust import set_depositor_trust, set_participant_trust, set_peer_trust
 
     async def run() -> int:
         async with _opened(data_dir) as (node, _):
             if "://" in target:
                 return await set_peer_trust(node.database, checked_url(target), trust, actor=actor())
             scid = target.removeprefix("gotong:")
+            changed = await set_depositor_trust(node.database, scid, trust, actor=actor())
+            if changed is not None:
+                return changed
             return int(await set_participant_trust(node.database, scid, trust, actor=actor()))
 
     changed = _run(run())
@@ -203,6 +222,19 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
             yield node, syncer
         finally:
             await syncer.close()
+
+
+async def _deposit(node: "Node", url: str) -> int:
+    """Return how many entries a peer took of what is published here; nothing for one that is no mirror of this node."""
+    from federation.depositor import hand_over
+    from store import depositors, peers
+
+    async with node.database.acquire() as connection:
+        peer = await peers.find(connection, url) if url in await depositors.mirrors(connection) else None
+    if peer is None:
+        return 0
+    async with node.client(peer) as client:
+        return (await hand_over(node.database, client)).entries
 
 
 async def _introduction(node: "Node", peer: "PeerRow") -> Json:
@@ -252,7 +284,12 @@ def _synced_text(done: dict[str, Any]) -> str:
     text = f"{done['url']}  {done['entries']} entries of {done['logs']} logs, {done['records']} records"
     extra: Sequence[str] = [
         f"{done[name]} {words}"
-        for name, words in (("busy", "busy elsewhere"), ("overQuota", "wait for your decision"))
+        for name, words in (
+            ("busy", "busy elsewhere"),
+            ("overQuota", "wait for your decision"),
+            ("outside", "outside the regions chosen"),
+            ("deposited", "entries deposited"),
+        )
         if done[name]
     ]
     refused = [f"refused {origin}: {code}" for origin, code in done["refused"].items()]

@@ -16,6 +16,7 @@ MODULES = {
         "signatures",
         "epochs",
         "acknowledgement",
+        *("mirror_link", "interest", "deposit"),
     )
 }
 

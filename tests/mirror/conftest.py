@@ -1,13 +1,34 @@
 """Bundles and deposits between real nodes."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from federation import bundle
+import pytest
+
+from api.federation_deposit import DepositEdge
+from federation import bundle, mirror_join
+from federation.append import Appender
 from federation.bundle import Extent
+from federation.client import PeerClient
+from federation.depositor import Depositor, Handed
+from federation.deposits import Deposits
+from federation.enroll import start_node
 from federation.intake import Intake, Taken
-from store.database import connect
+from federation.keys import KeyRing
+from federation.mirror_link import Invitation, Join, Joined, parse_link, read_joined, write, write_link
+from federation.sync import Syncer
+from federation.trust import Trust, add_peer
+from store import depositors, participants, peers
+from store.database import Connection, Database, connect
 from store.locks import Claims
-from tests.sync.conftest import MakeNode, SyncNode, make_node
+from store.peers import PeerRow
+from store.wake import Wake
+from tests.clock import FrozenClock
+from tests.nodes import TestNode, seed_of
+from tests.sync.conftest import MakeNode, SyncNode, client_of, make_node
 
 __all__ = ["MakeNode", "SyncNode", "exported", "imported", "make_node"]
 
@@ -37,3 +58,134 @@ async def run_import(intake: Intake, pieces: bytes | Iterable[bytes]) -> dict[st
     finally:
         await intake._claims.close()
     return intake.taken
+
+
+MakeLaptop = Callable[..., Awaitable["Laptop"]]
+
+
+@dataclass
+class Mirror:
+    """A node that takes deposits, and what makes invitations for it."""
+
+    served: SyncNode
+    deposits: Deposits
+
+    @property
+    def url(self) -> str:
+        return self.served.url
+
+    async def invite(self, slug: str | None = None, *, trust: Trust = "allowed", days: int = 7) -> Invitation:
+        """Return an invitation, read from its link as the invited would."""
+        made = await mirror_join.invite(
+            self.served.database,
+            url=self.url,
+            network="test",
+            slug=slug,
+            trust=trust,
+            days=days,
+            now=self.served.node.clock(),
+            actor="test",
+        )
+        return parse_link(write_link(made.invitation))
+
+
+@dataclass
+class Laptop:
+    """A node that nobody can connect to: nothing of it listens anywhere."""
+
+    node: TestNode
+    syncer: Syncer
+    wake: Wake
+    depositor: Depositor
+    clients: Callable[[PeerRow], PeerClient]
+
+    @property
+    def database(self) -> Database:
+        return self.node.database
+
+    def client(self, url: str) -> PeerClient:
+        """Return a client that signs as this node."""
+        return client_of(self.node, url)
+
+    async def join(self, invitation: Invitation, **changes: Any) -> Joined:
+        """Join a mirror as `gotong peer join` does."""
+        await add_peer(self.database, invitation.url, trust="allowed", actor="test")
+        joined = await self.ask_to_join(invitation, **changes)
+        async with self.database.acquire() as connection:
+            peer = await peers.find(connection, invitation.url)
+            assert peer is not None
+            await depositors.add_mirror(connection, peer.id)
+        return joined
+
+    async def ask_to_join(self, invitation: Invitation, **changes: Any) -> Joined:
+        async with self.database.acquire() as connection:
+            lines = await participants.did_lines(connection, self.node.operator.participant_id)
+        join = Join(**({"code": invitation.code, "did_log": [line.decode() for line in lines]} | changes))
+        kind = "application/json"
+        async with self.client(invitation.url) as client:
+            answer = await client.post("join", write(join), content_type=kind, answer_type=kind, bytes_max=2**16)
+        return read_joined(answer)
+
+    async def deposit(self, url: str) -> Handed:
+        """Hand over once what is missing there."""
+        return await self.depositor.once(url)
+
+    async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Return what a query gives, as tuples."""
+        async with self.database.acquire() as connection:
+            return [tuple(row.values()) for row in await connection.fetch(query, *arguments)]
+
+
+@pytest.fixture
+async def mirror(make_node: MakeNode) -> Mirror:
+    """A node named `cermin` that takes deposits."""
+    served = await make_node("cermin")
+    return await taking_deposits(served)
+
+
+async def taking_deposits(served: SyncNode) -> Mirror:
+    """Have a node take deposits."""
+    claims = Claims(lambda: connect(served.database.dsn))
+    deposits = Deposits(served.database, "test", served.node.clock, claims)
+    edge = DepositEdge(served.database, "test", served.node.clock, served.callers, deposits)
+    served.app.router.routes.extend(edge.routes())
+    return Mirror(served, deposits)
+
+
+@pytest.fixture
+async def make_laptop(
+    new_database: Callable[[], Awaitable[str]], tmp_path: Path, clock: FrozenClock
+) -> AsyncIterator[MakeLaptop]:
+    """Call it with the host and name of its identity for a node that does not listen."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(invitation: Invitation) -> Laptop:
+            dsn = await new_database()
+            database = await stack.enter_async_context(Database(dsn, connections=6))
+            keys = KeyRing(tmp_path / f"keys-{invitation.slug}-{len(list(tmp_path.iterdir()))}")
+            place = invitation.place()
+            assert place is not None
+            operator = await start_node(
+                database,
+                keys,
+                place=place,
+                base_url=invitation.url,
+                network="test",
+                seed=seed_of(f"{invitation.slug}{keys}"),
+                now=clock(),
+            )
+            node = TestNode(database, keys, clock, operator, Appender(database, keys, clock))
+
+            async def own_connection() -> Connection:
+                return await connect(dsn)
+
+            def client(peer: PeerRow) -> PeerClient:
+                return client_of(node, peer.url, skew_ms=peer.skew_ms or 0)
+
+            wake = Wake(own_connection)
+            syncer = Syncer(database, client, "test", clock, own_connection, lambda: 0.5)
+            depositor = Depositor(database, client, own_connection, wake, lambda: 0.5, backoff_s=0.05)
+            stack.push_async_callback(syncer.close)
+            return Laptop(node, syncer, wake, depositor, client)
+
+        yield make
