@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth
+.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth bench-sync
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-read: setup $(PEERS) ## questions a second beside PostGraphile, Mercurius 
 
 bench-growth: setup ## the same questions at 10,000 needs and at many: SIZE=smoke|full|huge
 	@$(BIN)/python -m bench.read.growth --size $(SIZE)
+
+bench-sync: setup ## copying between nodes: pace, delay, bytes, memory: SIZE=smoke|full
+	@$(BIN)/python -m bench.sync --size $(SIZE)
 
 lock: setup ## write the lock files from requirements*.in
 	@$(COMPILE) -o requirements.lock requirements.in

@@ -36,7 +36,7 @@ PULLS_AT_ONCE_MAX = 32
 SEND_TIMEOUT_S = 120.0
 """How long a page may take to be read: a page of a pull at the slowest rate that pullers accept themselves."""
 BODY_TIMEOUT_S = 20.0
-GZIP_LEVEL = 1
+GZIP_LEVEL = 6
 IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT_LIVED = "public, max-age=5"
 NO_STORE = "no-store"

@@ -7,6 +7,7 @@ again after a pause of its own: one bad log must not have a peer tell of all
 its good ones for ever.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from store.locks import Claims
 from store.peers import PeerRow
 
 LOGS_PER_PULL = 256
+PULLS_AT_ONCE = 3
+"""Pulls of one exchange; none of them has a log of another one."""
 
 
 class PeerOperatorChanged(GotongError):
@@ -116,8 +119,7 @@ class Exchange:
             outside = await self._outside(heads, held, interest)
             self.done.outside = heads.left_out + len(outside)
             todo = await self._plan(heads, held, outside)
-            for start in range(0, len(todo.wanted), LOGS_PER_PULL):
-                await self._pull(todo.wanted[start : start + LOGS_PER_PULL], held)
+            await self._pull_all(todo.wanted, held)
             at_home = await self._find_homes(heads)
             if at_home:
                 continue  # their trust may have changed, and with it how much is wanted
@@ -232,6 +234,24 @@ class Exchange:
         self.done.forked = [finding.origin for finding in forks.findings]
 
     # ---- pulling -----------------------------------------------------------------------------------------------------
+
+    async def _pull_all(self, wanted: list[Wanted], held: dict[str, Held]) -> None:
+        """Pull in parts, a few at a time: a log of one entry is mostly waiting, for the peer and for the disk."""
+        parts = [wanted[start : start + LOGS_PER_PULL] for start in range(0, len(wanted), LOGS_PER_PULL)]
+        places = asyncio.Semaphore(PULLS_AT_ONCE)
+
+        async def pull(part: list[Wanted]) -> None:
+            async with places:
+                if self.done.pause_s is None:
+                    await self._pull(part, held)
+
+        pulls = [asyncio.create_task(pull(part)) for part in parts]
+        try:
+            await asyncio.gather(*pulls)
+        finally:
+            for each in pulls:
+                each.cancel()
+            await asyncio.gather(*pulls, return_exceptions=True)  # nothing goes on beside what comes next
 
     async def _pull(self, wanted: list[Wanted], held: dict[str, Held]) -> None:
         taken = await self._claims.take([each.origin for each in wanted])

@@ -76,14 +76,14 @@ class Syncer:
 
     # ---- one exchange ------------------------------------------------------------------------------------------------
 
-    async def once(self, url: str) -> Exchanged:
+    async def once(self, url: str, *, in_full: bool = True) -> Exchanged:
         """Return what one exchange with the peer did, or raise why it failed, both remembered with the peer.
 
         Raises PeerNotFound, PeerBlocked, the Peer errors, what the stream broke, and the database's errors.
         """
         peer = await self._peer(url)
         async with self.client(peer) as client:
-            return await self._exchange(url, client, in_full=True)
+            return await self._exchange(url, client, in_full=in_full)
 
     async def _exchange(self, url: str, client: PeerClient, *, in_full: bool) -> Exchanged:
         peer = await self._peer(url)

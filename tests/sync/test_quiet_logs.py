@@ -91,9 +91,9 @@ async def test_everything_is_asked_for_twice_a_day_also_by_another_process(
     asked: list[str | None] = []
     heads = serve.heads
 
-    async def told(database: Any, network: Any, since: str | None, now: Any) -> bytes:
+    async def told(database: Any, network: Any, since: str | None, now: Any, **more: Any) -> bytes:
         asked.append(since)
-        return await heads(database, network, since, now)
+        return await heads(database, network, since, now, **more)
 
     monkeypatch.setattr(serve, "heads", told)
     await b.add_peer(a.url)
