@@ -109,7 +109,7 @@ def check_chunk(manifest: Manifest, number: int, data: bytes) -> None:
         raise BackupMalformed("the chunk is too large", bytes=len(data), bytes_max=CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES)
     if not 0 <= number < len(manifest.chunks):
         raise BackupMalformed("the manifest lists no such chunk", chunk=number, chunks=len(manifest.chunks))
-    if hashlib.sha256(data).hexdigest() != manifest.chunks[number]:
+    if hash_of(data) != manifest.chunks[number]:
         raise BackupDamaged("this is not the chunk that the manifest lists", chunk=number)
 
 
@@ -133,9 +133,9 @@ def key_info(scid: str, version: int) -> bytes:
     return f"gotong backup key\n{scid}\n{version}".encode()
 
 
-def reader_hash(reader: bytes) -> str:
-    """Return the hash under which a keeper knows the word that fetches a backup."""
-    return hashlib.sha256(reader).hexdigest()
+def hash_of(data: bytes) -> str:
+    """Return the hash under which a chunk, or the word that fetches a backup, is known."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _signed_bytes(manifest: Manifest) -> bytes:

@@ -7,6 +7,7 @@ when a card holder leaves in anger make a new seed and commit to its keys instea
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from hashlib import sha256
 from html import escape
 from string import Template
 from typing import ClassVar, Literal
@@ -64,6 +65,11 @@ def backup_key(seed: bytes) -> X25519PrivateKey:
     """Return the key that opens the backups (info `gotong backup key`); raise ValueError for a bad seed."""
     _require_seed(seed)
     return X25519PrivateKey.from_private_bytes(_derived(seed, "gotong backup key"))
+
+
+def backup_access(seed: bytes) -> tuple[bytes, str]:
+    """Return what a node needs to make backups for these cards: the public backup key, the hash of the reader."""
+    return backup_key(seed).public_key().public_bytes_raw(), sha256(backup_reader(seed)).hexdigest()
 
 
 def backup_reader(seed: bytes) -> bytes:

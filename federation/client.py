@@ -209,6 +209,15 @@ class PeerClient:
                 body += piece
         return bytes(body)
 
+    async def get(self, path: str, *, headers: dict[str, str], answer_type: str, bytes_max: int) -> bytes:
+        """Return the answer to a GET under /federation/v1 that needs no signature; raises as `post` does."""
+        request = self._http.build_request("GET", f"{self._base}/{path}", headers=headers)
+        body = bytearray()
+        async with self._answer(request, answer_type) as response:
+            async for piece in self._pieces(response, bytes_max):
+                body += piece
+        return bytes(body)
+
     async def pull(self, pull: Pull) -> AsyncGenerator[list[Frame], None]:
         """Yield the frames of the answer as they come; raises what `frames.Decoder` raises."""
         request = self._http.build_request(

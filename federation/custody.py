@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from federation import did, did_create, identities, merkle, rekey
-from federation.cards import update_key
+from federation.cards import backup_access, update_key
 from federation.did_create import public_key
 from federation.did_service import DocumentKey, LogService, StatedHead, cosign_keys, log_service, request_keys
 from federation.did_state import DidState
@@ -19,7 +19,7 @@ from federation.enroll import KeepCards, no_cards
 from federation.entry import EpochStart
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.writing import writable_head
-from store import logs, outbox
+from store import backups, logs, outbox
 from store.database import Connection, Database
 from store.logs import LogRow
 
@@ -108,6 +108,7 @@ class Change:
         )
         if new_kit is not None:
             new_kit.keep_cards(self.state.did)
+            await backups.set_access(self.connection, self.log.participant_id, *backup_access(new_kit.seed))
         return await self.write(line, now)
 
     async def write(self, line: bytes, now: datetime) -> Changed:

@@ -19,7 +19,7 @@ from federation import cards, did, entry, identities, merkle, note, tiles
 from federation.did_create import Created, Place, create, public_key
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.names import origin as origin_of
-from store import depositors, logs, participants, records
+from store import backups, depositors, logs, participants, records
 from store.database import Connection, Database
 from store.logs import StoredEntry
 
@@ -166,6 +166,7 @@ async def _enroll(
     for name, key in extra.items():
         keys.save(document_key_name(created.scid, f"#{name}-0"), key)
     participant_id = await _insert(connection, created, now)
+    await backups.set_access(connection, participant_id, *cards.backup_access(seed))
     origin = origin_of(created.scid, 0)
     await _start_log(connection, participant_id, origin, created.scid, network, log_key, now)
     return Enrolled(participant_id, created.scid, created.did, origin)

@@ -12,12 +12,14 @@ import structlog
 
 from domain.errors import GotongError
 from federation import requests
+from federation.backing_up import BackingUp
 from federation.project import advance_states, make_known_types_due, settle
 from store import outbox, records
 from store.database import Database
 from store.wake import Wake
 
 SWEEP_S = 2.0
+BACK_UP_S = 60.0
 FORGET_NONCES_S = 60.0
 PAUSE_AFTER_ERROR_S = 1.0
 
@@ -58,6 +60,13 @@ async def sweep_once(database: Database, as_of: datetime) -> None:
             await settle(connection, origin, as_of=as_of)
     async with database.transaction() as connection:
         await advance_states(connection, as_of=as_of)
+
+
+async def back_up(backing_up: BackingUp) -> None:
+    """Deposit backups with the peers that keep them, every BACK_UP_S where something changed, until cancelled."""
+    while True:
+        await asyncio.sleep(BACK_UP_S)
+        await _guarded("back_up", backing_up.to_targets)
 
 
 async def _sequence_all(database: Database) -> None:

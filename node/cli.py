@@ -15,6 +15,7 @@ import typer
 
 from domain.errors import GotongError
 from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, org, peer
+from node.commands.backup import backup, restore
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -66,6 +67,8 @@ app.add_typer(erasures.app, name="erasures")
 app.command()(peer.sync)
 app.command()(peer.reports)
 app.command()(token)
+app.command()(backup)
+app.command()(restore)
 
 app.command()(verify)
 app.command("verify-proof")(verify_proof)

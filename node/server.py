@@ -17,6 +17,7 @@ import uvicorn
 from api.app import App, Edge
 from api.callers import Callers
 from api.federation import FederationEdge
+from api.federation_backup import BackupEdge
 from api.federation_deposit import DepositEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
@@ -158,12 +159,20 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             depositor.run(),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
+            background.back_up(node.backing_up),
             background.forget_nonces(node.database, now),
             aftercare.run(),
             sweep_files(connected, now),
         ]
-        restricted = RestrictedEdge(node.restricted, callers)
-        edges = (federation, witness, EvidenceEdge(node.database), restricted, erasures, deposit)
+        edges = (
+            federation,
+            witness,
+            EvidenceEdge(node.database),
+            RestrictedEdge(node.restricted, callers),
+            BackupEdge(node.database, callers),
+            erasures,
+            deposit,
+        )
         routes = [route for edge in edges for route in edge.routes()]
         settle_memory()
         async with _running(tasks), graphql:

@@ -11,6 +11,7 @@ from importlib import resources
 from domain.regions import Regions, parse_regions
 from federation.addresses import reach_of
 from federation.append import Appender
+from federation.backing_up import BackingUp
 from federation.client import PeerClient
 from federation.enroll import NodeMissing
 from federation.keys import KeyRing
@@ -53,6 +54,18 @@ class Node:
     def restricted(self) -> RestrictedParts:
         """Both sides of requests for restricted parts."""
         return RestrictedParts(self.database, self.keys, self.appender.vault, self.client)
+
+    @property
+    def backing_up(self) -> BackingUp:
+        """What deposits this node's backups with peers."""
+        kept = self.settings
+        settings: dict[str, str | int] = {
+            "base_url": kept.origin,
+            "network": kept.network,
+            "host": kept.host,
+            "port": kept.port,
+        }
+        return BackingUp(self.database, self.keys, self.appender.vault, self.client, now, settings)
 
     async def operator(self) -> ParticipantRow:
         """Return the operator participant, or raise NodeMissing."""

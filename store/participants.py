@@ -198,3 +198,23 @@ async def set_trust(
             )
         await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
     return [row["id"] for row in changed]
+
+
+async def decided(connection: Connection) -> dict[str, str]:
+    """Return what this node's operator decided about single participants of other nodes: trust by SCID."""
+    records = await connection.fetch(
+        "select scid, trust from participant where trust_set_by = 'operator' and not hosted order by scid"
+    )
+    return {record["scid"]: record["trust"] for record in records}
+
+
+async def take_in(connection: Connection, participant_id: int) -> None:
+    """Have a participant that was known only by copies be hosted here."""
+    await connection.execute(
+        "update participant set hosted = true, left_at = null, home_peer_id = null where id = $1", participant_id
+    )
+
+
+async def begin_node(connection: Connection, operator_id: int, network: str) -> None:
+    """Have this database be that of a node of this operator."""
+    await connection.execute("insert into node_state (network, operator_id) values ($1, $2)", network, operator_id)

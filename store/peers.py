@@ -90,8 +90,8 @@ async def caller(connection: Connection, scid: str) -> CallerRow | None:
 
 
 async def get(connection: Connection, peer_id: int) -> PeerRow | None:
-    """Return the peer of this number, or None."""
-    record = await connection.fetchrow(f"select {_COLUMNS} from peer where id = $1", peer_id)
+    """Return the peer of this number if it has an address, or None."""
+    record = await connection.fetchrow(f"select {_COLUMNS} from peer where id = $1 and url is not null", peer_id)
     return None if record is None else PeerRow(**dict(record))
 
 

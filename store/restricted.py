@@ -252,3 +252,75 @@ async def part(connection: Connection, log_id: int, index: int) -> Sealed | None
         RESTRICTED,
     )
     return None if record is None else Sealed(*record)
+
+
+# ---- put back from a backup ------------------------------------------------------------------------------------------
+
+_STATED = f"""
+    stated as (
+        select entry.index, entry.data, record.type, record.id, record.rev,
+               record.restricted and not exists (
+                   select from erasure
+                   where erasure.log_id = entry.log_id and erasure.record_id = record.id and erasure.type = record.type
+                     and erasure.index > entry.index and {RESTRICTED} = any(erasure.parts)
+               ) as is_there
+        from entry cross join lateral (
+            select json ->> 'type' as type, (json ->> 'id')::uuid as id, (json ->> 'rev')::bigint as rev,
+                   json ? 'restricted' as restricted
+            from (select convert_from(entry.data, 'UTF8')::jsonb) decoded (json)
+        ) record
+        where entry.log_id = $1
+    )
+"""
+
+
+async def stated(connection: Connection, log_id: int) -> dict[int, bytes]:
+    """Return the entries of a log that commit to a restricted part which was not erased."""
+    records = await connection.fetch(f"with {_STATED} select index, data from stated where is_there", log_id)
+    return {record["index"]: record["data"] for record in records}
+
+
+async def newest_stated(connection: Connection, log_id: int) -> set[int]:
+    """Return which of these are their records' newest revisions."""
+    records = await connection.fetch(
+        f"""
+        with {_STATED}
+        select index from (
+            select distinct on (type, id) index, is_there from stated order by type, id, rev desc, index
+        ) newest where is_there
+        """,
+        log_id,
+    )
+    return {record["index"] for record in records}
+
+
+async def put_back_grant(connection: Connection, participant_id: int, grant: Grant) -> None:
+    """Allow again whom the owner allowed."""
+    await connection.execute(
+        """
+        insert into restricted_grant (participant_id, asker_scid, granted_at, granted_by) values ($1, $2, $3, $4)
+        on conflict do nothing
+        """,
+        participant_id,
+        grant.asker_scid,
+        grant.granted_at,
+        grant.granted_by,
+    )
+
+
+async def put_back_release(connection: Connection, participant_id: int, release: Release) -> None:
+    """Write down again what was written down."""
+    await connection.execute(
+        """
+        insert into restricted_release (at, participant_id, asker_scid, node_scid, uri, index, is_released, rule)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        release.at,
+        participant_id,
+        release.asker_scid,
+        release.node_scid,
+        release.uri,
+        release.index,
+        release.is_released,
+        release.rule,
+    )

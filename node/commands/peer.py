@@ -31,6 +31,7 @@ Allow = Annotated[bool, typer.Option("--allow", help="Show what its participants
 Private = Annotated[
     bool, typer.Option("--private", help="It may be in a private network, such as a village's LAN, or on this machine.")
 ]
+Bytes = Annotated[int, typer.Option("--bytes", min=0, max=2**50, help="How many bytes of backups it may leave here.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=REPORTS_SHOWN_MAX, help="How many, newest first.")]
 
 
@@ -110,6 +111,26 @@ def quarantine(target: Target, data_dir: DataDir = None, as_json: AsJson = False
 def block(target: Target, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Stop copying, and show nothing of it."""
     _set_trust(target, "blocked", data_dir, as_json=as_json)
+
+
+@app.command("allow-backups")
+def allow_backups(url: Url, size: Bytes, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Keep sealed backups for a peer, up to so many bytes; 0 takes no more and keeps what is there."""
+    from federation.client import checked_url
+    from federation.trust import PeerNotFound
+    from store import audit, backups, peers
+
+    async def run() -> None:
+        async with _opened(data_dir) as (node, _), node.database.transaction() as connection:
+            peer = await peers.find(connection, checked_url(url))
+            if peer is None:
+                raise PeerNotFound("no peer was added under this address", url=url)
+            await backups.set_allowance(connection, peer.id, size)
+            details = {"bytes": size}
+            await audit.record(connection, actor=actor(), action="peer.backups", subject=url, details=details)
+
+    _run(run())
+    show({"url": url, "bytes": size}, f"{url} may leave {size} bytes of backups here.", as_json=as_json)
 
 
 def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -1,0 +1,181 @@
+"""Restore a participant on this machine: the node's operator in an empty data directory, else a guest of the node.
+
+Decides where the restored participant lives: an operator where it lived before unless told otherwise, a guest with the
+node. What its own people decided comes back from the backup; so do, for an operator, settings and peers.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domain.errors import GotongError
+from federation import restore
+from federation.addresses import reach_of
+from federation.backup_contents import NodeBackup
+from federation.client import PeerClient, checked_url
+from federation.did_create import Place
+from federation.entry import Network, NetworkMismatch
+from federation.restore import Hosting, Source
+from federation.trust import add_peer
+from node.actor import actor
+from node.identity import did_place
+from node.settings import Settings, write_file
+from node.wiring import Node, now, opened
+from store import audit, backups, participants, peers
+from store.participants import ParticipantRow
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored; `missing` are indexes of entries whose restricted part is lost, `refused` backups passed."""
+
+    scid: str
+    did: str
+    origin: str
+    size: int
+    is_operator: bool
+    backup_at: str | None
+    parts: int
+    missing: list[int]
+    refused: dict[str, str]
+    hosted_before: list[str]
+
+
+async def restore_participant(
+    data_dir: Path | None,
+    seed: bytes,
+    urls: Sequence[str],
+    *,
+    wanted: str | None,
+    base_url: str | None,
+    port: int | None,
+    private: bool,
+) -> Restored:
+    """Return what was restored from these nodes with the seed of two cards.
+
+    Raises the Peer errors when none of the nodes answers, IdentityNotFound, LogNotFound, CardsDoNotFit, AlreadyHosted,
+    NetworkMismatch.
+    """
+    settings = Settings.load(data_dir, base_url=base_url, port=port)
+    async with contextlib.AsyncExitStack() as stack:
+        sources = await _sources(stack, urls, seed, private=private)
+        network = sources[0].heads.network
+        if any(source.heads.network != network for source in sources):
+            raise NetworkMismatch("these nodes are of different networks")
+        node = await stack.enter_async_context(opened(settings, migrating=True))
+        operator = await _operator(node)
+        if operator is not None and settings.network != network:
+            raise NetworkMismatch("the copies are of another network", expected=settings.network, found=network)
+        scid = restore.identity(sources, wanted)
+        origin = await restore.take_log(node.database, sources, scid, network=network, clock=now)
+        await restore.check_cards(node.database, scid, seed)
+        found = await restore.fetch_backup(node.database, sources, scid, seed)
+        of_node = None if found.contents is None or operator is not None else found.contents.node
+        hosting = await _hosting(node, operator, scid, base_url, of_node)
+        changed, missing = await restore.begin_again(
+            node.database,
+            node.keys,
+            node.appender.vault,
+            origin,
+            seed,
+            hosting,
+            found.contents,
+            operator_of=network if operator is None else None,
+            now=now(),
+        )
+        await _note(node, scid, urls)
+        if operator is None:
+            _write_settings(settings, network, hosting, of_node, given_port=port)
+            await _add_peers(node, of_node, urls, private=private)
+            await _resume_backups(node, sources)
+    contents = found.contents
+    return Restored(
+        scid,
+        changed.did,
+        changed.origin,
+        changed.size,
+        operator is None,
+        None if contents is None else contents.at.isoformat(),
+        0 if contents is None else len(contents.parts),
+        missing,
+        found.refused,
+        [] if of_node is None else [each for each in of_node.hosted if each != scid],
+    )
+
+
+async def _sources(
+    stack: contextlib.AsyncExitStack, urls: Sequence[str], seed: bytes, *, private: bool
+) -> list[Source]:
+    """Return the nodes that answer; raise the last failure when none does."""
+    found: list[Source] = []
+    failure: GotongError | None = None
+    for url in dict.fromkeys(map(checked_url, urls)):
+        client = await stack.enter_async_context(PeerClient(url, reach=reach_of("live", private=private)))
+        try:
+            found.append(await restore.look(client, url, seed))
+        except GotongError as error:
+            failure = error
+    if not found:
+        raise failure or restore.LogNotFound("no node was named")
+    return found
+
+
+async def _operator(node: Node) -> ParticipantRow | None:
+    async with node.database.acquire() as connection:
+        return await participants.operator(connection)
+
+
+async def _hosting(
+    node: Node, operator: ParticipantRow | None, scid: str, base_url: str | None, of_node: NodeBackup | None
+) -> Hosting:
+    if operator is None:
+        before = None if of_node is None else str(of_node.settings.get("base_url") or "") or None
+        return Hosting(base_url or before)
+    async with node.database.acquire() as connection:
+        known = await participants.find(connection, scid)
+    assert known is not None
+    place: Place | None = None
+    if known.host != operator.host:
+        place = did_place(node, known.slug, operator.host)
+    return Hosting(node.settings.origin, place)
+
+
+def _write_settings(
+    settings: Settings, network: Network, hosting: Hosting, of_node: NodeBackup | None, *, given_port: int | None
+) -> None:
+    before: dict[str, Any] = {} if of_node is None else dict(of_node.settings)
+    told = {
+        "network": network,
+        "base_url": hosting.base_url,
+        "port": given_port or before.get("port"),
+        "host": before.get("host"),
+    }
+    chosen = Settings.load(settings.data_dir, **told)
+    names = [name for name, value in told.items() if value is not None]
+    write_file(chosen, names if settings.database_url is None else [*names, "database_url"])
+
+
+async def _add_peers(node: Node, of_node: NodeBackup | None, urls: Sequence[str], *, private: bool) -> None:
+    """Have the peers be peers again, with what was decided about them, and the nodes that had the copies too."""
+    known: dict[str, Any] = {} if of_node is None else {peer.url: peer for peer in of_node.peers}
+    for url, peer in known.items():
+        await add_peer(node.database, url, trust=peer.trust, actor=actor(), private=peer.private)
+    for url in map(checked_url, urls):
+        if url not in known:
+            await add_peer(node.database, url, trust="quarantined", actor=actor(), private=private)
+
+
+async def _resume_backups(node: Node, sources: Sequence[Source]) -> None:
+    """Have the nodes that kept backups keep them again."""
+    async with node.database.acquire() as connection:
+        for source in sources:
+            peer = await peers.find(connection, source.url)
+            if peer is not None and source.manifests:
+                await backups.add_target(connection, peer.id)
+
+
+async def _note(node: Node, scid: str, urls: Sequence[str]) -> None:
+    async with node.database.acquire() as connection:
+        await audit.record(connection, actor=actor(), action="restore", subject=scid, details={"from": list(urls)})
