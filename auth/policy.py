@@ -7,6 +7,7 @@ from domain.errors import GotongError
 
 RECORDS_WRITE: Final = "records:write"
 RESTRICTED_READ: Final = "restricted:read"
+PEERS_ADMIN: Final = "peers:admin"
 
 SCOPES: Final[dict[str, str]] = {
     "publishNeed": RECORDS_WRITE,
@@ -21,6 +22,9 @@ SCOPES: Final[dict[str, str]] = {
     "requestRestricted": RESTRICTED_READ,
     "grantContactAccess": RESTRICTED_READ,
     "revokeContactAccess": RESTRICTED_READ,
+    "addPeer": PEERS_ADMIN,
+    "setPeerTrust": PEERS_ADMIN,
+    "setParticipantTrust": PEERS_ADMIN,
 }
 """Which scope an action needs."""
 

@@ -114,6 +114,8 @@ async def apply(
         stored = [_stored(verified) for verified in batch.entries]
         await logs.insert_entries(connection, log.id, stored, now)
         await logs.insert_tile_hashes(connection, log.id, batch.tile_hashes)
+        if log.trust == "quarantined":
+            await logs.add_quarantined_bytes(connection, log.id, sum(map(_bytes, batch.entries)))
         if log.is_projected:
             changed = await project(connection, log, ready.arrivals, as_of=now)
         else:
@@ -127,6 +129,10 @@ def _stored(verified: Verified) -> StoredEntry:
     received = verified.received
     body = None if received.body is None or received.salt is None else (received.salt, received.body)
     return StoredEntry(verified.index, verified.leaf, received.data, body)
+
+
+def _bytes(verified: Verified) -> int:
+    return len(verified.received.data) + len(verified.received.body or b"")
 
 
 async def _move_head(

@@ -161,12 +161,12 @@ class Exchange:
 
     async def _plan(self, heads: Heads, held: dict[str, Held], outside: set[str]) -> Plan:
         async with self._database.acquire() as connection:
-            quarantined = await held_.quarantined_count(connection)
+            quarantine = await held_.quarantine(connection)
         left = self._left | outside
-        todo = plan(heads.logs, held, operator_scid=heads.operator, quarantined=quarantined, leave_out=left)
+        todo = plan(heads.logs, held, operator_scid=heads.operator, quarantine=quarantine, leave_out=left)
         named = {head.origin for head in heads.logs}
         again = [each for each in self._again if each not in named | left | self._completed]
-        todo.wanted += asked_again(again, held)
+        todo.wanted += asked_again(again, held, quarantine)
         self.done.over_quota = todo.over_quota
         await self._judge(todo, held)
         return todo

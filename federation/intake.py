@@ -26,9 +26,11 @@ from federation.names import parse_origin
 from federation.plan import (
     BLOCKED,
     QUARANTINE_ENTRIES_MAX,
+    QUARANTINE_TOTAL_BYTES_MAX,
     QUARANTINED,
     QUARANTINED_PARTICIPANTS_MAX,
     OwnLogLonger,
+    is_over_quota,
 )
 from federation.receive import OUR_OWN, DidStates, Receiver
 from federation.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled
@@ -181,9 +183,9 @@ class Intake:
         await self._claim(event.origin)
         async with self._database.acquire() as connection:
             held = (await held_.held(connection, [(scid, event.origin)])).get(event.origin)
-            quarantined = await held_.quarantined_count(connection) if held is None else 0
+            quarantine = await held_.quarantine(connection)
         if held is None:
-            if quarantined >= QUARANTINED_PARTICIPANTS_MAX:
+            if quarantine.participants >= QUARANTINED_PARTICIPANTS_MAX:
                 raise QuarantineFull("too many publishers wait for a decision", count_max=QUARANTINED_PARTICIPANTS_MAX)
         else:
             if held.trust == BLOCKED:
@@ -195,7 +197,10 @@ class Intake:
                 return None
         await self._gate(event, held)
         self._size = 0 if held is None else held.size
-        self._stop = QUARANTINE_ENTRIES_MAX if held is None or held.trust == QUARANTINED else None
+        self._stop = None
+        if held is None or held.trust == QUARANTINED:
+            has_room = quarantine.bytes < QUARANTINE_TOTAL_BYTES_MAX and not (held and is_over_quota(held))
+            self._stop = QUARANTINE_ENTRIES_MAX if has_room else self._size
         if is_behind(event, self._size):
             return None
         lines = new_lines(event.lines, 0 if held is None else held.did_version)
@@ -217,7 +222,7 @@ class Intake:
         try:
             fresh = new_entries(event, self._size)
             if fresh is not None and self._stop is not None and self._size >= self._stop:
-                raise QuarantineFull("of this publisher no more is kept before a decision", entries_max=self._stop)
+                raise QuarantineFull("of this publisher no more is kept before a decision", entries=self._size)
         except GotongError as error:
             self.taken[event.origin] = Taken(error=error)
             self._is_open = False

@@ -19,12 +19,20 @@ from domain.errors import GotongError
 from federation.cosigners import same_text
 from federation.messages import HeadOfLog, Wanted
 from federation.names import OriginMalformed, parse_origin
-from store.held import Held
+from store.alerts import Quotas
+from store.held import Held, Quarantine
 
 QUARANTINE_ENTRIES_MAX = 1_000
 """Entries kept of a participant that no operator has looked at yet."""
 QUARANTINED_PARTICIPANTS_MAX = 2_000
 """Participants kept in quarantine; beyond it no new ones are met until an operator has decided on some."""
+
+QUARANTINE_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of entries and payloads kept of one such participant; the pull that crosses it is the last."""
+QUARANTINE_TOTAL_BYTES_MAX = 1024 * 1024 * 1024
+"""The same, of all of them together."""
+
+QUOTAS = Quotas(QUARANTINE_ENTRIES_MAX, QUARANTINE_BYTES_MAX)
 
 BLOCKED = "blocked"
 QUARANTINED = "quarantined"
@@ -57,16 +65,18 @@ def plan(
     held: Mapping[str, Held],
     *,
     operator_scid: str,
-    quarantined: int,
+    quarantine: Quarantine,
     leave_out: Collection[str] = (),
 ) -> Plan:
-    """Return what to do about a peer's heads; `held` is by origin, `quarantined` counts participants in quarantine.
+    """Return what to do about a peer's heads; `held` is by origin, `quarantine` says how full quarantine is.
 
     Order: the peer's operator first (its DID says which host is the peer's own), then what people already see here,
     then the rest; within these the shortest rest first, so that one long log does not hold up a thousand short ones.
     """
     made = Plan()
     ranked: list[tuple[bool, bool, int, Wanted]] = []
+    participants = quarantine.participants
+    is_full = quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX
     for head in heads:
         if head.origin in leave_out:
             continue
@@ -79,11 +89,11 @@ def plan(
         if ours is not None and epoch < ours.epoch:
             continue  # history: whoever has the key of a past epoch can make it as long as they like
         if ours is None:
-            quarantined += 1
-            if quarantined > QUARANTINED_PARTICIPANTS_MAX:
+            participants += 1
+            if participants > QUARANTINED_PARTICIPANTS_MAX or is_full:
                 made.over_quota += 1
                 continue
-        wanted = _wanted(head, ours, made)
+        wanted = _wanted(head, ours, made, is_full=is_full)
         if wanted is not None:
             is_seen = ours is not None and ours.trust != QUARANTINED
             ranked.append((scid != operator_scid, not is_seen, head.size - wanted.size, wanted))
@@ -91,7 +101,7 @@ def plan(
     return made
 
 
-def asked_again(origins: Sequence[str], held: Mapping[str, Held]) -> list[Wanted]:
+def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Quarantine) -> list[Wanted]:
     """Return how to ask for logs that an earlier exchange left undone and of which the peer says nothing new."""
     wanted: list[Wanted] = []
     for origin in origins:
@@ -99,12 +109,12 @@ def asked_again(origins: Sequence[str], held: Mapping[str, Held]) -> list[Wanted
         if ours is None:
             wanted.append(Wanted(origin, upto=QUARANTINE_ENTRIES_MAX))
         elif not ours.hosted and ours.trust != BLOCKED:
-            upto = QUARANTINE_ENTRIES_MAX if ours.trust == QUARANTINED else None
+            upto = _upto(ours, is_full=quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX)
             wanted.append(Wanted(origin, ours.size, ours.did_version, upto))
     return wanted
 
 
-def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
+def _wanted(head: HeadOfLog, ours: Held | None, made: Plan, *, is_full: bool) -> Wanted | None:
     if ours is None:
         return Wanted(head.origin, upto=QUARANTINE_ENTRIES_MAX)
     if ours.trust == BLOCKED:
@@ -117,16 +127,27 @@ def _wanted(head: HeadOfLog, ours: Held | None, made: Plan) -> Wanted | None:
         return None
     if _contradicts(head, ours):
         made.doubtful.append(head)
-    upto = QUARANTINE_ENTRIES_MAX if ours.trust == QUARANTINED else None
-    if ours.frozen_size is not None:
-        upto = ours.frozen_size if upto is None else min(upto, ours.frozen_size)
-    has_entries = head.size > ours.size and (ours.frozen_size is None or ours.size < ours.frozen_size)
-    if has_entries and upto is not None and ours.size >= upto:
-        made.over_quota += 1
+    upto = _upto(ours, is_full=is_full)
+    has_entries = head.size > ours.size
+    if has_entries and upto is not None and upto <= ours.size:
+        made.over_quota += ours.frozen_size is None
         has_entries = False
     if not has_entries and head.did_version <= ours.did_version:
         return None
     return Wanted(head.origin, ours.size, ours.did_version, upto)
+
+
+def _upto(ours: Held, *, is_full: bool) -> int | None:
+    """Return the size up to which a log is taken, None: all of it; within its quotas, frozen no further."""
+    ends = [] if ours.frozen_size is None else [ours.frozen_size]
+    if ours.trust == QUARANTINED:
+        ends.append(ours.size if is_full or is_over_quota(ours) else QUARANTINE_ENTRIES_MAX)
+    return min(ends, default=None)
+
+
+def is_over_quota(ours: Held) -> bool:
+    """Return whether no more is kept of a log whose publisher is in quarantine."""
+    return ours.size >= QUARANTINE_ENTRIES_MAX or ours.quarantined_bytes >= QUARANTINE_BYTES_MAX
 
 
 def _contradicts(head: HeadOfLog, ours: Held) -> bool:

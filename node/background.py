@@ -11,16 +11,24 @@ from datetime import datetime
 import structlog
 
 from domain.errors import GotongError
+from domain.records.need import URGENCY_RANK, Urgency
 from federation import requests
+<<<<<<< HEAD
 from federation.backing_up import BackingUp
+=======
+from federation.plan import QUOTAS
+>>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
 from federation.project import advance_states, make_known_types_due, settle
-from store import outbox, records
+from store import alerts, outbox, records
+from store.alerts import AlertRow
 from store.database import Database
 from store.wake import Wake
 
 SWEEP_S = 2.0
 BACK_UP_S = 60.0
 FORGET_NONCES_S = 60.0
+ALERTS_S = 10.0
+CRITICAL = URGENCY_RANK[Urgency.CRITICAL]
 PAUSE_AFTER_ERROR_S = 1.0
 
 Clock = Callable[[], datetime]
@@ -42,6 +50,22 @@ async def sweep(database: Database, clock: Clock) -> None:
     while True:
         await _guarded("sweep", lambda: sweep_once(database, clock()))
         await asyncio.sleep(SWEEP_S)
+
+
+async def watch_alerts(database: Database, clock: Clock) -> None:
+    """Say in the log what begins to need an operator, every ALERTS_S until cancelled; one process says it."""
+    while True:
+        await _guarded("watch_alerts", lambda: tell_alerts(database, clock()))
+        await asyncio.sleep(ALERTS_S)
+
+
+async def tell_alerts(database: Database, now: datetime) -> list[AlertRow]:
+    """Return what began to need an operator since this was last done, each of it logged."""
+    async with database.transaction() as connection:
+        began = await alerts.refresh(connection, now=now, critical=CRITICAL, quotas=QUOTAS)
+    for each in began:
+        _log.warning("alert", kind=each.kind.value, subject=each.subject)
+    return began
 
 
 async def forget_nonces(database: Database, clock: Clock) -> None:
@@ -80,7 +104,7 @@ async def _make_due(database: Database, as_of: datetime) -> None:
         await make_known_types_due(connection, as_of=as_of)
 
 
-async def _guarded(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _guarded(name: str, work: Callable[[], Awaitable[object]]) -> None:
     """Run one round; a refused or failed one is logged and tried again, never ends the loop."""
     try:
         await work()

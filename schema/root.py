@@ -18,6 +18,8 @@ from schema.changes.subscriptions import ChangeSubscriptions
 from schema.common.scalars import SCALARS
 from schema.erasure.mutations import ErasureMutations
 from schema.links import link
+from schema.moderation.mutations import ModerationMutations
+from schema.moderation.queries import ModerationQueries
 from schema.needs.mutations import NeedMutations
 from schema.needs.queries import NeedQueries
 from schema.needs.stats import NeedStatQueries
@@ -45,6 +47,7 @@ QUERIES = (
     NodeQueries,
     PlaceQueries,
     RestrictedQueries,
+    ModerationQueries,
 )
 MUTATIONS = (
     NeedMutations,
@@ -53,6 +56,7 @@ MUTATIONS = (
     OrganizationMutations,
     ErasureMutations,
     RestrictedMutations,
+    ModerationMutations,
 )
 SUBSCRIPTIONS = (NeedSubscriptions, ActivitySubscriptions, ChangeSubscriptions)
 RECORDS = (Need, Organization, Activity, Update)

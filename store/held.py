@@ -28,6 +28,7 @@ class Held:
     frozen_size: int | None = None
     log_id: int | None = None
     epoch: int = 0
+    quarantined_bytes: int = 0
 
 
 async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[str, Held]:
@@ -37,7 +38,8 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
         select wanted.origin, participant.scid, participant.id as participant_id, participant.host, participant.hosted,
                participant.trust, participant.did_version, coalesce(log.size, 0) as size,
                coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size,
-               log.frozen_size, log.id as log_id, participant.epoch
+               log.frozen_size, log.id as log_id, participant.epoch,
+               coalesce(log.quarantined_bytes, 0) as quarantined_bytes
         from unnest($1::text[], $2::text[]) as wanted (scid, origin)
         join participant on participant.scid = wanted.scid
         left join log on log.origin = wanted.origin and log.participant_id = participant.id
@@ -48,10 +50,25 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
     return {record["origin"]: Held(*list(record.values())[1:]) for record in records}
 
 
-async def quarantined_count(connection: Connection) -> int:
-    """Return how many participants nobody has looked at yet."""
-    count: int = await connection.fetchval("select count(*) from participant where trust = 'quarantined'")
-    return count
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """How much there is of what nobody has looked at yet: participants, and bytes of their logs."""
+
+    participants: int = 0
+    bytes: int = 0
+
+
+async def quarantine(connection: Connection) -> Quarantine:
+    """Return how much is in quarantine."""
+    record = await connection.fetchrow(
+        """
+        select count(distinct participant.id) as participants,
+               coalesce(sum(log.quarantined_bytes), 0)::bigint as bytes
+        from participant left join log on log.participant_id = participant.id where trust = 'quarantined'
+        """
+    )
+    assert record is not None
+    return Quarantine(**dict(record))
 
 
 async def did_logs(connection: Connection, scids: Sequence[str]) -> dict[str, tuple[list[bytes], bytes | None]]:

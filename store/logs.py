@@ -171,6 +171,11 @@ async def set_head(
     )
 
 
+async def add_quarantined_bytes(connection: Connection, log_id: int, count: int) -> None:
+    """Remember how much was taken of a log whose publisher is in quarantine."""
+    await connection.execute("update log set quarantined_bytes = quarantined_bytes + $2 where id = $1", log_id, count)
+
+
 async def set_key_number(connection: Connection, log_id: int, number: int) -> None:
     """Have the log signed with another key from now on."""
     await connection.execute("update log set key_number = $2 where id = $1", log_id, number)

@@ -31,7 +31,11 @@ Allow = Annotated[bool, typer.Option("--allow", help="Show what its participants
 Private = Annotated[
     bool, typer.Option("--private", help="It may be in a private network, such as a village's LAN, or on this machine.")
 ]
+<<<<<<< HEAD
 Bytes = Annotated[int, typer.Option("--bytes", min=0, max=2**50, help="How many bytes of backups it may leave here.")]
+=======
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision.")]
+>>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
 Limit = Annotated[int, typer.Option("--limit", min=1, max=REPORTS_SHOWN_MAX, help="How many, newest first.")]
 
 
@@ -96,21 +100,21 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def allow(target: Target, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def allow(target: Target, reason: Reason = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what a peer's participants, or one participant, publish."""
-    _set_trust(target, "allowed", data_dir, as_json=as_json)
+    _set_trust(target, "allowed", reason, data_dir, as_json=as_json)
 
 
 @app.command()
-def quarantine(target: Target, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def quarantine(target: Target, reason: Reason = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Keep copying within a small quota, but show nothing of it."""
-    _set_trust(target, "quarantined", data_dir, as_json=as_json)
+    _set_trust(target, "quarantined", reason, data_dir, as_json=as_json)
 
 
 @app.command()
-def block(target: Target, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def block(target: Target, reason: Reason = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Stop copying, and show nothing of it."""
-    _set_trust(target, "blocked", data_dir, as_json=as_json)
+    _set_trust(target, "blocked", reason, data_dir, as_json=as_json)
 
 
 @app.command("allow-backups")
@@ -202,19 +206,19 @@ def reports(limit: Limit = REPORTS_SHOWN_DEFAULT, data_dir: DataDir = None, as_j
     show({"reports": rows}, "\n".join(lines) or "Nothing was refused.", as_json=as_json)
 
 
-def _set_trust(target: str, trust: "Trust", data_dir: Any, *, as_json: bool) -> None:
+def _set_trust(target: str, trust: "Trust", reason: str | None, data_dir: Any, *, as_json: bool) -> None:
     from federation.client import checked_url
     from federation.trust import set_depositor_trust, set_participant_trust, set_peer_trust
 
     async def run() -> int:
         async with _opened(data_dir) as (node, _):
             if "://" in target:
-                return await set_peer_trust(node.database, checked_url(target), trust, actor=actor())
+                return await set_peer_trust(node.database, checked_url(target), trust, actor=actor(), reason=reason)
             scid = target.removeprefix("gotong:")
-            changed = await set_depositor_trust(node.database, scid, trust, actor=actor())
+            changed = await set_depositor_trust(node.database, scid, trust, actor=actor(), reason=reason)
             if changed is not None:
                 return changed
-            return int(await set_participant_trust(node.database, scid, trust, actor=actor()))
+            return int(await set_participant_trust(node.database, scid, trust, actor=actor(), reason=reason))
 
     changed = _run(run())
     text = f"{target} is {trust} now; that changed {changed} participant{'' if changed == 1 else 's'}."

@@ -200,6 +200,16 @@ def exercise() -> bool | None:
     return field
 
 
+def unverified_critical() -> bool | None:
+    """Return the filter field: critical records besides, of publishers nobody has decided on."""
+    field: bool | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="True: besides, critical ones whose publishers this node's operator has not looked at yet. They "
+        "say so in `unverified`. For lists and statistics; nobody is told of them as they come.",
+    )
+    return field
+
+
 def published_after() -> DateTime | None:
     """Return the filter field: published after an instant, as its author says."""
     return instant("{t}.published_at > {v}", "Only published after this, as their authors say.")

@@ -40,7 +40,18 @@ class Page:
     keyset: str  # and the place: for rows
     selected: Mapping[str, list[FieldNode]]
     type: GraphQLObjectType
+    unverified: bool = False
     suggestions: str = suggest.NOTHING  # SQL of a JSON list
+
+    @property
+    def shown_sql(self) -> str:
+        """The FROM of what may be seen."""
+        return visible(self.source, self.n, unverified=self.unverified)
+
+    @property
+    def hidden_sql(self) -> str:
+        """The FROM of what trust hides."""
+        return hidden(self.source, self.n, unverified=self.unverified)
 
     @property
     def order_sql(self) -> str:
@@ -109,6 +120,7 @@ def page(
         keyset=" and ".join([*where, *filter(None, keyset)]),
         selected=selected,
         type=connection_type,
+        unverified=bool(filter_now.get("unverifiedCritical")),
         suggestions=suggestions,
     )
 
@@ -226,7 +238,7 @@ def rows_sql(page: Page, found: list[Member], scope: Scope) -> str:
     if selects(found, "startCursor", "endCursor"):
         columns.append(f"{page.cursor_sql} as place")
     return (
-        f"select {', '.join(columns) or '1 as c'} from {visible(page.source, page.n)} {scope.join_sql()} "
+        f"select {', '.join(columns) or '1 as c'} from {page.shown_sql} {scope.join_sql()} "
         f"where {page.keyset} order by {page.order_sql} limit {limit(page, found)}"
     )
 
@@ -237,7 +249,7 @@ def counts_sql(page: Page, found: list[Member]) -> str:
     froms = ""
     if selects(found, "totalCount", "totalAtLeast"):
         total = (
-            f"(select count(*) from (select 1 from {visible(page.source, page.n)} where {page.where} "
+            f"(select count(*) from (select 1 from {page.shown_sql} where {page.where} "
             f"limit {TOTAL_COUNT_MAX + 1}) counted)"
         )
     critical = "0"
@@ -246,7 +258,7 @@ def counts_sql(page: Page, found: list[Member]) -> str:
         hidden_count, critical = "hid.count", "hid.critical"
         froms = (
             f" from (select count(*) as count, count(*) filter (where is_critical) as critical from "
-            f"(select {is_critical} as is_critical from {hidden(page.source, page.n)} where {page.where} "
+            f"(select {is_critical} as is_critical from {page.hidden_sql} where {page.where} "
             f"limit {HIDDEN_COUNT_MAX}) counted) hid"
         )
     told = {"total": total, "hidden": hidden_count, "critical": critical, "suggestions": page.suggestions}

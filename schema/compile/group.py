@@ -75,8 +75,9 @@ def compile_grouped(build: Build, read: Grouped, declared: GraphQLField, nodes: 
     row = [f"{sql} as {name}" for name, sql in columns.items()]
     for name, (unit, value) in sums.items():
         row += [f"{fill(unit, names)} as {name}_unit", f"{fill(value, names)} as {name}"]
+    seen = visible(source, n, unverified=bool(given.get("unverifiedCritical")))
     sql = (
-        f"with fitting as (select {', '.join(row)} from {visible(source, n)} where {' and '.join(where)}), "
+        f"with fitting as (select {', '.join(row)} from {seen} where {' and '.join(where)}), "
         f"{_parts(list(columns), list(sums))}, {_groups(list(columns), list(sums))} "
         f"select {json}, g.parts from g order by {', '.join(columns)}"
     )

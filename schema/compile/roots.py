@@ -204,7 +204,7 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
     if counted:
         counts = connection.counts_sql(page, found)
         # Nothing is read of the second, but all parameters are in it: those of `after`, which counts do not mind.
-        nothing = f"(select true as found from {visible(page.source, page.n)} where {page.keyset} limit 0)"
+        nothing = f"(select true as found from {page.shown_sql} where {page.keyset} limit 0)"
         listed = f"(select true as found, r.* from ({sql}) r)" if rows else nothing
         sql = f"select h.*, r.* from ({counts}) h left join {listed} r on true"
     variants = None

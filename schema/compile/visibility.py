@@ -8,6 +8,7 @@ Nothing else in the compiler names `visible` or `trust`.
 """
 
 from schema.compile.read import Source
+from schema.compile.text import fill
 
 HIDDEN_COUNT_MAX = 10_000
 ALLOWED = "participant.trust = 'allowed'"
@@ -21,16 +22,37 @@ def names(source: Source, n: int) -> dict[str, str]:
     return {"t": f"t{n}", "p": f"t{n}" if source.table == "organization" else f"p{n}"}
 
 
-def visible(source: Source, n: int) -> str:
-    """Return the FROM of `source` with the aliases of `names`: its visible rows."""
+UNVERIFIED = "not {p}.visible"
+"""Whether a row is shown although nobody has looked at its publisher; only `unverified` lists have such rows."""
+WAITING = "(select from participant where id = {publisher} and trust = 'quarantined')"
+
+
+def visible(source: Source, n: int, *, unverified: bool = False) -> str:
+    """Return the FROM of `source` with the aliases of `names`: its visible rows.
+
+    `unverified` adds the critical ones whose publishers nobody has decided on.
+    """
+    if unverified and source.critical:
+        seen = f"(p{n}.visible or {_waits(source, n, f'p{n}.publisher_id')})"
+        return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id and {seen}"
     if source.table == "organization":
         return f"(select * from organization where visible) t{n}"
     return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id and p{n}.visible"
 
 
-def hidden(source: Source, n: int) -> str:
-    """Return the FROM of `source` with the aliases of `names`: the rows trust hides."""
-    return f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust <> 'allowed'"
+def hidden(source: Source, n: int, *, unverified: bool = False) -> str:
+    """Return the FROM of `source` with the aliases of `names`: the rows trust hides, so the rest of `visible`."""
+    rows = f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust <> 'allowed'"
+    if unverified and source.critical:
+        introduced = f"exists (select from organization where publisher_id = p{n}.id)"
+        rows += f" and not ({_waits(source, n, f'p{n}.id')} and {introduced})"
+    return rows
+
+
+def _waits(source: Source, n: int, publisher: str) -> str:
+    assert source.critical is not None
+    critical = fill(source.critical, {"t": f"t{n}"})
+    return f"({critical} and exists {fill(WAITING, {'publisher': publisher})})"
 
 
 def drills(source: Source, n: int, *, asked: bool) -> str:

@@ -13,7 +13,8 @@ from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime, Decimal
 from schema.common.values import Category, Money, Place, Quantity, categories
-from schema.compile.read import Source, after, decimal, embedded, localized, time, token, tokens, where
+from schema.compile.read import Source, after, boolean, decimal, embedded, localized, time, token, tokens, where
+from schema.compile.visibility import UNVERIFIED
 from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 
@@ -118,6 +119,9 @@ class Need(Record):
     beneficiaries: str | None = token("{t}.beneficiaries", "How many people it helps, roughly: 1-5, 6-10, ... 1001+.")
     state: NeedState = token("{t}.state", "What has become of it.")
     external_ids: list[ExternalId] = external_ids()
+    unverified: bool = boolean(
+        UNVERIFIED, "Whether nobody at this node has looked at its publisher yet: see `unverifiedCritical`."
+    )
     contact: Contact | None = contact()
     exact_place: ExactPlace | None = exact_place()
     contact_access: ContactAccess = contact_access()
@@ -160,6 +164,7 @@ class NeedFilter:
     received_after: DateTime | None = filters.received_after()
     external_id: ExternalIdInput | None = filters.external_id()
     exercise: bool | None = filters.exercise()
+    unverified_critical: bool | None = filters.unverified_critical()
 
 
 ORDERS = {

@@ -92,13 +92,20 @@ class Oracle:
 
     # What may be seen, by whom signed.
 
-    def visible(self, type_: str) -> list[Row]:
+    def visible(self, type_: str, *, unverified: bool = False) -> list[Row]:
         known = {row["publisher_id"] for row in self.rows["organization"]}
         return [
             row
             for row in self.rows[type_]
-            if self.participants[row["publisher_id"]]["trust"] == "allowed" and row["publisher_id"] in known
+            if row["publisher_id"] in known and (self.is_allowed(row) or (unverified and self.waits(row)))
         ]
+
+    def is_allowed(self, row: Row) -> bool:
+        return bool(self.participants[row["publisher_id"]]["trust"] == "allowed")
+
+    def waits(self, row: Row) -> bool:
+        trust = self.participants[row["publisher_id"]]["trust"]
+        return trust == "quarantined" and row.get("urgency") == URGENCIES.index("CRITICAL")
 
     def uri(self, row: Row) -> str:
         scid = self.participants[row["publisher_id"]]["scid"]
@@ -168,11 +175,12 @@ class Oracle:
 
     def connection(self, type_: str, args: dict[str, Any], bound: Callable[[Row], bool]) -> Row:
         f, order = args.get("filter") or {}, args.get("orderBy") or "RECEIVED"
-        fitting = [row for row in self.visible(type_) if bound(row) and self.fits(row, f)]
+        visible = self.visible(type_, unverified=bool(f.get("unverifiedCritical")))
+        fitting = [row for row in visible if bound(row) and self.fits(row, f)]
         unseen = [
             row
             for row in self.rows[type_]
-            if self.participants[row["publisher_id"]]["trust"] != "allowed" and bound(row) and self.fits(row, f)
+            if row not in visible and not self.is_allowed(row) and bound(row) and self.fits(row, f)
         ]
         ascending = order in ("NEEDED_BY", "STARTS", "NAME")
         ranked = sorted(fitting, key=lambda row: self.key(row, order), reverse=not ascending)
@@ -267,8 +275,9 @@ class Oracle:
         levels = {"REGION_PROVINCE": 0, "REGION_REGENCY": 1, "REGION_DISTRICT": 2}
         by = args["groupBy"]
         groups: dict[tuple[Any, ...], list[Row]] = {}
-        for row in self.visible("need"):
-            if self.fits(row, args.get("filter") or {}):
+        f = args.get("filter") or {}
+        for row in self.visible("need", unverified=bool(f.get("unverifiedCritical"))):
+            if self.fits(row, f):
                 path = [*row["region_path"], None, None]
                 region = next((path[levels[name]] for name in by if name in levels), None)
                 own = [row[name.lower()] if name in by else None for name in ("CATEGORY", "KIND", "URGENCY", "STATE")]
@@ -316,6 +325,7 @@ class Oracle:
             ),
             "minimum": lambda: row["minimum_value"] and format(row["minimum_value"], "f"),
             "urgency": lambda: URGENCIES[row["urgency"]],
+            "unverified": lambda: not self.is_allowed(row),
             "start": lambda: instant(row["starts_at"]),
             "end": lambda: instant(row["ends_at"]),
             "externalIds": lambda: [

@@ -1,7 +1,9 @@
 """Who may be seen follows the operator's word, whichever of both comes first and whoever writes the rows."""
 
 import asyncio
+from typing import Any
 
+import orjson
 import pytest
 
 from schema.engine import Engine
@@ -71,3 +73,38 @@ async def test_an_introduction_that_arrives_while_trust_changes_is_not_lost(
         finally:
             await arriving.close()
     assert scid(1).encode() in (await _titles(engine) or b"")
+
+
+UNVERIFIED = """
+query ($f: NeedFilter) {
+  needs(filter: $f) { nodes { title unverified publisher { name } } totalCount hiddenByTrust { count critical } }
+  needStats(filter: $f, groupBy: [URGENCY]) { urgency count }
+}
+"""
+
+
+async def test_critical_needs_in_quarantine_can_be_asked_for_and_say_so(
+    engine: Engine, database: Database, world: World, publisher: int
+) -> None:
+    await world.need(publisher, title=[{"lang": "id", "text": "Perahu"}], urgency="CRITICAL")
+    blocked = await world.participant(2, trust="blocked")
+    await world.need(blocked, title=[{"lang": "id", "text": "Penipu"}], urgency="CRITICAL")
+    seen = await world.participant(3)
+    await world.need(seen, title=[{"lang": "id", "text": "Beras"}])
+
+    async def ask(**given: bool) -> dict[str, Any]:
+        data: dict[str, Any] = orjson.loads((await engine.ask(UNVERIFIED, {"f": given})).data or b"")
+        return data
+
+    usual = await ask()
+    assert [each["title"] for each in usual["needs"]["nodes"]] == ["Beras"]
+    assert usual["needs"]["hiddenByTrust"] == {"count": 3, "critical": 2}
+
+    asked = await ask(unverifiedCritical=True)
+    assert sorted((each["title"], each["unverified"]) for each in asked["needs"]["nodes"]) == [
+        ("Beras", False),
+        ("Perahu", True),
+    ]
+    assert asked["needs"]["totalCount"] == 2
+    assert asked["needs"]["hiddenByTrust"] == {"count": 2, "critical": 1}
+    assert {each["urgency"]: each["count"] for each in asked["needStats"]}["CRITICAL"] == 1

@@ -3,8 +3,15 @@
 from typing import Any
 
 from federation.messages import HeadOfLog, Wanted
-from federation.plan import QUARANTINE_ENTRIES_MAX, QUARANTINED_PARTICIPANTS_MAX, Plan, plan
-from store.held import Held
+from federation.plan import (
+    QUARANTINE_BYTES_MAX,
+    QUARANTINE_ENTRIES_MAX,
+    QUARANTINE_TOTAL_BYTES_MAX,
+    QUARANTINED_PARTICIPANTS_MAX,
+    Plan,
+    plan,
+)
+from store.held import Held, Quarantine
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -26,7 +33,7 @@ def ours(number: int, size: int = 0, **changes: Any) -> dict[str, Held]:
 
 
 def made(heads: list[HeadOfLog], held: dict[str, Held] | None = None, **changes: Any) -> Plan:
-    return plan(heads, held or {}, **{"operator_scid": "", "quarantined": 0, **changes})
+    return plan(heads, held or {}, **{"operator_scid": "", "quarantine": Quarantine(), **changes})
 
 
 def test_a_stranger_is_asked_for_from_the_beginning_up_to_the_quota() -> None:
@@ -64,9 +71,24 @@ def test_beyond_the_quota_only_did_lines_are_wanted() -> None:
     assert newer.wanted == [Wanted(head(1).origin, QUARANTINE_ENTRIES_MAX, 1, QUARANTINE_ENTRIES_MAX)]
 
 
+def test_beyond_the_quota_of_bytes_only_did_lines_are_wanted() -> None:
+    heavy = ours(1, 7, trust="quarantined", quarantined_bytes=QUARANTINE_BYTES_MAX)
+    assert made([head(1)], heavy) == Plan(over_quota=1)
+    assert made([head(1, did_version=2)], heavy).wanted == [Wanted(head(1).origin, 7, 1, 7)]
+    assert made([head(1)], ours(1, 7, quarantined_bytes=QUARANTINE_BYTES_MAX)).wanted == [Wanted(head(1).origin, 7, 1)]
+
+
+def test_when_quarantine_is_full_strangers_wait_and_those_known_go_on() -> None:
+    full = Quarantine(participants=3, bytes=QUARANTINE_TOTAL_BYTES_MAX)
+    known = ours(1, 7, trust="quarantined") | ours(2, 7)
+    assert made([head(1), head(2), head(3)], known, quarantine=full) == Plan(
+        wanted=[Wanted(head(2).origin, 7, 1)], over_quota=2
+    )
+
+
 def test_no_more_strangers_are_met_than_an_operator_can_look_at() -> None:
     crowd = [head(number) for number in range(10)]
-    full = made(crowd, quarantined=QUARANTINED_PARTICIPANTS_MAX - 3)
+    full = made(crowd, quarantine=Quarantine(participants=QUARANTINED_PARTICIPANTS_MAX - 3))
     assert (len(full.wanted), full.over_quota) == (3, 7)
 
 

@@ -1,0 +1,1 @@
+"""What operators see and decide: peers, participants in quarantine, alerts, and the reasons they gave."""

@@ -1,0 +1,89 @@
+"""Pages of what operators read: few rows, so keyset by number in plain SQL; for operators alone."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import strawberry
+
+from auth import policy
+from schema.common.connections import PageInfo
+from schema.compile.connection import size
+from schema.compile.cursor import CursorInvalid
+from schema.compile.read import Argument, Value, declare
+from schema.context import Caller, Services
+from store import participants
+from store.database import Connection
+
+PAGE_COST = 100
+NUMBER_DIGITS_MAX = 18
+T = TypeVar("T")
+
+FIRST = Argument("first", int | None, "How many, 1 to 100. Default: 20.")
+AFTER = Argument("after", str | None, "Only those behind this cursor.")
+
+Fetch = Callable[[Connection, int | None, int], Awaitable[Sequence[Mapping[str, Any]]]]
+"""Rows with a `number`, the highest first, below a number, at most so many."""
+
+
+@strawberry.type(description="One page, newest first.")
+class Listed(Generic[T]):
+    """A page."""
+
+    nodes: list[T] = declare(Value(), "What is on this page.")
+    page_info: PageInfo = declare(Value(), "Where this page stands.")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, ready to be written."""
+
+    nodes: Sequence[Mapping[str, Any]]
+    page_info: PageInfo
+
+
+async def require_operator(connection: Connection, caller: Caller) -> str:
+    """Return who acts for this node's operator, or raise NotAuthenticated, ScopeMissing or Forbidden."""
+    operator = await participants.operator(connection)
+    return policy.require_scope(caller.viewer, policy.PEERS_ADMIN, "" if operator is None else operator.scid).subject
+
+
+async def listed(services: Services, caller: Caller, arguments: Mapping[str, Any], fetch: Fetch) -> Page:
+    """Return the page that the arguments ask for; raises PageSizeOutOfRange, CursorInvalid and
+    what `require_operator` does.
+    """
+    count, _ = size(arguments)
+    after = arguments.get("after")
+    before = None if after is None else _number(after)
+    async with services.database.acquire() as connection:
+        await require_operator(connection, caller)
+        rows = await fetch(connection, before, count + 1)
+    shown = rows[:count]
+    cursors = [_cursor(row["number"]) for row in shown]
+    return Page(
+        shown,
+        PageInfo(
+            has_next_page=len(rows) > count,
+            has_previous_page=after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+    )
+
+
+def _cursor(number: int) -> str:
+    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+
+
+def _number(cursor: str) -> int:
+    try:
+        text = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode(
+            "ascii"
+        )
+    except (binascii.Error, UnicodeError):
+        raise CursorInvalid("The cursor is not one of this node's.") from None
+    if not text.isdecimal() or len(text) > NUMBER_DIGITS_MAX:
+        raise CursorInvalid("The cursor is not one of this node's.")
+    return int(text)

@@ -1,0 +1,77 @@
+"""What operators ask: who waits, who was let in and why, what needs them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import strawberry
+
+from federation.plan import QUOTAS
+from schema.compile.read import Answer, Argument, declare
+from schema.context import Caller, Services
+from schema.moderation import pages
+from schema.moderation.pages import AFTER, FIRST, PAGE_COST, Listed, Page
+from schema.moderation.types import Alert, Decision, Participant, Peer, Trust, stored
+from schema.needs.types import Urgency, rank
+from store import alerts as alerts_
+from store import moderation
+from store.alerts import AlertRow
+
+
+async def _peers(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    return await pages.listed(
+        services,
+        caller,
+        arguments,
+        lambda connection, before, count: moderation.peers(connection, before=before, count=count),
+    )
+
+
+async def _participants(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    trust = arguments.get("trust")
+    return await pages.listed(
+        services,
+        caller,
+        arguments,
+        lambda connection, before, count: moderation.participants(
+            connection,
+            trust=None if trust is None else stored(trust),
+            before=before,
+            count=count,
+            critical=rank(Urgency.CRITICAL),
+        ),
+    )
+
+
+async def _decisions(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    return await pages.listed(
+        services,
+        caller,
+        arguments,
+        lambda connection, before, count: moderation.decisions(connection, before=before, count=count),
+    )
+
+
+async def _alerts(services: Services, caller: Caller, _arguments: Mapping[str, Any]) -> list[AlertRow]:
+    async with services.database.acquire() as connection:
+        await pages.require_operator(connection, caller)
+        return await alerts_.current(connection, now=services.clock(), critical=rank(Urgency.CRITICAL), quotas=QUOTAS)
+
+
+@strawberry.type(description="What operators ask.")
+class ModerationQueries:
+    """Root fields."""
+
+    peers: Listed[Peer] = declare(
+        Answer(_peers, cost=PAGE_COST), "The nodes this one copies from. For operators.", (FIRST, AFTER)
+    )
+    participants: Listed[Participant] = declare(
+        Answer(_participants, cost=PAGE_COST),
+        "Participants of other nodes, those met last first; what is in quarantine is shown here alone. For operators.",
+        (Argument("trust", Trust | None, "Only those of this trust."), FIRST, AFTER),
+    )
+    decisions: Listed[Decision] = declare(
+        Answer(_decisions, cost=PAGE_COST), "What operators decided, and why. For operators.", (FIRST, AFTER)
+    )
+    alerts: list[Alert] = declare(
+        Answer(_alerts, cost=PAGE_COST), "What needs an operator, the most urgent first. For operators."
+    )
