@@ -13,11 +13,8 @@ import structlog
 from domain.errors import GotongError
 from domain.records.need import URGENCY_RANK, Urgency
 from federation import requests
-<<<<<<< HEAD
 from federation.backing_up import BackingUp
-=======
 from federation.plan import QUOTAS
->>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
 from federation.project import advance_states, make_known_types_due, settle
 from store import alerts, outbox, records
 from store.alerts import AlertRow

@@ -15,11 +15,8 @@ import typer
 
 from domain.errors import GotongError
 from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, org, peer
-<<<<<<< HEAD
-from node.commands.backup import backup, restore
-=======
 from node.commands.alerts import alerts
->>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
+from node.commands.backup import backup, restore
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate

@@ -159,11 +159,8 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             depositor.run(),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
-<<<<<<< HEAD
             background.back_up(node.backing_up),
-=======
             background.watch_alerts(node.database, now),
->>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
             background.forget_nonces(node.database, now),
             aftercare.run(),
             sweep_files(connected, now),

@@ -31,11 +31,8 @@ Allow = Annotated[bool, typer.Option("--allow", help="Show what its participants
 Private = Annotated[
     bool, typer.Option("--private", help="It may be in a private network, such as a village's LAN, or on this machine.")
 ]
-<<<<<<< HEAD
 Bytes = Annotated[int, typer.Option("--bytes", min=0, max=2**50, help="How many bytes of backups it may leave here.")]
-=======
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision.")]
->>>>>>> be32276 (Operators are told what needs them and decide through the API; quarantine is bounded by bytes; critical needs in quarantine can be asked for)
 Limit = Annotated[int, typer.Option("--limit", min=1, max=REPORTS_SHOWN_MAX, help="How many, newest first.")]
 
 
