@@ -10,7 +10,7 @@ unknown, the log itself is asked.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -36,6 +36,12 @@ OUTCOME_RETRY_S = 0.5
 OUTCOME_RETRIES_MAX = 20
 
 Clock = Callable[[], datetime]
+MaySign = Callable[[Connection, LogRow], Awaitable[None]]
+"""Raises when nothing may be signed in a log now; `federation.guard` decides for a node."""
+
+
+async def at_once(_connection: Connection, _log: LogRow) -> None:
+    """Have nothing wait: for a database that nobody else has ever seen anything of."""
 
 
 class OutcomeUnknown(GotongError):
@@ -60,11 +66,13 @@ class _Request:
 class Appender:
     """Group commit for the logs whose keys are in `keys`."""
 
-    def __init__(self, database: Database, keys: KeyRing, clock: Clock) -> None:
+    def __init__(self, database: Database, keys: KeyRing, clock: Clock, may_sign: MaySign = at_once) -> None:
+        """`may_sign` is asked in each transaction, the head locked, before anything is written."""
         self._database = database
         self._keys = keys
         self.vault = Vault(keys)
         self._clock = clock
+        self._may_sign = may_sign
         self._waiting: dict[str, list[_Request]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
 
@@ -140,6 +148,7 @@ class Appender:
                 await transaction.start()
                 try:
                     log = await writable_head(connection, scid)
+                    await self._may_sign(connection, log)
                     batch = Batch(connection, log, self.vault, now)
                     await batch.check_clock()
                     prepared = await _prepare_each(batch, requests)

@@ -27,8 +27,9 @@ from federation.names import is_origin, parse_origin
 from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, plan
 from federation.receive import DidStates, Outcome, Receiver
 from federation.sections import Assembler, Pause
+from federation.sightings import note_sightings
 from federation.verify import check_checkpoint
-from store import choices, left_logs, participants, peers
+from store import choices, guard, left_logs, participants, peers
 from store import held as held_
 from store.database import Database
 from store.held import Held
@@ -61,6 +62,7 @@ class Exchanged:
     outside: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     forked: list[str] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
     pause_s: int | None = None
 
 
@@ -201,9 +203,21 @@ class Exchange:
         await self._states.load(self._database, [held[head.origin] for head in todo.doubtful])
         for head in todo.doubtful:
             found = self._contradiction(head, held[head.origin])
-            if found is not None:
-                ours = held[head.origin].checkpoint or b""
-                await self._refuse(head.origin, found, head.checkpoint.encode() + b"\n" + ours)
+            ours = held[head.origin]
+            shown = head.checkpoint.encode() + b"\n" + (ours.checkpoint or b"")
+            if isinstance(found, OwnLogLonger):
+                await self._heal(found, head, ours, todo, shown)
+            elif found is not None:
+                await self._refuse(head.origin, found, shown)
+
+    async def _heal(self, lost: OwnLogLonger, head: HeadOfLog, ours: Held, todo: Plan, shown: bytes) -> None:
+        """Take our own log back, through the same verification as any other; until then nothing is signed in it."""
+        await note_sightings(self._database, self._states, self._peer.id, [head], {head.origin: ours})
+        async with self._database.transaction() as connection:
+            await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
+        await report(self._database, self._peer, head.origin, lost, shown)
+        self.done.healed.append(head.origin)
+        todo.wanted.append(Wanted(head.origin, ours.size, ours.did_version))
 
     def _contradiction(self, head: HeadOfLog, ours: Held) -> GotongError | None:
         state = self._states.get(ours.scid, ours.did_version)
@@ -226,11 +240,11 @@ class Exchange:
         now = self._clock()
         forks = Forks(self._database, self._client, self._peer.id, self._states, now)
         await forks.take_evidence(heads.evidence, in_full=in_full)  # first: the peer may know better where they part
-        if not heads.logs:
-            return
         held = await self._held(heads)
-        await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
-        await forks.look(heads.logs, held, self.done.refused.keys())
+        await note_sightings(self._database, self._states, self._peer.id, heads.logs, held)
+        if heads.logs:
+            await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
+            await forks.look(heads.logs, held, self.done.refused.keys())
         self.done.forked = [finding.origin for finding in forks.findings]
 
     # ---- pulling -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from federation.erasure import ERASE, NothingToErase
 from federation.fold import OUTSIDE_CHAIN, Arrival, record_uri
 from federation.vault import Vault
 from federation.withdraw import PARTS
-from store import erasures, idempotency, logs, peers, records
+from store import cosignatures, erasures, idempotency, logs, peers, records
 from store.database import Connection
 from store.logs import LogRow, StoredEntry
 
@@ -156,6 +156,9 @@ class Batch:
         for data in newest.values():
             if entry.parse(data).at - self._now > CLOCK_OFF_MAX:
                 raise ClockOff("the clock is behind the log's newest entry", scid=self._log.scid)
+        cosigned_s = await cosignatures.newest_on_hosted(self._connection)
+        if cosigned_s is not None and cosigned_s - self._now.timestamp() > CLOCK_OFF_MAX.total_seconds():
+            raise ClockOff("the clock is behind the newest cosignature", cosigned_s=cosigned_s)
         skew_ms = await peers.allowed_skew_ms(self._connection)
         if skew_ms is not None and abs(timedelta(milliseconds=skew_ms)) > CLOCK_OFF_MAX:
             raise ClockOff("the clock is far from the peers' clocks", skew_ms=skew_ms)

@@ -25,7 +25,7 @@ from federation.frames import EndReason
 from federation.identities import VERIFIED_BEFORE
 from federation.merkle import Edge
 from federation.names import parse_origin
-from federation.note import Checkpoint
+from federation.note import Checkpoint, parse_checkpoint, parse_note
 from federation.plan import LogForked
 from federation.sections import Closed, Opened, Pulled
 from federation.verify import Batch, Head, Received, check_batch, check_checkpoint
@@ -224,7 +224,10 @@ class Receiver:
     # ---- the opening of a section ------------------------------------------------------------------------------------
 
     async def _open(self, event: Opened) -> _Section | None:
-        """Return the section to take, its identity stored; None of a log hosted here: only its DID lines can be new."""
+        """Return the section to take, its identity stored.
+
+        None of a log hosted here, of which only DID lines can be new, unless it shows what was lost here.
+        """
         scid = parse_origin(event.origin).scid
         held = self._held.get(event.origin)
         state = await self._identify(scid, held, event)
@@ -233,7 +236,7 @@ class Receiver:
             raise NetworkMismatch("the log is of another network", expected=self._network, found=service.network)
         if did_service.origin(state) != event.origin:
             raise LogNotStated("the DID document states another log", stated=did_service.origin(state))
-        if held is not None and held.hosted:
+        if held is not None and held.hosted and not _is_longer(event.note, held):
             await self._meet(event, held, state)
             return None
         target = check_checkpoint(event.note, event.origin, service.keys)
@@ -322,6 +325,13 @@ class Receiver:
         except Exception as error:  # a record that this program cannot store must not stop the other logs
             _log.exception("entries_not_stored", origin=event.origin, start=start)
             outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
+
+
+def _is_longer(note: bytes, held: Held) -> bool:
+    try:
+        return held.frozen_size is None and parse_checkpoint(parse_note(note).text).size > held.size
+    except GotongError:
+        return False
 
 
 def _require_not_behind(target: Checkpoint, edge: Edge) -> None:

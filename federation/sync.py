@@ -21,7 +21,7 @@ from federation.entry import Network
 from federation.exchange import Exchange, Exchanged, report
 from federation.receive import OUR_OWN, DidStates
 from federation.trust import PeerNotFound
-from store import peers
+from store import guard, peers
 from store.database import Connection, Database
 from store.locks import Claims
 from store.peers import PeerRow
@@ -140,6 +140,7 @@ class Syncer:
         wait_s *= 0.5 + 0.5 * self.jitter()
         with contextlib.suppress(*OUR_OWN):
             async with self.database.acquire() as connection:
+                await guard.note_asked(connection, peer.id, reached=False)
                 await peers.failed(
                     connection,
                     peer.id,

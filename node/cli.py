@@ -17,6 +17,7 @@ from domain.errors import GotongError
 from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, org, peer
 from node.commands.alerts import alerts
 from node.commands.backup import backup, restore
+from node.commands.confirm import confirm
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
@@ -36,6 +37,7 @@ UNAVAILABLE = frozenset(
         "DATABASE_UNAVAILABLE",
         "DATABASE_BUSY",
         "DISK_FULL",
+        "PUBLICATION_WAITS",
         "EMBEDDED_DATABASE_UNAVAILABLE",
         "PEER_UNREACHABLE",
         "PEER_TIMEOUT",
@@ -74,6 +76,7 @@ app.command()(restore)
 
 app.command()(verify)
 app.command("verify-proof")(verify_proof)
+app.command()(confirm)
 app.command()(migrate)
 app.command()(version)
 

@@ -27,6 +27,7 @@ from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
+from api.seen import noticed
 from auth.tokens import TokenVerifier
 from federation.aftercare import Aftercare
 from federation.announce import HeadFeed
@@ -157,6 +158,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             syncer.run(),
             witnessing.run(wake),
             depositor.run(),
+            node.guard.watch(),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
             background.back_up(node.backing_up),
@@ -166,7 +168,6 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             sweep_files(connected, now),
         ]
         edges = (
-            federation,
             witness,
             EvidenceEdge(node.database),
             RestrictedEdge(node.restricted, callers),
@@ -174,7 +175,8 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             erasures,
             deposit,
         )
-        routes = [route for edge in edges for route in edge.routes()]
+        read_by_others = noticed(federation.routes(), lambda: node.guard.mark_seen(node.database.acquire))
+        routes = [route for edge in edges for route in edge.routes()] + read_by_others
         settle_memory()
         async with _running(tasks), graphql:
             with _told_of_signals(stopping):

@@ -14,6 +14,7 @@ from federation.append import Appender
 from federation.backing_up import BackingUp
 from federation.client import PeerClient
 from federation.enroll import NodeMissing
+from federation.guard import Guard
 from federation.keys import KeyRing
 from federation.reseal import reseal
 from federation.restricted import RestrictedParts
@@ -21,7 +22,7 @@ from federation.signer import Signer
 from node.database import database_dsn
 from node.settings import Settings
 from store import migrate, participants
-from store.database import Database
+from store.database import Database, connect
 from store.participants import ParticipantRow
 from store.peers import PeerRow
 
@@ -38,6 +39,7 @@ class Node:
     dsn: str
     database: Database
     keys: KeyRing
+    guard: Guard
     appender: Appender
     regions: Regions
 
@@ -90,10 +92,14 @@ async def opened(settings: Settings, *, migrating: bool = False) -> AsyncIterato
                 async with database.acquire() as connection:
                     await migrate.check(connection)
             keys = KeyRing(settings.data_dir / "keys")
-            appender = Appender(database, keys, now)
+            guard = Guard(lambda: connect(dsn, application_name="gotong guard"), settings.data_dir)
+            appender = Appender(database, keys, now, guard.check)
             if migrating:
                 await reseal(database, appender.vault)
-            yield Node(settings, dsn, database, keys, appender, load_regions())
+            try:
+                yield Node(settings, dsn, database, keys, guard, appender, load_regions())
+            finally:
+                await guard.close()
 
 
 def settle_memory() -> None:

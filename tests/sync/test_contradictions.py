@@ -75,7 +75,7 @@ async def test_two_trees_of_one_size_are_reported_as_a_fork(scene: Scene, make_n
     assert evidence.count(b"\n5\n") == 2
 
 
-async def test_a_longer_version_of_our_own_log_is_reported_and_not_taken(scene: Scene) -> None:
+async def test_a_longer_version_of_our_own_log_is_reported_and_taken_back(scene: Scene) -> None:
     """The honest node was restored from a backup; another node still holds what it had signed."""
     await scene.puller.pull(scene.url)
     before = await scene.honest.rows("select size, edge, checkpoint from log where origin = $1", scene.guest.origin)
@@ -85,11 +85,13 @@ async def test_a_longer_version_of_our_own_log_is_reported_and_not_taken(scene: 
         "update log set size = $2, edge = $3, checkpoint = $4, checkpoint_size = $2 where origin = $1",
         scene.guest.origin, *before[0],
     )  # fmt: skip
-    await scene.honest.value("delete from entry where index >= 5")
+    for table in ("entry", "payload", "need"):
+        await scene.honest.value(f"delete from {table} where index >= 5")
     await scene.honest.add_peer(scene.puller.url)
     done = await scene.honest.pull(scene.puller.url)
-    assert done.refused == {scene.guest.origin: "OWN_LOG_LONGER"}
-    assert await scene.honest.value("select size from log where origin = $1", scene.guest.origin) == 5
+    assert (done.refused, done.healed) == ({}, [scene.guest.origin])
+    assert await scene.honest.value("select code from refusal") == "OWN_LOG_LONGER"
+    assert (await scene.honest.node.check(scene.guest.origin)).signed_size == 6
 
 
 async def fork_of(scene: Scene) -> tuple[bytes, bytes]:
