@@ -4,15 +4,15 @@ A piece of evidence is one canonical JSON object with all that a stranger needs,
 decides nothing about what follows from it, and a failed proof is no evidence: anyone can send garbage.
 
 Rules, with the error that answers each; what the parts break is answered by the errors of their own modules:
-- G1.1 evidence has at most EVIDENCE_BYTES_MAX bytes: EVIDENCE_TOO_LARGE.
-- G1.2 it is canonical JSON (rules C1) with exactly the members of its kind: EVIDENCE_MALFORMED.
-- G2.1 the DID log holds and is a Gotong participant's. Who holds more versions of it judges by those: a key retired
+- Y1.1 evidence has at most EVIDENCE_BYTES_MAX bytes: EVIDENCE_TOO_LARGE.
+- Y1.2 it is canonical JSON (rules C1) with exactly the members of its kind: EVIDENCE_MALFORMED.
+- Y2.1 the DID log holds and is a Gotong participant's. Who holds more versions of it judges by those: a key retired
   there, or an epoch that is over there, accuses nobody. A DID log that says something else: EVIDENCE_OTHER_IDENTITY.
-- G2.2 `fork`: both notes are checkpoints of the participant's present log: EVIDENCE_PAST_EPOCH. Each is signed by a key
+- Y2.2 `fork`: both notes are checkpoints of the participant's present log: EVIDENCE_PAST_EPOCH. Each is signed by a key
   of it that is not retired (rules N, L3.1): whoever stole a retired key can sign any tree.
-- G2.3 `fork`: at `size`, from 1 to the smaller checkpoint's, the notes lead to the two `roots`, each by a consistency
+- Y2.3 `fork`: at `size`, from 1 to the smaller checkpoint's, the notes lead to the two `roots`, each by a consistency
   proof that holds: CONSISTENCY_PROOF_INVALID. The roots differ: EVIDENCE_PROVES_NOTHING.
-- G3.1 `identity`: `other` and the last line of the DID log are both valid after the lines before, and their version ids
+- Y3.1 `identity`: `other` and the last line of the DID log are both valid after the lines before, and their version ids
   differ: EVIDENCE_PROVES_NOTHING. Two spellings of one version, or two signatures on it, say the same.
 """
 
@@ -192,10 +192,10 @@ def _fork(data: bytes, read: _Fork, state: DidState) -> Finding:
     for side in read.sides:
         note = _bytes(side.note)
         found = parse_note(note).text.partition("\n")[0]
-        if found != origin:  # rule G2.2
+        if found != origin:  # rule Y2.2
             raise EvidencePastEpoch("a note is of another log than the present one", present=origin, found=found[:128])
         checkpoint, _ = checkpoint_and_keys(note, origin, keys)
-        if read.size > checkpoint.size:  # rule G2.3
+        if read.size > checkpoint.size:  # rule Y2.3
             raise ConsistencyProofInvalid("a prefix is not longer than the whole", old=read.size, new=checkpoint.size)
         proof = [base64text.decode(each) or b"" for each in side.proof]
         verify_consistency(read.size, bytes.fromhex(side.root), checkpoint.size, checkpoint.root, proof)
@@ -211,7 +211,7 @@ def _identity(
 ) -> Finding:
     other = did.verify([*lines[:-1], _bytes(read.other)], now=now, witness=witness)
     require_gotong(other)
-    if other.scid != state.scid or other.version_id == state.version_id:  # rule G3.1
+    if other.scid != state.scid or other.version_id == state.version_id:  # rule Y3.1
         raise EvidenceProvesNothing("both lines say the same version", version=state.version_count)
     origin = did_service.origin(state)
     told = (state.version_id, other.version_id)
@@ -219,7 +219,7 @@ def _identity(
 
 
 def _newest(state: DidState, known: DidState | None) -> DidState:
-    """Return the longer of two tellings of one identity, or raise EvidenceOtherIdentity (rule G2.1)."""
+    """Return the longer of two tellings of one identity, or raise EvidenceOtherIdentity (rule Y2.1)."""
     if known is None:
         return state
     pairs = zip(state.versions, known.versions, strict=False)
