@@ -255,12 +255,11 @@ def _query_by_ids(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode]
     scope = Scope.of(source, n)
     json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
     count = len(build.statement.binders)
-    # A subquery a row: joined, PostgreSQL would read all participants for the ten ids it assumes.
-    publisher = f"t{n}.publisher_id = (select y.id from participant y where y.scid = asked.scid)"
-    ids = f"unnest(${count + 1}::text[]) with ordinality as asked(scid, place) on {publisher}"
+    same = f"{scope['p']}.scid = asked.scid"
+    ids = f"unnest(${count + 1}::text[]) with ordinality as asked(scid, place) on {same}"
     if by_record:
         columns = f"unnest(${count + 1}::text[], ${count + 2}::uuid[])"
-        ids = f"{columns} with ordinality as asked(scid, id, place) on {publisher} and t{n}.record_id = asked.id"
+        ids = f"{columns} with ordinality as asked(scid, id, place) on {same} and t{n}.record_id = asked.id"
     sql = f"select asked.place, {json} from {visible(source, n)} {scope.join_sql()} join {ids}"
     return Query(sql, build.statement.binders, build.statement.holes)
 
