@@ -50,7 +50,7 @@ class Statements:
         more: list[Any] = []
         if isinstance(root, One):
             uri = parse_uri(variables["id"])
-            query, more = root.queries[uri.type].query, [[uri.scid], [uri.id]]
+            query, more = root.queries[uri.type].query, [[uri.scid], [uri.id], [0]]
         else:
             query = root.query if root.query.variants is None else root.query.variants.of(asking)
         return Statement(query.sql, [*(binder(asking) for binder in query.binders), *more])

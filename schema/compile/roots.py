@@ -18,7 +18,7 @@ from schema.compile.connection import Member, Page
 from schema.compile.group import compile_grouped
 from schema.compile.query import Query, RowUnreadable, Variants, text
 from schema.compile.read import Answer, ById, Changes, Grouped, Many
-from schema.compile.several import entities, nodes_by_ids
+from schema.compile.several import by_ids_sql, entities, kind_of, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.together import Together
 from schema.compile.visibility import visible
@@ -237,31 +237,15 @@ def one_by_uri(
     """Return a record field that is read by URI: the request's, or one its user has."""
     queries: dict[str | None, Together] = {}
     for type_ in fields.record_types(build, declared):
-        source = source_of(type_)
-        by_record = source.table != "organization"
-        query = _query_by_ids(build.fresh(), type_, nodes, by_record=by_record)
-        queries[source.type if by_record else None] = Together(query, by_record=by_record)
+        own = build.fresh()
+        select = by_ids_sql(own, type_, [node.selection_set for node in nodes])
+        sql = select(len(own.statement.binders) + 1)
+        queries[kind_of(type_)] = Together(Query(sql, own.statement.binders, own.statement.holes))
     return One(uri or _no_uri, queries)
 
 
 def _no_uri(_asking: Asking) -> RecordUri:
     raise RowUnreadable("this field is read by another's URI")
-
-
-def _query_by_ids(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], *, by_record: bool) -> Query:
-    """Return the statement of records by ids: (place from 1, JSON); the ids' columns are the last parameters."""
-    source = source_of(type_)
-    n = build.statement.alias()
-    scope = Scope.of(source, n)
-    json = render(fields.record(build, type_, [node.selection_set for node in nodes], scope))
-    count = len(build.statement.binders)
-    same = f"{scope['p']}.scid = asked.scid"
-    ids = f"unnest(${count + 1}::text[]) with ordinality as asked(scid, place) on {same}"
-    if by_record:
-        columns = f"unnest(${count + 1}::text[], ${count + 2}::uuid[])"
-        ids = f"{columns} with ordinality as asked(scid, id, place) on {same} and t{n}.record_id = asked.id"
-    sql = f"select asked.place, {json} from {visible(source, n)} {scope.join_sql()} join {ids}"
-    return Query(sql, build.statement.binders, build.statement.holes)
 
 
 def _query_where(build: Build, type_: GraphQLObjectType, nodes: list[FieldNode], where: str) -> Query:

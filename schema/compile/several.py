@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from graphql import FieldNode, GraphQLField
+from graphql import FieldNode, GraphQLField, GraphQLObjectType
 
 from domain.errors import GotongError
 from domain.ids import RecordUri, parse_uri
@@ -23,6 +23,7 @@ from schema.compile.visibility import visible
 
 IDS_MAX = 100
 REPRESENTATIONS_MAX = 500
+COLUMNS = 3  # of what is asked for: SCIDs, record ids, places
 
 Wanted = Sequence[RecordUri | GotongError]
 
@@ -88,7 +89,7 @@ def nodes_by_ids(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -
 def entities(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Several:
     """Return Apollo Federation's `_entities(representations)`, compiled."""
     _, later = build.arguments(declared, nodes[0])
-    kinds = {type_.name: _kind(type_) for type_ in fields.record_types(build, declared)}
+    kinds = {type_.name: kind_of(type_) for type_ in fields.record_types(build, declared)}
 
     def wanted(variables: Variables) -> Wanted:
         asked = later(variables)["representations"]
@@ -122,10 +123,30 @@ def _told(typename: Any) -> str | None:
     return typename[:64] if isinstance(typename, str) else None
 
 
-def _kind(type_: Any) -> str | None:
+def kind_of(type_: GraphQLObjectType) -> str | None:
     """Return the type inside the URIs of a record type; None: its URI is its publisher's."""
     source = source_of(type_)
     return None if source.table == "organization" else source.type
+
+
+def by_ids_sql(build: Build, type_: GraphQLObjectType, sets: fields.Sets) -> Callable[[int], str]:
+    """Return the SELECT of (place, JSON) of a type's records by columns of SCIDs, record ids and places.
+
+    These are the parameters from the one given on, which can only be said when all others are bound.
+    """
+    source, n = source_of(type_), build.statement.alias()
+    scope = Scope.of(source, n)
+    json = render(fields.record(build, type_, sets, scope))
+    same = f"{scope['p']}.scid = asked.scid" + ("" if kind_of(type_) is None else f" and t{n}.record_id = asked.id")
+
+    def sql(parameter: int) -> str:
+        columns = f"${parameter}::text[], ${parameter + 1}::uuid[], ${parameter + 2}::int[]"
+        return (
+            f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
+            f"join unnest({columns}) as asked(scid, id, place) on {same}"
+        )
+
+    return sql
 
 
 def _several(
@@ -133,18 +154,9 @@ def _several(
 ) -> Several:
     types = fields.record_types(build, declared)
     sets = [node.selection_set for node in nodes]
-    rows = [(source_of(type_), build.statement.alias()) for type_ in types]
-    scopes = [Scope.of(source, n) for source, n in rows]
-    written = [render(fields.record(build, type_, sets, scope)) for type_, scope in zip(types, scopes, strict=True)]
-    kinds = [_kind(type_) for type_ in types]
-    selects = []
-    parameter = len(build.statement.binders)
-    for (source, n), scope, json, kind in zip(rows, scopes, written, kinds, strict=True):
-        asked = f"unnest(${parameter + 1}::text[], ${parameter + 2}::uuid[], ${parameter + 3}::int[])"
-        same = f"{scope['p']}.scid = asked.scid" + ("" if kind is None else f" and t{n}.record_id = asked.id")
-        selects.append(
-            f"select asked.place, {json} as json from {visible(source, n)} {scope.join_sql()} "
-            f"join {asked} as asked(scid, id, place) on {same}"
-        )
-        parameter += 3
-    return Several(wanted, kinds, Query(" union all ".join(selects), build.statement.binders, build.statement.holes))
+    selects = [by_ids_sql(build, type_, sets) for type_ in types]
+    first = len(build.statement.binders) + 1
+    sql = " union all ".join(select(first + COLUMNS * place) for place, select in enumerate(selects))
+    return Several(
+        wanted, [kind_of(type_) for type_ in types], Query(sql, build.statement.binders, build.statement.holes)
+    )

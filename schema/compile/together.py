@@ -34,12 +34,10 @@ class _Batch:
 
 
 class Together:
-    """One statement of a plan: its last parameters are the columns of the ids, its rows are (place from 1, JSON)."""
+    """One statement of a plan: its last parameters are columns of SCIDs, record ids and places; see `by_ids_sql`."""
 
-    def __init__(self, query: Query, *, by_record: bool) -> None:
-        """`by_record`: ids are (SCID, record id), else SCIDs alone."""
+    def __init__(self, query: Query) -> None:
         self.query = query
-        self._by_record = by_record
         self._gathering = _Batch()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -47,7 +45,7 @@ class Together:
         """Return the JSON of the record, None when there is none to be seen."""
         if self.query.binders:
             found = await self._found([uri], asking)
-            return text(found[1]) if found else None
+            return text(found[0]) if found else None
         loop = asyncio.get_running_loop()
         batch, wish = self._gathering, _Wish(uri, asking, loop.create_future())
         batch.wishes.append(wish)
@@ -81,12 +79,10 @@ class Together:
                 if not wish.row.done():
                     wish.row.set_exception(error)
             return
-        for place, wish in enumerate(wishes, 1):
+        for place, wish in enumerate(wishes):
             if not wish.row.done():
                 wish.row.set_result((found[place],) if place in found else None)
 
     async def _found(self, uris: Sequence[RecordUri], asking: Asking) -> dict[int, str | None]:
-        columns: list[list[object]] = [[uri.scid for uri in uris]]
-        if self._by_record:
-            columns.append([uri.id for uri in uris])
+        columns = [uri.scid for uri in uris], [uri.id for uri in uris], range(len(uris))
         return {place: json for place, json in await self.query.rows(asking, *columns)}  # noqa: C416 -- typed
