@@ -24,7 +24,7 @@ TIMEOUT_S = 30
 PAGE = """
 query Nightly($region: String!, $first: Int, $after: String) {
   changes(filter: {types: [NEED], region: $region}, first: $first, after: $after) {
-    nodes { record { id publisher { name } provenance { entryHash proof } ... on Need { state } } }
+    nodes { recordId record { id publisher { name } provenance { entryHash proof } ... on Need { state } } }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -87,31 +87,37 @@ class Copy:
         with self.database:
             self.database.execute("delete from place")
 
-    def keep(self, records: list[dict[str, Any]], cursor: str | None) -> None:
-        """Store a page and the place behind it in one transaction; raises Refused and stores nothing."""
+    def keep(self, events: list[dict[str, Any]], cursor: str | None) -> int:
+        """Store a page and the place behind it in one transaction, and return how many needs changed.
+
+        Raises Refused and stores nothing.
+        """
         with self.database:
-            for record in records:
-                self._keep(record)
+            changed = sum(self._keep(event["record"], event["recordId"]) for event in events)
             if cursor is not None:
                 self.database.execute("delete from place")
                 self.database.execute("insert into place values (?)", (cursor,))
+        return changed
 
-    def _keep(self, record: dict[str, Any]) -> None:
+    def _keep(self, record: dict[str, Any] | None, id_: str) -> int:
+        if record is None:  # its author erased it: so do we
+            return self.database.execute("delete from need where id = ?", (id_,)).rowcount
         known = self.database.execute("select entry_hash, body from need where id = ?", (record["id"],)).fetchone()
         entry_hash = record["provenance"]["entryHash"]
         # States change with time and with what others do; a body only with a new entry in its log.
         body = known[1] if known and known[0] == entry_hash else proven_body(record)
         row = {"id": record["id"], "publisher": record["publisher"]["name"], "state": record["state"]}
         self.database.execute(UPSERT, {**row, "entry_hash": entry_hash, "body": body})
+        return 1
 
 
 def pages(http: httpx.Client, region: str, after: str | None, first: int) -> Iterator[tuple[list[Any], str | None]]:
-    """Return pages of changed needs, the oldest change first, each with the cursor behind it."""
+    """Return pages of changes to needs, the oldest first, each with the cursor behind it."""
     more = True
     while more:
         found = ask(http, PAGE, {"region": region, "first": first, "after": after})["changes"]
         more, after = found["pageInfo"]["hasNextPage"], found["pageInfo"]["endCursor"]
-        yield [event["record"] for event in found["nodes"]], after
+        yield found["nodes"], after
 
 
 def run(path: str, region: str, first: int, pages_max: int | None) -> int:
@@ -119,9 +125,8 @@ def run(path: str, region: str, first: int, pages_max: int | None) -> int:
     copy, changes = Copy(path), 0
     with httpx.Client(base_url=NODE, timeout=TIMEOUT_S) as http:
         try:
-            for number, (records, cursor) in enumerate(pages(http, region, copy.cursor(), first), 1):
-                copy.keep(records, cursor)
-                changes += len(records)
+            for number, (events, cursor) in enumerate(pages(http, region, copy.cursor(), first), 1):
+                changes += copy.keep(events, cursor)
                 if number == pages_max:
                     break
         except Refused as refused:

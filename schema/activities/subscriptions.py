@@ -3,15 +3,14 @@
 import strawberry
 
 from schema.activities.types import Activity, ActivityFilter
-from schema.common.events import Event, EventKind, following
-from schema.compile.read import embedded
+from schema.common.events import Event, EventKind, current, following
 
 
 @strawberry.type(description="Something that happened to an activity here.")
 class ActivityEvent(Event):
     """An event of an activity."""
 
-    activity: Activity = embedded("The activity as it is now.")
+    activity: Activity | None = current()
 
 
 @strawberry.type(description="Following activities.")

@@ -6,9 +6,9 @@ import strawberry
 
 from schema.common import filters
 from schema.common.connections import Edge, PageInfo
-from schema.common.events import Event, EventKind
+from schema.common.events import Event, EventKind, current
 from schema.common.records import Record
-from schema.compile.read import Value, declare, embedded, where
+from schema.compile.read import Value, declare, where
 
 
 @strawberry.enum(description="The types of records.")
@@ -25,7 +25,7 @@ class RecordType(Enum):
 class RecordEvent(Event):
     """An event of a record."""
 
-    record: Record = embedded("The record as it is now.")
+    record: Record | None = current()
 
 
 @strawberry.type(description="One page of events, oldest first.")

@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 
 from schema.common.scalars import DateTime
-from schema.compile.read import Argument, Follow, declare, time, token
+from schema.compile.read import Argument, Follow, declare, embedded, time, token
 from schema.compile.stream import CURSOR_SQL
 
 
@@ -18,6 +18,10 @@ class EventKind(Enum):
     PUBLISHED = strawberry.enum_value("PUBLISHED", description="It became visible here.")
     REVISED = strawberry.enum_value("REVISED", description="Its author changed it.")
     STATE = strawberry.enum_value("STATE", description="Time changed its state: a need expired.")
+    ERASED = strawberry.enum_value(
+        "ERASED",
+        description="It is not shown here any more: its author erased it, or what it was about. Drop your copy.",
+    )
     WITHDRAWN = strawberry.enum_value(
         "WITHDRAWN", description="It was not its publisher's: signed with a stolen key, and taken back with the cards."
     )
@@ -29,7 +33,13 @@ class Event:
 
     cursor: strawberry.ID = token(CURSOR_SQL, "Its place: give it as `after` to go on from here.")
     kind: EventKind = token("{ev}.kind", "What happened.")
+    record_id: strawberry.ID = token("{uri}", "The record's URI, also when it is gone.")
     at: DateTime = time("{ev}.at", "When it happened on this node.")
+
+
+def current() -> Any:
+    """Return the field of an event's record."""
+    return embedded("The record as it is now; null when it is gone.", present="{t}.record_id is not null")
 
 
 def following(description: str, node: Callable[[], type], filter_type: type, *kinds: EventKind) -> Any:

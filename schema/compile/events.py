@@ -10,12 +10,17 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType, is_abstract_type
 
 from schema.compile.build import Build, Scope, class_name, source_of
 from schema.compile.filters import conditions
-from schema.compile.read import Follow
+from schema.compile.read import Follow, Source
 from schema.compile.text import Json, literal, render
-from schema.compile.visibility import drills, visible
+from schema.compile.visibility import drills, gone, visible
 
 EVENTS_SCANNED_MAX = 20_000
 """How many numbers one statement looks at, however few of them fit."""
+
+GONE = frozenset({"ERASED", "WITHDRAWN"})
+"""Kinds of events after which a record has no row."""
+ASKED_OF_GONE = frozenset({"types", "kinds", "publishers"})
+"""The fields of filters that can be asked of a record without a row."""
 
 Columns = Callable[[Scope], Sequence[Json]]
 
@@ -39,9 +44,10 @@ def events_sql(
     limit: int,
 ) -> str:
     """Return the SELECT of (seq, c0, c1, ...) of the events that fit the field's filter, in order."""
-    branches = [
-        _branch(build, declared, node, read, type_, columns, stretch, limit) for type_ in _node_types(build, read)
-    ]
+    types = _node_types(build, read)
+    branches = [_branch(build, declared, node, read, type_, columns, stretch, limit) for type_ in types]
+    if not read.kinds or not GONE.isdisjoint(read.kinds):
+        branches += [_gone(build, declared, node, type_, columns, stretch, limit) for type_ in types]
     if len(branches) == 1:
         return branches[0]
     return (
@@ -71,7 +77,8 @@ def _branch(
     n = build.statement.alias()
     ev = f"ev{n}"
     row = Scope.of(source, n)
-    scope = row.filled({"ev": ev, "stream": stretch.stream, "region_path": source.region_path})
+    names = {"ev": ev, "stream": stretch.stream, "region_path": source.region_path}
+    scope = row.filled({**names, "uri": _uri(source, f"{row['p']}.scid", ev)})
     now, later = build.arguments(declared, node)
     given = now.get("filter") or {}
     where = [f"{ev}.type = '{source.type}'", drills(source, n, asked=bool(given.get("exercise")))]
@@ -80,10 +87,57 @@ def _branch(
     where += conditions(
         build, declared.args["filter"].type, given, scope, lambda asking: later(asking.variables)["filter"]
     ).values()
-    selected = [f"{ev}.seq", *(f"{render(json)} as c{position}" for position, json in enumerate(columns(scope)))]
     return (
-        f"select {', '.join(selected)} from {visible(source, n)} {row.join_sql()} "
+        f"select {_selected(ev, columns(scope))} from {visible(source, n)} {row.join_sql()} "
         f"join event {ev} on {ev}.publisher_id = t{n}.publisher_id and {ev}.record_id = t{n}.record_id "
         f"where {ev}.seq > {stretch.above} and {ev}.seq <= {stretch.up_to} and {' and '.join(where)} "
         f"order by {ev}.seq limit {limit}"
     )
+
+
+def _gone(
+    build: Build,
+    declared: GraphQLField,
+    node: FieldNode,
+    type_: GraphQLObjectType,
+    columns: Columns,
+    stretch: Stretch,
+    limit: int,
+) -> str:
+    """Return the events of records that have no row any more: told to all but those who ask for other ones by name.
+
+    Where such a record was and what it said is gone, so a follower is told rather once too often: it may hold a copy.
+    """
+    source = source_of(type_)
+    n = build.statement.alias()
+    ev = f"ev{n}"
+    row = Scope.of(source, n)
+    own = {"ev": ev, "stream": stretch.stream, "region_path": "null::text[]"}
+    scope = row.filled({**own, "uri": _uri(source, f"g{n}.scid", ev)})
+    now, later = build.arguments(declared, node)
+    given = {name: value for name, value in (now.get("filter") or {}).items() if name in ASKED_OF_GONE}
+    where = [f"{ev}.type = '{source.type}'", f"{ev}.kind in ({', '.join(sorted(map(literal, GONE)))})"]
+    where += conditions(
+        build,
+        declared.args["filter"].type,
+        given,
+        row.filled({**own, "t": ev, "p": f"g{n}"}),
+        lambda asking: later(asking.variables)["filter"],
+    ).values()
+    selected = _selected(ev, columns(scope))
+    return (
+        f"select {selected} from {gone(source, n)} {row.join_sql().replace('join ', 'left join ')} "
+        f"where t{n}.record_id is null and {ev}.seq > {stretch.above} and {ev}.seq <= {stretch.up_to} "
+        f"and {' and '.join(where)} order by {ev}.seq limit {limit}"
+    )
+
+
+def _selected(ev: str, columns: Sequence[Json]) -> str:
+    return ", ".join([f"{ev}.seq", *(f"{render(json)} as c{position}" for position, json in enumerate(columns))])
+
+
+def _uri(source: Source, scid: str, ev: str) -> str:
+    """Return the SQL of the URI of an event's record."""
+    if source.table == "organization":
+        return f"'gotong:' || {scid}"
+    return f"'gotong:' || {scid} || '/{source.type}/' || {ev}.record_id"

@@ -55,6 +55,18 @@ def _waits(source: Source, n: int, publisher: str) -> str:
     return f"({critical} and exists {fill(WAITING, {'publisher': publisher})})"
 
 
+def gone(source: Source, n: int) -> str:
+    """Return the FROM of events, `ev<n>`, whose record has no row that may be seen: aliases as in `visible`, all null.
+
+    The publisher is `g<n>`, a participant that this node's operator allows.
+    """
+    row = visible(source, n) if source.table == "organization" else f"({visible(source, n)})"
+    return (
+        f"participant g{n} join event ev{n} on ev{n}.publisher_id = g{n}.id and g{n}.trust = 'allowed' "
+        f"left join {row} on t{n}.publisher_id = ev{n}.publisher_id and t{n}.record_id = ev{n}.record_id"
+    )
+
+
 def drills(source: Source, n: int, *, asked: bool) -> str:
     """Return the condition that keeps drills apart from what is real."""
     return f"t{n}.exercise" if asked else f"not t{n}.exercise"

@@ -2,8 +2,7 @@
 
 import strawberry
 
-from schema.common.events import Event, EventKind, following
-from schema.compile.read import embedded
+from schema.common.events import Event, EventKind, current, following
 from schema.needs.types import Need, NeedFilter
 
 
@@ -11,7 +10,7 @@ from schema.needs.types import Need, NeedFilter
 class NeedEvent(Event):
     """An event of a need."""
 
-    need: Need = embedded("The need as it is now.")
+    need: Need | None = current()
 
 
 @strawberry.type(description="Following needs.")
@@ -25,10 +24,13 @@ class NeedSubscriptions:
         EventKind.PUBLISHED,
     )
     need_changed: NeedEvent = following(
-        "Needs as they change after they became visible: their authors revise them, or time changes their state. "
-        "The filter is for the need as it is now: of one that no longer fits nothing is told.",
+        "Needs as they change after they became visible: their authors revise or erase them, or time changes their "
+        "state. The filter is for the need as it is now: of one that no longer fits nothing is told, of one that is "
+        "gone everybody is.",
         lambda: Need,
         NeedFilter,
         EventKind.REVISED,
         EventKind.STATE,
+        EventKind.ERASED,
+        EventKind.WITHDRAWN,
     )

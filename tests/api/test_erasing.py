@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from store import outbox
 from tests.api.conftest import Served
 from tests.api.test_writing import REVISE, published
 
@@ -124,3 +125,27 @@ async def test_a_rehearsal_erases_nothing(served: Served) -> None:
     need = (await published(served))["need"]
     assert codes(await erased(served, need["id"], "BODY", dryRun=True)) == []
     assert len(await stored_payloads(served)) == 1
+
+
+async def test_followers_and_pollers_are_told_what_is_gone_and_nothing_of_what_it_said(served: Served) -> None:
+    gone = (await published(served, title=[{"text": MARKER}]))["need"]
+    stays = (await published(served))["need"]
+    assert codes(await erased(served, gone["id"], "BODY")) == []
+    query = """query ($filter: ChangeFilter) {
+      changes(filter: $filter) { nodes { kind recordId record { id ... on Need { title publisher { name } } } } } }"""
+
+    async def told(**filter_: Any) -> list[tuple[str, str, Any]]:
+        async with served.node.database.acquire() as connection:
+            while await outbox.sequence(connection):
+                pass
+        answer = await served.ask(query, filter=filter_)
+        assert MARKER not in str(answer)
+        nodes = answer["data"]["changes"]["nodes"]
+        return [(node["kind"], node["recordId"], node["record"] and node["record"]["id"]) for node in nodes]
+
+    event = ("ERASED", gone["id"], None)
+    assert await told(types=["NEED"]) == [("PUBLISHED", stays["id"], stays["id"]), event]
+    assert await told(kinds=["ERASED"], region="34.71", publishers=[served.organization]) == [event]
+    assert await told(kinds=["ERASED"], types=["ACTIVITY"]) == []
+    stranger = served.organization[:-3] + "abc"
+    assert await told(kinds=["ERASED"], publishers=[stranger]) == []

@@ -26,9 +26,9 @@ TOLD_TIMEOUT_S = 60
 PUBLISH = """
 mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
 """
-CHANGES = """
-query($region: String) { changes(filter: {types: [NEED], region: $region}, first: 100) { nodes { cursor } } }
-"""
+CHANGES = """query($region: String) {
+  changes(filter: {types: [NEED], region: $region}, first: 100) { nodes { kind recordId record { id } } }
+}"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,17 @@ class ExampleNode:
 
     def wait_until_told(self, count: int, region: str) -> None:
         """Return when `changes` tells that many events of needs there: they are numbered right after the commit."""
+        self._wait_until_told(region, lambda told: sum(event["record"] is not None for event in told) >= count)
+
+    def wait_until_erased(self, record: str) -> None:
+        """Return when `changes` tells that a record was erased."""
+        self._wait_until_told(
+            "32", lambda told: (record, "ERASED") in [(event["recordId"], event["kind"]) for event in told]
+        )
+
+    def _wait_until_told(self, region: str, done: Callable[[list[Any]], bool]) -> None:
         deadline = time.monotonic() + TOLD_TIMEOUT_S
-        while len(self.ask(CHANGES, region=region)["data"]["changes"]["nodes"]) < count:
+        while not done(self.ask(CHANGES, region=region)["data"]["changes"]["nodes"]):
             assert time.monotonic() < deadline, "nothing was told"
             time.sleep(0.02)
 
