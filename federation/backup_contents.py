@@ -14,7 +14,7 @@ from domain.errors import GotongError
 from federation import entry
 from federation.backup import BackupDamaged
 from federation.vault import Vault
-from store import participants, peers, restricted
+from store import backups, depositors, participants, peers, restricted
 from store.database import Connection
 from store.logs import LogRow
 
@@ -37,6 +37,8 @@ class PeerBackup(msgspec.Struct, frozen=True):
     url: str
     trust: str
     private: bool = False
+    mirrors_us: bool = False
+    keeps_backups: bool = False
 
 
 class NodeBackup(msgspec.Struct, frozen=True):
@@ -107,9 +109,19 @@ async def collect(
 
 async def _node(connection: Connection, settings: dict[str, str | int]) -> NodeBackup:
     known = await peers.every(connection)
+    targets = await backups.targets(connection)
     return NodeBackup(
         settings,
-        [PeerBackup(peer.url, peer.trust, peer.private) for peer in known],
+        [
+            PeerBackup(
+                peer.url,
+                peer.trust,
+                peer.private,
+                mirrors_us=await depositors.is_mirror(connection, peer.id),
+                keeps_backups=peer.id in targets,
+            )
+            for peer in known
+        ],
         await participants.decided(connection),
         [row.scid for row in await participants.hosted(connection)],
     )

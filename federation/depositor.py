@@ -15,7 +15,7 @@ import structlog
 
 from domain.errors import GotongError
 from federation import serve
-from federation.client import FRAMES_TYPE, PeerBusy, PeerClient
+from federation.client import FRAMES_TYPE, PeerBusy, PeerClient, PeerProtocolError
 from federation.deposit import (
     DEPOSIT_ANSWER_BYTES_MAX,
     DEPOSIT_BYTES_MAX,
@@ -25,6 +25,7 @@ from federation.deposit import (
     read_answer,
 )
 from federation.frames import Decoder, Log
+from federation.introduce import tell_operator
 from federation.messages import Pull, Wanted
 from store import depositors, peers, relay
 from store.database import Connection, Database
@@ -43,6 +44,8 @@ BACKOFF_S_MAX = 900.0
 MIRRORS_POLL_S = 1.0
 PASSING = ("LOG_IN_USE", "HEAD_MOVED")
 """Refusals that are over in a moment."""
+KEY_UNKNOWN = ("CALLER_UNKNOWN", "SIGNATURE_INVALID")
+"""What a mirror answers that knows this node by an older key only."""
 NOTHING_TAKEN = "NOTHING_TAKEN"
 """What is said of a log of which the mirror took nothing without saying why."""
 GZIP_LEVEL = 6
@@ -81,7 +84,13 @@ class Depositor:
             peer = await peers.find(connection, url)
         assert peer is not None
         async with self.client(peer) as client:
-            return await hand_over(self.database, client)
+            try:
+                return await hand_over(self.database, client)
+            except PeerProtocolError as error:
+                if error.details.get("cause") not in KEY_UNKNOWN:
+                    raise
+                await tell_operator(self.database, client)  # the key this node signs with is newer than what it knows
+                return await hand_over(self.database, client)
 
     async def run(self) -> None:
         """Deposit with all mirrors that no other process serves, until cancelled."""

@@ -23,7 +23,7 @@ from node.actor import actor
 from node.identity import did_place
 from node.settings import Settings, write_file
 from node.wiring import Node, now, opened
-from store import audit, backups, participants, peers
+from store import audit, backups, depositors, participants
 from store.participants import ParticipantRow
 
 
@@ -89,7 +89,6 @@ async def restore_participant(
         if operator is None:
             _write_settings(settings, network, hosting, of_node, given_port=port)
             await _add_peers(node, of_node, urls, private=private)
-            await _resume_backups(node, sources)
     contents = found.contents
     return Restored(
         scid,
@@ -161,19 +160,15 @@ async def _add_peers(node: Node, of_node: NodeBackup | None, urls: Sequence[str]
     """Have the peers be peers again, with what was decided about them, and the nodes that had the copies too."""
     known: dict[str, Any] = {} if of_node is None else {peer.url: peer for peer in of_node.peers}
     for url, peer in known.items():
-        await add_peer(node.database, url, trust=peer.trust, actor=actor(), private=peer.private)
+        added = await add_peer(node.database, url, trust=peer.trust, actor=actor(), private=peer.private)
+        async with node.database.acquire() as connection:
+            if peer.mirrors_us:
+                await depositors.add_mirror(connection, added.id)
+            if peer.keeps_backups:
+                await backups.add_target(connection, added.id)
     for url in map(checked_url, urls):
         if url not in known:
             await add_peer(node.database, url, trust="quarantined", actor=actor(), private=private)
-
-
-async def _resume_backups(node: Node, sources: Sequence[Source]) -> None:
-    """Have the nodes that kept backups keep them again."""
-    async with node.database.acquire() as connection:
-        for source in sources:
-            peer = await peers.find(connection, source.url)
-            if peer is not None and source.manifests:
-                await backups.add_target(connection, peer.id)
 
 
 async def _note(node: Node, scid: str, urls: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from api.federation_backup import BackupEdge
 from api.federation_deposit import DepositEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
+from api.federation_identity import IdentityEdge
 from api.federation_restricted import RestrictedEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
@@ -172,6 +173,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             EvidenceEdge(node.database),
             RestrictedEdge(node.restricted, callers),
             BackupEdge(node.database, callers),
+            IdentityEdge(node.database, now, callers),
             erasures,
             deposit,
         )

@@ -207,6 +207,12 @@ async def add_mirror(connection: Connection, peer_id: int) -> None:
     await connection.execute("update peer set mirrors_us = true where id = $1", peer_id)
 
 
+async def is_mirror(connection: Connection, peer_id: int) -> bool:
+    """Return whether this node deposits its logs with that peer."""
+    found: bool = await connection.fetchval("select mirrors_us from peer where id = $1", peer_id)
+    return found
+
+
 async def mirrors(connection: Connection) -> list[str]:
     """Return the addresses of the peers that this node deposits with."""
     records = await connection.fetch(

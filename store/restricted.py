@@ -258,7 +258,7 @@ async def part(connection: Connection, log_id: int, index: int) -> Sealed | None
 
 _STATED = f"""
     stated as (
-        select entry.index, entry.data, record.type, record.id, record.rev,
+        select entry.index, entry.data, record.type, record.id, record.rev, record.op,
                record.restricted and not exists (
                    select from erasure
                    where erasure.log_id = entry.log_id and erasure.record_id = record.id and erasure.type = record.type
@@ -266,7 +266,7 @@ _STATED = f"""
                ) as is_there
         from entry cross join lateral (
             select json ->> 'type' as type, (json ->> 'id')::uuid as id, (json ->> 'rev')::bigint as rev,
-                   json ? 'restricted' as restricted
+                   json ->> 'op' as op, json ? 'restricted' as restricted
             from (select convert_from(entry.data, 'UTF8')::jsonb) decoded (json)
         ) record
         where entry.log_id = $1
@@ -286,7 +286,8 @@ async def newest_stated(connection: Connection, log_id: int) -> set[int]:
         f"""
         with {_STATED}
         select index from (
-            select distinct on (type, id) index, is_there from stated order by type, id, rev desc, index
+            select distinct on (type, id) index, is_there from stated where op = 'put'
+            order by type, id, rev desc, index
         ) newest where is_there
         """,
         log_id,

@@ -115,18 +115,22 @@ def block(target: Target, reason: Reason = None, data_dir: DataDir = None, as_js
 
 
 @app.command("allow-backups")
-def allow_backups(url: Url, size: Bytes, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def allow_backups(url: Target, size: Bytes, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Keep sealed backups for a peer, up to so many bytes; 0 takes no more and keeps what is there."""
     from federation.client import checked_url
     from federation.trust import PeerNotFound
-    from store import audit, backups, peers
+    from store import audit, backups, depositors, peers
 
     async def run() -> None:
         async with _opened(data_dir) as (node, _), node.database.transaction() as connection:
-            peer = await peers.find(connection, checked_url(url))
-            if peer is None:
-                raise PeerNotFound("no peer was added under this address", url=url)
-            await backups.set_allowance(connection, peer.id, size)
+            if "://" in url:
+                peer = await peers.find(connection, checked_url(url))
+                number = None if peer is None else peer.id
+            else:
+                number = await depositors.find(connection, url.removeprefix("gotong:"))
+            if number is None:
+                raise PeerNotFound("no such peer was added, and none of that id joined", peer=url)
+            await backups.set_allowance(connection, number, size)
             details = {"bytes": size}
             await audit.record(connection, actor=actor(), action="peer.backups", subject=url, details=details)
 

@@ -39,6 +39,7 @@ FEDERATION_SHELL = {
     "heal",
     "identities",
     "intake",
+    "introduce",
     "keeping",
     "keys",
     "mirror_join",
