@@ -109,6 +109,9 @@ class Exchange:
             await self._take_in(heads, interest)
         await self._look_again(heads, in_full=since is None)
         self.done.logs = len(self._grown)
+        if since is None:  # else only what changed was counted
+            async with self._database.acquire() as connection:
+                await choices.remember_left_out(connection, self._peer.id, self.done.outside)
         if self.done.pause_s is None and await self._keep_left(heads):
             self.since = heads.since
         return self.done

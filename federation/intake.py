@@ -21,6 +21,7 @@ from domain.errors import GotongError
 from federation.apply import HeadMoved
 from federation.did_service import log_service
 from federation.entry import Network
+from federation.evidence import LogFrozen
 from federation.frames import Frame
 from federation.names import parse_origin
 from federation.plan import (
@@ -64,7 +65,7 @@ class LogInUse(GotongError):
     code: ClassVar[str] = "LOG_IN_USE"
 
 
-NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved)
+NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved, LogFrozen)
 """What keeps a log out although its sender broke no rule; never kept as a report."""
 
 Gate = Callable[[Opened, Held | None], Awaitable[None]]

@@ -23,7 +23,12 @@ _LOGS = f"""
 WAITING_MAX = 10_000
 _NODE = f"""
     select (select scid from participant where id = operator_id) as operator,
-           (select count(*) from peer where trust <> 'blocked') as peers,
+           (select count(*) from peer where trust <> 'blocked' and url is not null) as peers,
+           (
+               select array_agg(case when what ~ '^[0-9]' then what else 'gotong:' || what end order by what)
+               from mirror_choice
+           ) as mirrored,
+           (select coalesce(max(logs_left_out), 0) from peer) as left_out,
            (select count(*) from (select from outbox join participant on participant.id = publisher_id and {ALLOWED}
                                   limit {WAITING_MAX}) listed) as waiting
     from (select max(operator_id) as operator_id from node_state) state
@@ -43,6 +48,8 @@ async def _this_node(services: "Services", _caller: "Caller", _arguments: Mappin
         operator=strawberry.ID(f"gotong:{state['operator']}") if state["operator"] else None,
         time=services.clock(),  # type: ignore[arg-type]
         peers=state["peers"],
+        mirrored_regions=state["mirrored"],
+        logs_left_out=state["left_out"],
         changes_waiting=state["waiting"],
         logs=[LogHead(**dict(log)) for log in logs],
     )

@@ -32,6 +32,10 @@ class NodeInfo:
     operator: strawberry.ID | None = value("The participant that runs it.")
     time: DateTime = value("Its clock, now.")
     peers: int = value("How many nodes it copies from.")
+    mirrored_regions: list[str] | None = value(
+        "Codes of the regions whose logs it copies, when it does not copy everything, and ids of participants besides."
+    )
+    logs_left_out: int = value("How many logs of other regions one of its peers has, at most.")
     changes_waiting: int = value(
         "How many changes here are no events yet and not found by their words, counted up to 10,000: 0 but for moments."
     )

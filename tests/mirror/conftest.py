@@ -60,6 +60,7 @@ async def run_import(intake: Intake, pieces: bytes | Iterable[bytes]) -> dict[st
     return intake.taken
 
 
+NEEDS = "select title_text::text, state, revision, published_at from need order by log_id, index"
 MakeLaptop = Callable[..., Awaitable["Laptop"]]
 
 
@@ -97,7 +98,7 @@ class Laptop:
     syncer: Syncer
     wake: Wake
     depositor: Depositor
-    clients: Callable[[PeerRow], PeerClient]
+    keys_dir: Path
 
     @property
     def database(self) -> Database:
@@ -162,7 +163,8 @@ async def make_laptop(
         async def make(invitation: Invitation) -> Laptop:
             dsn = await new_database()
             database = await stack.enter_async_context(Database(dsn, connections=6))
-            keys = KeyRing(tmp_path / f"keys-{invitation.slug}-{len(list(tmp_path.iterdir()))}")
+            keys_dir = tmp_path / f"keys-{invitation.slug}-{len(list(tmp_path.iterdir()))}"
+            keys = KeyRing(keys_dir)
             place = invitation.place()
             assert place is not None
             operator = await start_node(
@@ -171,7 +173,7 @@ async def make_laptop(
                 place=place,
                 base_url=invitation.url,
                 network="test",
-                seed=seed_of(f"{invitation.slug}{keys}"),
+                seed=seed_of(f"{invitation.slug}{keys_dir}"),
                 now=clock(),
             )
             node = TestNode(database, keys, clock, operator, Appender(database, keys, clock))
@@ -186,6 +188,15 @@ async def make_laptop(
             syncer = Syncer(database, client, "test", clock, own_connection, lambda: 0.5)
             depositor = Depositor(database, client, own_connection, wake, lambda: 0.5, backoff_s=0.05)
             stack.push_async_callback(syncer.close)
-            return Laptop(node, syncer, wake, depositor, client)
+            return Laptop(node, syncer, wake, depositor, keys_dir)
 
         yield make
+
+
+@pytest.fixture
+async def laptop(mirror: Mirror, make_laptop: MakeLaptop) -> Laptop:
+    """A laptop that was invited as `dapur-ibu` and joined."""
+    invitation = await mirror.invite("dapur-ibu")
+    made = await make_laptop(invitation)
+    await made.join(invitation)
+    return made

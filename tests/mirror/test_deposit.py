@@ -14,20 +14,9 @@ from federation.enroll import create_participant
 from federation.mirror_link import Invitation
 from federation.trust import set_participant_trust
 from store import depositors
-from tests.mirror.conftest import Laptop, MakeLaptop, MakeNode, Mirror
+from tests.mirror.conftest import NEEDS, Laptop, MakeLaptop, MakeNode, Mirror
 from tests.nodes import BASE_URL, need_draft, seed_of
 from tests.sync.conftest import client_of
-
-NEEDS = "select title_text::text, state, revision, published_at from need order by log_id, index"
-
-
-@pytest.fixture
-async def laptop(mirror: Mirror, make_laptop: MakeLaptop) -> Laptop:
-    """A laptop that was invited as `dapur-ibu` and joined."""
-    invitation = await mirror.invite("dapur-ibu")
-    made = await make_laptop(invitation)
-    await made.join(invitation)
-    return made
 
 
 async def test_what_a_laptop_publishes_an_ngo_reads_from_its_mirror(
