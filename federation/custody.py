@@ -19,7 +19,7 @@ from federation.enroll import KeepCards, no_cards
 from federation.entry import EpochStart
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.writing import writable_head
-from store import backups, logs, outbox
+from store import backups, logs, outbox, participants
 from store.database import Connection, Database
 from store.logs import LogRow
 
@@ -28,6 +28,12 @@ class LogIncomplete(GotongError):
     """The newest checkpoint held does not cover the log's last entry, so where a key ends cannot be stated."""
 
     code: ClassVar[str] = "LOG_INCOMPLETE"
+
+
+class OperatorStays(GotongError):
+    """A node's operator can end or leave only when it hosts nobody else any more."""
+
+    code: ClassVar[str] = "OPERATOR_STAYS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,16 @@ class Change:
             await backups.set_access(self.connection, self.log.participant_id, *backup_access(new_kit.seed))
         return await self.write(line, now)
 
+    async def end(self, now: datetime) -> Changed:
+        """Return what the identity states after its last entry, which closes the log at its head."""
+        last = did_create.deactivate(
+            self.state,
+            update_key=update_key(self.seed, self._update_key_number),
+            now=now,
+            service=rekey.closed(self.service, self.head),
+        )
+        return await self.write(last, now)
+
     async def write(self, line: bytes, now: datetime) -> Changed:
         """Return what the identity states after this line, written and told to whoever listens."""
         state = did.extend(self.state, [line], now=now)
@@ -175,10 +191,32 @@ async def renew_kit(
         return await change.commit(now, NewKit(new_seed, keep_cards))
 
 
+async def end(database: Database, keys: KeyRing, scid: str, seed: bytes, *, now: datetime) -> Changed:
+    """Return the identity after its last entry: nothing is appended to its log any more, and what is there stays.
+
+    Raises OperatorStays for an operator that hosts others, and what `rotate` does.
+    """
+    async with database.transaction() as connection:
+        change = await begin(connection, keys, scid, seed)
+        await require_dispensable(connection, change.log.participant_id)
+        return await change.end(now)
+
+
+async def require_dispensable(connection: Connection, participant_id: int) -> None:
+    """Return unless the node's operator, which hosts others, is to go: then raise OperatorStays."""
+    operator = await participants.operator(connection)
+    if operator is not None and operator.id == participant_id and len(await participants.hosted(connection)) > 1:
+        raise OperatorStays("the operator goes last: its guests would be left without a host", scid=operator.scid)
+
+
 async def begin(connection: Connection, keys: KeyRing, scid: str, seed: bytes) -> Change:
     """Return the identity of a participant hosted here with its log's head locked; raises what `rotate` does."""
-    log = await writable_head(connection, scid)
-    state = await identities.load(connection, log.participant_id, scid)
+    return await change_of(connection, keys, await writable_head(connection, scid), seed)
+
+
+async def change_of(connection: Connection, keys: KeyRing, log: LogRow, seed: bytes) -> Change:
+    """Return the identity whose log's locked head this is, or raise CardsDoNotFit, LogIncomplete."""
+    state = await identities.load(connection, log.participant_id, log.scid)
     if log.checkpoint_size != log.size:
         raise LogIncomplete("the newest checkpoint is of a shorter log", origin=log.origin, size=log.size)
     return Change(connection, keys, log, state, seed, log_service(state), request_keys(state), cosign_keys(state))

@@ -125,17 +125,19 @@ def update(
     return _next_line(state, _keys(update_key, next_public_key), document, update_key, now)
 
 
-def deactivate(state: DidState, *, update_key: bytes, now: datetime) -> bytes:
+def deactivate(state: DidState, *, update_key: bytes, now: datetime, service: LogService) -> bytes:
     """Return the line (no newline) that ends a participant's log for good, or raise DidError.
 
-    The last document stays readable, so that what was signed before can still be checked.
+    `service` states where each log key was retired. The last document stays readable, so that what was signed before
+    can still be checked.
     """
     parameters: dict[str, JSON] = {
         "updateKeys": [encode_multikey(public_key(update_key))],
         "nextKeyHashes": [],
         "deactivated": True,
     }
-    return _next_line(state, parameters, state.document, update_key, now)
+    document = did_document(state.did, service, also_known_as=_also_known_as(state, state.did))
+    return _next_line(state, parameters, document, update_key, now)
 
 
 def next_key_hash(next_public_key: bytes) -> str:

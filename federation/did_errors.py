@@ -35,6 +35,7 @@ Rules, with the error that answers each:
   equal: DID_SERVICE_MALFORMED.
 - D4.5 a later version keeps network, epoch start, keys and where they were retired; an epoch is followed by the next:
   DID_SERVICE_REWRITTEN.
+- D4.6 the version that deactivates states where every log key was retired, so the log is closed: DID_LOG_NOT_CLOSED.
 """
 
 from typing import ClassVar
@@ -172,6 +173,12 @@ class DidServiceRewritten(DidError):
     """A later version takes back what an earlier one stated: network, epoch, a log key, or where a key was retired."""
 
     code: ClassVar[str] = "DID_SERVICE_REWRITTEN"
+
+
+class DidLogNotClosed(DidError):
+    """The DID was deactivated, and its last document leaves a key that could still sign its log."""
+
+    code: ClassVar[str] = "DID_LOG_NOT_CLOSED"
 
 
 class DidHostRefused(DidError):

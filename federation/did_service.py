@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from federation.canonical import JSON
 from federation.did_errors import (
+    DidLogNotClosed,
     DidNotPortable,
     DidPrerotationMissing,
     DidServiceMalformed,
@@ -120,6 +121,8 @@ def require_gotong(state: DidState) -> None:
         service = _log_service(version)
         if before is not None:
             _require_continuation(before, service, version)
+        if version.parameters.deactivated and any(key.retired is None for key in service.keys):
+            raise DidLogNotClosed("whoever ends states where the log ends", version=version.number)
         before = service
 
 

@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, org, peer
+from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, move, org, peer
 from node.commands.alerts import alerts
 from node.commands.backup import backup, restore
 from node.commands.confirm import confirm
@@ -56,6 +56,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(demo)
 app.command()(init)
+org.app.add_typer(move.app, name="move")
 app.add_typer(org.app, name="org")
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact.app, name="contact")

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
+from federation.trust import ParticipantNotFound
 from node.wiring import Node
 from store import participants, records
 from store.participants import ParticipantRow
@@ -33,6 +34,15 @@ async def known_scid(node: Node, named: str) -> str:
     async with node.database.acquire() as connection:
         found = await participants.find_hosted(connection, named)
     return named.removeprefix("gotong:") if found is None else found.scid
+
+
+async def known_participant(node: Node, named: str) -> ParticipantRow:
+    """Return the participant that is known here by this SCID or `gotong:<SCID>`, or raise ParticipantNotFound."""
+    async with node.database.acquire() as connection:
+        found = await participants.find(connection, named.removeprefix("gotong:"))
+    if found is None:
+        raise ParticipantNotFound("no participant with this id is known here", named=named[:128])
+    return found
 
 
 async def name_of(node: Node, participant: ParticipantRow) -> str:

@@ -157,6 +157,18 @@ async def let_go(connection: Connection, participant_id: int) -> None:
     )
 
 
+async def take_in(connection: Connection, participant_id: int) -> None:
+    """Have a participant be hosted here from now on; always shown, like every one that is."""
+    await connection.execute(
+        """
+        update participant
+        set hosted = true, left_at = null, home_peer_id = null, trust = 'allowed', trust_set_by = 'default'
+        where id = $1
+        """,
+        participant_id,
+    )
+
+
 async def set_trust(
     connection: Connection,
     participant_ids: Sequence[int],
@@ -206,13 +218,6 @@ async def decided(connection: Connection) -> dict[str, str]:
         "select scid, trust from participant where trust_set_by = 'operator' and not hosted order by scid"
     )
     return {record["scid"]: record["trust"] for record in records}
-
-
-async def take_in(connection: Connection, participant_id: int) -> None:
-    """Have a participant that was known only by copies be hosted here."""
-    await connection.execute(
-        "update participant set hosted = true, left_at = null, home_peer_id = null where id = $1", participant_id
-    )
 
 
 async def begin_node(connection: Connection, operator_id: int, network: str) -> None:

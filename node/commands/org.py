@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from domain.errors import GotongError
+from node.commands.keys import CardFiles
 from node.output import AsJson, DataDir, show
 
 app = typer.Typer(help="The communities and organizations this node hosts.", no_args_is_help=True)
@@ -65,6 +66,32 @@ def create(
     made = asyncio.run(run())
     text = f"{name} is here.\nIdentity  {made['did']}\n{told_cards(directory)}"
     show({**made, "cards": None if directory is None else str(directory)}, text, as_json=as_json)
+
+
+@app.command()
+def deactivate(
+    organization: Annotated[str, typer.Argument(metavar="ORG", help="Short name or id of the organization.")],
+    card: CardFiles = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a participant for good: its records stay, nothing is added. Asks for two of its recovery cards."""
+    import asyncio
+
+    from federation.custody import Changed, end
+    from node.cards import read_seed
+    from node.commands.keys import changed_json
+    from node.participants import hosted_participant
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> Changed:
+        async with opened(Settings.load(data_dir)) as node:
+            scid = (await hosted_participant(node, organization)).scid
+            return await end(node.database, node.keys, scid, read_seed(card), now=now())
+
+    ended = asyncio.run(run())
+    show(changed_json(ended), f"{ended.did} has ended at {ended.size} entries.", as_json=as_json)
 
 
 @app.command("list")

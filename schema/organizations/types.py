@@ -11,7 +11,7 @@ from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
-from schema.compile.read import Source, elements, embedded, localized, text, token, tokens, where
+from schema.compile.read import Source, boolean, elements, embedded, localized, text, token, tokens, where
 from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 
@@ -56,6 +56,7 @@ class Organization(Record):
 
     id: strawberry.ID = token("'gotong:' || {p}.scid", "Its URI, the same on every node: gotong:<SCID>.")
     did: strawberry.ID = text("{i}.did", "Its decentralized identifier (did:webvh), which names its keys.")
+    ended: bool = boolean("{i}.ended", "Whether it has ended: what it published stays, and nothing is added.")
     slug: str = token("{t}.slug", "The short name it wishes for; unique only on its own node.")
     name: str = localized("{t}.name_text", "Its name.", first="{t}.name_json")
     kind: OrganizationKind = token("{t}.kind", "What it says it is.")

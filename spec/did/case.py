@@ -83,6 +83,10 @@ HEAD: Json = {"size": 7, "root": "07" * 32}
 START: Json = {**HEAD, "genesis": "08" * 32}
 
 
+def closed(entry: Json) -> None:
+    entry["state"]["service"][0]["keys"] = [{"id": "#log-0-0", "retired": HEAD}]
+
+
 def updated() -> Writer:
     return Writer().first().next().next(key=2, time="2026-11-03T00:00:00.5Z")
 

@@ -2,13 +2,26 @@
 
 from collections.abc import Iterator
 
-from spec.did.case import HEAD, NO_PREROTATION, START, Case, drop, epoch, new_epoch, parameter, refused, retired, set_
+from spec.did.case import (
+    HEAD,
+    NO_PREROTATION,
+    START,
+    Case,
+    both,
+    drop,
+    epoch,
+    new_epoch,
+    parameter,
+    refused,
+    retired,
+    set_,
+)
 from spec.did.writer import PATH, PLACEHOLDER, Edit, Json, Writer, method, move, multikey
 
 
 def cases() -> Iterator[Case]:
     """Yield logs that are no Gotong participant's."""
-    for group in (_place, _service, _history):
+    for group in (_place, _service, _history, _end):
         yield from group()
 
 
@@ -32,6 +45,12 @@ def _place() -> Iterator[Case]:
     yield case("fixed", "A participant that cannot move.", Writer().first(parameter("portable", False)))
     case = refused("DID_PREROTATION_MISSING", "require_gotong")
     yield case("off", "A participant that commits to no next key.", Writer().first(NO_PREROTATION))
+
+
+def _end() -> Iterator[Case]:
+    case = refused("DID_LOG_NOT_CLOSED", "require_gotong")
+    end = both(NO_PREROTATION, parameter("deactivated", True))
+    yield case("open-end", "It ends, and its key could go on signing.", Writer().first().next(end))
 
 
 def _service() -> Iterator[Case]:

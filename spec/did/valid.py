@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from spec.did.case import NO_PREROTATION, Case, both, drop, new_epoch, parameter, retired, rule, updated
+from spec.did.case import NO_PREROTATION, Case, both, closed, drop, new_epoch, parameter, retired, rule, updated
 from spec.did.writer import Writer, move
 
 
@@ -18,7 +18,7 @@ def cases() -> Iterator[Case]:
     yield case("created", "A guest's first entry.", Writer().first(), **gotong)
     yield case("updated", "Each entry uses the key the one before committed to.", updated(), **gotong)
     yield case("moved", "The participant moves to another host.", Writer().first().next(move), **gotong)
-    end = both(NO_PREROTATION, parameter("deactivated", True))
+    end = both(NO_PREROTATION, parameter("deactivated", True), closed)
     yield case("deactivated", "The participant ends its log.", Writer().first().next(end), **gotong)
     yield case("key-retired", "A log key is retired at a stated head and replaced.", retired(), **gotong)
     yield case("new-epoch", "After a theft the log goes on in a new epoch.", new_epoch(), **gotong)

@@ -43,6 +43,7 @@ FEDERATION_SHELL = {
     "keeping",
     "keys",
     "mirror_join",
+    "moving",
     "outbound",
     "overview",
     "prepare",

@@ -17,6 +17,7 @@ from federation.did_errors import (
     DidError,
     DidHostRefused,
     DidKeyNotAuthorized,
+    DidLogNotClosed,
     DidServiceRewritten,
     DidSyntaxInvalid,
     DidTimeNotMonotonic,
@@ -34,6 +35,7 @@ from federation.did_service import (
 from federation.did_state import DidState
 from federation.entry import EpochStart
 from federation.multikey import MultikeyInvalid
+from federation.rekey import closed
 
 NOW = datetime(2026, 11, 22, 7, 30, 15, 999_999, tzinfo=UTC)
 KIT = bytes(range(32))
@@ -165,11 +167,14 @@ def test_a_new_epoch_starts_from_a_stated_head() -> None:
 
 def test_after_the_end_there_is_nothing_to_write() -> None:
     state = _state(_created())
-    line = deactivate(state, update_key=KEYS[1], now=NOW)
+    with pytest.raises(DidLogNotClosed):
+        deactivate(state, update_key=KEYS[1], now=NOW, service=log_service(state))
+    last = closed(log_service(state), StatedHead(7, b"\x07" * 32))
+    line = deactivate(state, update_key=KEYS[1], now=NOW, service=last)
     after = did.extend(state, [line], now=NOW)
     assert after.deactivated
     assert after.next_key_hashes == ()
-    assert log_service(after) == log_service(state)
+    assert log_service(after) == last
     require_gotong(after)
     with pytest.raises((DidDeactivated, DidKeyNotAuthorized)):
         update(after, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW)

@@ -134,6 +134,23 @@ def test_after_a_theft_the_log_goes_on_from_the_last_entry_that_counts(gotong: G
     assert verified.json["differences"] == []
 
 
+def test_a_guest_is_let_go_taken_back_and_ended(begun: Gotong, tmp_path: Path) -> None:
+    cards, handed = tmp_path / "kartu", tmp_path / "pindah.json"
+    made = begun("org", "create", "Baca Yuk!", "--region", "32.03.28", "--cards", str(cards), "--json")
+    assert made.code == 0, made.err
+    left = begun("org", "move", "out", "baca-yuk", str(handed), "--json")
+    assert (left.json["size"], handed.stat().st_mode & 0o077) == (2, 0)
+    assert begun("org", "move", "out", "baca-yuk", str(handed)).err.startswith("ORGANIZATION_NOT_HOSTED")
+    assert begun("org", "move", "in", str(tmp_path / "lain")).err.startswith("FILE_REFUSED")
+    assert begun("org", "move", "in", str(cards / "baca-yuk-1.html")).err.startswith("PACKAGE_MALFORMED")
+    assert begun("org", "move", "stay", made.json["id"]).code == 0
+    given = [argument for n in (1, 2) for argument in ("--card", str(cards / f"baca-yuk-{n}.html"))]
+    ended = begun("org", "deactivate", "baca-yuk", *given, "--json")
+    assert (ended.json["version"], ended.json["signingKey"]) == (2, None)
+    assert begun("keys", "rotate", "baca-yuk", *given).err.startswith("PARTICIPANT_ENDED")
+    assert begun("verify").code == 0
+
+
 def test_cards_that_are_wrong_are_named(begun: Gotong, tmp_path: Path) -> None:
     missing = begun("keys", "rotate", "simpul-uji", "--card", str(tmp_path / "none"))
     assert missing.err.startswith("CARD_UNREADABLE")

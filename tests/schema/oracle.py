@@ -334,6 +334,7 @@ class Oracle:
             "aboutId": lambda: row["about_uri"],
             "about": lambda: self.by_uri(row["about_uri"]),
             "did": lambda: self.participants[row["publisher_id"]]["did"],
+            "ended": lambda: self.participants[row["publisher_id"]]["ended"],
             "parent": lambda: row["parent_uri"],
             "needs": lambda: self.connection("need", args, lambda x: x["publisher_id"] == row["publisher_id"]),
             "activities": lambda: self.connection("activity", args, lambda x: x["publisher_id"] == row["publisher_id"]),

@@ -1,0 +1,116 @@
+"""`gotong org move`: a participant leaves one host and is taken in by another, with its history."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.commands.keys import CardFiles, Organization, changed_json
+from node.output import AsJson, DataDir, show
+
+if TYPE_CHECKING:
+    from federation.custody import Changed
+    from federation.moving import Package
+
+app = typer.Typer(help="Move a participant with its history to another host.", no_args_is_help=True)
+
+NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="Where to write what the new host needs. Secret.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE|ID",
+        help="What the old host wrote; or, when there is none any more, `gotong:<SCID>`: contacts are lost then.",
+    ),
+]
+Slug = Annotated[str | None, typer.Option("--slug", help="Short name on this node; the one it had by default.")]
+
+
+@app.command()
+def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Let a participant go: nothing is published for it here any more; write what its new host needs."""
+    import asyncio
+
+    from federation.moving import let_go
+    from node.files import write_secret
+    from node.participants import hosted_participant
+    from node.settings import Settings
+    from node.wiring import opened
+
+    async def run() -> "Package":
+        async with opened(Settings.load(data_dir)) as node:
+            scid = (await hosted_participant(node, organization)).scid
+            return await let_go(node.database, node.appender.vault, scid, lambda data: write_secret(file, data))
+
+    package = asyncio.run(run())
+    text = (
+        f"{package.origin} ends here at {package.size} entries. Carry {file} to the new host; it holds contacts: "
+        f"delete it afterwards.\nThere: gotong sync, then gotong org move in {file.name}"
+    )
+    show({"log": package.origin, "size": package.size, "root": package.root, "file": str(file)}, text, as_json=as_json)
+
+
+@app.command("in")
+def in_(
+    source: Source,
+    slug: Slug = None,
+    card: CardFiles = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a participant in: its log has to be copied here already. Asks for two of its recovery cards."""
+    import asyncio
+
+    from federation.moving import read_package, take_in
+    from federation.names import parse_origin
+    from node.cards import read_seed
+    from node.files import read_bounded
+    from node.identity import did_place
+    from node.participants import known_participant
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    package = None if source.startswith("gotong:") else read_package(read_bounded(Path(source)))
+
+    async def run() -> "Changed":
+        async with opened(Settings.load(data_dir)) as node:
+            operator = await node.operator()
+            named = source if package is None else parse_origin(package.origin).scid
+            found = await known_participant(node, named)
+            return await take_in(
+                node.database,
+                node.keys,
+                node.appender.vault,
+                found.scid,
+                read_seed(card),
+                place=did_place(node, slug or found.slug, operator.host),
+                base_url=node.settings.origin,
+                now=now(),
+                package=package,
+            )
+
+    changed = asyncio.run(run())
+    text = (
+        f"{changed.did} is hosted here now; key {changed.signing_key} signs from entry {changed.size} on.\n"
+        "Make a backup of the keys directory, and tell those who copied from the old host this node's address."
+    )
+    show(changed_json(changed), text, as_json=as_json)
+
+
+@app.command()
+def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Take back a participant that was let go, if no other host took it in."""
+    import asyncio
+
+    from federation.moving import take_back
+    from node.participants import known_participant
+    from node.settings import Settings
+    from node.wiring import opened
+
+    async def run() -> str:
+        async with opened(Settings.load(data_dir)) as node:
+            found = await known_participant(node, organization)
+            await take_back(node.database, found.scid)
+        return found.did
+
+    did = asyncio.run(run())
+    show({"did": did}, f"{did} is published here again.", as_json=as_json)
