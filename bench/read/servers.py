@@ -115,7 +115,13 @@ class Postgres:
         self._postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
 
     def cpu_s(self) -> float:
-        """Return the processor time of all its processes, those that have ended included."""
-        times = self._postmaster.cpu_times()
-        ended_s = float(times.children_user + times.children_system)
-        return ended_s + cpu_s(self._postmaster) + sum(map(cpu_s, self._postmaster.children()))
+        """Return the processor time of all its processes, those that have ended included.
+
+        A process that ends in between is in neither sum, so they are taken again until none did.
+        """
+        while True:
+            running = self._postmaster.children()
+            ended = self._postmaster.cpu_times()
+            used_s = cpu_s(self._postmaster) + sum(map(cpu_s, running))
+            if self._postmaster.children() == running:
+                return float(ended.children_user + ended.children_system) + used_s
