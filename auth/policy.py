@@ -27,6 +27,8 @@ SCOPES: Final[dict[str, str]] = {
     "setParticipantTrust": PEERS_ADMIN,
 }
 """Which scope an action needs."""
+OPEN: Final = frozenset({"requestRemoval"})
+"""What anybody may do without a token; each of these has bounds of its own."""
 
 
 class ScopeMissing(GotongError):

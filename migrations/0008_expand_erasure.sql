@@ -1,4 +1,4 @@
--- What:  erasures, who acknowledged them, records an operator hides, and requests to have something removed.
+-- What:  erasures, who acknowledged them, and requests of people without an account to have something removed.
 -- Phase: expand. Creates tables and an index on `event`, which is locked against writing while the index is made.
 
 -- Every erase entry that counts. What it names is gone from `payload` in the transaction that wrote the row.
@@ -26,15 +26,6 @@ create table erasure_acknowledgement (
     note          bytea not null,
     received_at   timestamptz not null,
     primary key (log_id, operator_scid)
-);
-
--- Records that this node's operator hides here. The reasons stand in `audit`.
-create table suppression (
-    publisher_id integer not null references participant (id),
-    type         text not null,
-    record_id    uuid not null,
-    at           timestamptz not null default now(),
-    primary key (publisher_id, record_id, type)
 );
 
 -- What people without an account ask an operator to remove.

@@ -14,7 +14,7 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, move, org, peer
+from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, move, org, peer, removals
 from node.commands.alerts import alerts
 from node.commands.backup import backup, restore
 from node.commands.confirm import confirm
@@ -68,6 +68,7 @@ peer.app.command()(invite.join)
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(erasures.app, name="erasures")
+app.add_typer(removals.app, name="removals")
 app.command()(peer.sync)
 app.command()(peer.reports)
 app.command()(alerts)

@@ -16,7 +16,7 @@ from tests.nodes import TestNode
 CONTENT = """
     select table_name from information_schema.columns
     where table_schema = 'public' and column_name = 'record_id'
-      and table_name not in ('outbox', 'event', 'unprojected', 'erasure', 'suppression')
+      and table_name not in ('outbox', 'event', 'unprojected', 'erasure')
       and table_name not like '%\\_search'
 """
 

@@ -1,16 +1,34 @@
 """Erase parts of a record."""
 
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import ClassVar
 
 import strawberry
 
+from domain.errors import GotongError
 from domain.ids import parse_uri
 from federation.erasure import erasable
 from federation.prepare import unchanged
 from schema.common import inputs
 from schema.common.inputs import WriteInput
-from schema.common.writing import Deed, Outcome, Work, Written, mutation, written
+from schema.common.writing import RAISED, Deed, Outcome, UserError, Work, Written, mutation, user_error, written
 from schema.compile.read import Value, declare
+from store import removals
+
+REMOVAL_CHARS_MAX = 2_000
+
+
+class RemovalUnclear(GotongError):
+    """A request to remove something has a reason of at most 2,000 characters."""
+
+    code: ClassVar[str] = "REMOVAL_UNCLEAR"
+
+
+class RemovalsExhausted(GotongError):
+    """This node has been asked too often lately to remove things; its operator has to look first."""
+
+    code: ClassVar[str] = "REMOVALS_EXHAUSTED"
 
 
 @strawberry.enum(description="The parts of a record.")
@@ -55,6 +73,54 @@ class EraseRecordPayload(Written):
     )
 
 
+@strawberry.input(description="A request to this node's operator to have a record removed. It needs no account.")
+class RequestRemovalInput(WriteInput):
+    """What somebody wants removed."""
+
+    id: strawberry.ID = inputs.required("The record.")
+    reason: str = inputs.required("Why: whom it exposes, what is false. Only the operator reads it.")
+    contact: str | None = inputs.optional("How to reach you, if you want an answer. Only the operator reads it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What became of a request, before its payload is written."""
+
+    requested: bool
+    user_errors: list[UserError] = field(default_factory=list)
+    client_mutation_id: str | None = None
+    uri: None = None
+
+
+async def request_removal(deed: Deed) -> Requested:
+    """Return what became of the request: the operator has it on a list, or a bound was reached."""
+    told = deed.input.client_mutation_id or None
+    try:
+        uri = parse_uri(deed.input.id)
+        contact = None if deed.input.contact is strawberry.UNSET else deed.input.contact
+        for name, text in (("reason", deed.input.reason), ("contact", contact or "")):
+            if len(text) > REMOVAL_CHARS_MAX or (name == "reason" and not text.strip()):
+                raise RemovalUnclear(
+                    f"A {name} has at most {REMOVAL_CHARS_MAX} characters and is not empty.", field=name
+                )
+        if not deed.input.dry_run:
+            async with deed.services.database.transaction() as connection:
+                if not await removals.insert(connection, str(uri), deed.input.reason, contact):
+                    raise RemovalsExhausted("Too many requests wait already; write to the operator of this node.")
+    except RAISED:
+        raise
+    except GotongError as error:
+        return Requested(False, [user_error(error)], told)
+    return Requested(not deed.input.dry_run, [], told)
+
+
+@strawberry.type(description="What became of the request.")
+class RequestRemovalPayload(Written):
+    """The answer of requestRemoval."""
+
+    requested: bool = declare(Value(), "Whether it is on the operator's list now.")
+
+
 @strawberry.type(description="Taking back what was published.")
 class ErasureMutations:
     """Root fields."""
@@ -64,4 +130,10 @@ class ErasureMutations:
         EraseRecordInput,
         "Erase parts of a record. Other nodes that follow its log destroy them too and acknowledge it; whoever copied "
         "them by other means still has them.",
+    )
+    request_removal: RequestRemovalPayload = mutation(
+        request_removal,
+        RequestRemovalInput,
+        "Ask the operator of this node to have a record removed. Nothing is removed by this: a person decides. "
+        "The one who can erase it everywhere is its author.",
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from store import outbox
+from store import outbox, removals
 from tests.api.conftest import Served
 from tests.api.test_writing import REVISE, published
 
@@ -149,3 +149,27 @@ async def test_followers_and_pollers_are_told_what_is_gone_and_nothing_of_what_i
     assert await told(kinds=["ERASED"], types=["ACTIVITY"]) == []
     stranger = served.organization[:-3] + "abc"
     assert await told(kinds=["ERASED"], publishers=[stranger]) == []
+
+
+async def test_anybody_asks_the_operator_to_remove_something_within_bounds(served: Served) -> None:
+    query = """mutation ($input: RequestRemovalInput!) {
+      requestRemoval(input: $input) { requested userErrors { code field } } }"""
+
+    async def asked(**given: Any) -> Any:
+        answer = await served.ask(query, input={"id": served.organization, "reason": "Nomor ibu saya", **given})
+        return answer["data"]["requestRemoval"]
+
+    taken = {"requested": True, "userErrors": []}
+    assert await asked(dryRun=True) == {"requested": False, "userErrors": []}
+    assert await asked(contact="sari@example.org") == taken
+    unclear = {"code": "REMOVAL_UNCLEAR", "field": ["input", "reason"]}
+    assert await asked(reason=" ") == {"requested": False, "userErrors": [unclear]}
+    for _ in range(removals.PER_HOUR_MAX - 1):
+        assert await asked() == taken
+    assert [error["code"] for error in (await asked())["userErrors"]] == ["REMOVALS_EXHAUSTED"]
+    async with served.node.database.transaction() as connection:
+        first, *rest = await removals.waiting(connection)
+        assert (first.reason, first.contact, len(rest)) == ("Nomor ibu saya", "sari@example.org", 59)
+        assert await removals.settle(connection, first.id, "erased by its author")
+        assert not await removals.settle(connection, first.id, "again")
+        assert await removals.waiting(connection) == rest

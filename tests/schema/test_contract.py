@@ -17,7 +17,7 @@ from graphql import (
 )
 
 import schema
-from auth.policy import SCOPES
+from auth.policy import OPEN, SCOPES
 from domain.records import activity, need, organization
 from schema.activities.types import ActivityStatus
 from schema.compile.build import read_of
@@ -75,9 +75,10 @@ def test_the_enums_are_the_domains(ours: type[Enum], theirs: type[Enum]) -> None
     assert values == [(member.name, member.value) for member in theirs]
 
 
-def test_every_mutation_has_a_scope() -> None:
+def test_every_mutation_has_a_scope_or_is_for_everybody() -> None:
     assert SCHEMA.mutation_type is not None
-    assert set(SCHEMA.mutation_type.fields) == set(SCOPES)
+    assert set(SCHEMA.mutation_type.fields) == set(SCOPES) | OPEN
+    assert OPEN.isdisjoint(SCOPES)
 
 
 def test_every_mutation_has_one_input_and_the_same_outside() -> None:
