@@ -18,7 +18,7 @@ NODES_MAX_DEFAULT = 5
 async def run_seed(seed: int, disks: Disks, directory: Path, *, nodes: int | None, steps: int) -> list[str]:
     """Return what happened in the run of one seed, or raise AssertionError with it."""
     count = nodes or 3 + seed % 3
-    async with world(seed, disks, directory, nodes=count, liars=seed % 3) as made:
+    async with world(seed, disks, directory, nodes=count, liars=seed % 3, forks=seed % 4 == 3) as made:
         try:
             await made.run(steps)
         except BaseException as error:

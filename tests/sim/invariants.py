@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.records.registry import RECORDS
 from federation.check import check_log
+from federation.enroll import Enrolled
 from node.background import sweep_once
 from store import logs
 from store.database import Database
@@ -13,18 +14,21 @@ from tests.sim.liars import FORGED
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-HONEST_SENDERS_BREAK = (
-    "select origin, code, message from refusal join peer on peer.id = peer_id where not url = any($1)"
-)
+HONEST_SENDERS_BREAK = """
+    select origin, code, message from refusal join peer on peer.id = peer_id
+    where not url = any($1) and not coalesce(origin, '') = any($2)
+"""
 LOGS = """
     select origin, size, encode(edge, 'hex'), checkpoint_size, encode(checkpoint, 'escape') from log order by origin
 """
 ENTRIES = """
     select origin, index, data, (select data from payload p where p.log_id = log.id and p.index = e.index and part = 1)
-    from entry e join log on log.id = e.log_id order by origin, index
+    from entry e join log on log.id = e.log_id
+    where frozen_size is null or index < frozen_size order by origin, index
 """
 UNPROJECTED = """
-    select origin, u.index, reason, type, record_id from unprojected u join log on log.id = u.log_id order by 1, 2
+    select origin, u.index, reason, type, record_id from unprojected u join log on log.id = u.log_id
+    where frozen_size is null order by 1, 2
 """
 LOCAL = ("publisher_id", "log_id", "received_at")
 """What two nodes may know differently of one record: numbers of their own, and when each had it."""
@@ -45,13 +49,15 @@ async def check(world: "World") -> None:
     await _same_records(world)
     await _logs_are_whole(world)
     await _acknowledged_is_there(world)
+    await _forks_are_found_and_nobody_else_accused(world)
     await _nothing_forged(world)
 
 
 async def _nobody_honest_is_refused(world: "World") -> None:
-    lying = [liar.url for liar in world.liars]
+    lying = [liar.url for liar in world.liars] + [each.url for each in (world.janus,) if each is not None]
+    forked = [each.origin for each in _guilty(world)]
     for machine in world.machines:
-        refused = await _rows(_database(machine), HONEST_SENDERS_BREAK, lying)
+        refused = await _rows(_database(machine), HONEST_SENDERS_BREAK, lying, forked)
         assert refused == [], f"{machine.name} accuses honest machines: {refused}"
 
 
@@ -73,7 +79,9 @@ async def _logs_are_whole(world: "World") -> None:
         async with _database(machine).transaction(isolation="repeatable_read") as connection:
             for log in await logs.heads(connection):
                 checked = await check_log(connection, log, network="test")
-                assert checked.signed_size == log.size, f"{machine.name} holds {log.origin} without a signature"
+                assert log.frozen_size is not None or checked.signed_size == log.size, (
+                    f"{machine.name} holds {log.origin} without a signature"
+                )
 
 
 async def _acknowledged_is_there(world: "World") -> None:
@@ -91,7 +99,20 @@ async def _acknowledged_is_there(world: "World") -> None:
             found = await _rows(_database(machine), query, told.scid, told.index)
             assert found == [(told.leaf_hash.hex(),)], f"{told.title!r} was acknowledged and is not at {machine.name}"
             once = await _rows(_database(machine), titles, told.scid, f'"{told.title}"'.encode())
-            assert once == [(1,)], f"{told.title!r} is {once} times in the log at {machine.name}"
+            wanted = [(0,)] if told.is_erased else [(1,)]
+            assert once == wanted, f"{told.title!r} is {once} times in the log at {machine.name}, not {wanted}"
+
+
+async def _forks_are_found_and_nobody_else_accused(world: "World") -> None:
+    expected = [(each.scid,) for each in _guilty(world)]
+    ends = set()
+    for machine in world.machines:
+        accused = await _rows(_database(machine), "select distinct scid from evidence")
+        assert accused == expected, f"{machine.name} holds evidence against {accused}, not {expected}"
+        frozen = await _rows(_database(machine), "select origin, frozen_size from log where frozen_size is not null")
+        assert len(frozen) == len(expected), f"at {machine.name} are frozen: {frozen}"
+        ends |= set(frozen)
+    assert len(ends) == len(expected), f"the stories part at different places: {ends}"
 
 
 async def _nothing_forged(world: "World") -> None:
@@ -117,3 +138,7 @@ def _difference(expected: Sequence[Any], found: Sequence[Any]) -> str:
     missing = [each for each in expected if each not in found][:2]
     extra = [each for each in found if each not in expected][:2]
     return f"missing {missing}, besides {extra}"
+
+
+def _guilty(world: "World") -> list[Enrolled]:
+    return [each for each in (world.janus.machines[0].operator if world.janus else None,) if each is not None]

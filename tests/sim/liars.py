@@ -3,12 +3,18 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import httpx
 
 from domain.errors import GotongError
 from federation.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
+from tests.nodes import need_draft
 from tests.sim.network import Network
+
+if TYPE_CHECKING:
+    from tests.sim.disks import Disks
+    from tests.sim.machine import Machine
 
 FORGED = b"Palsu"
 TRUE = b"Beras"
@@ -115,6 +121,51 @@ class Liar:
             return lie(body, chance) if body else body
         except GotongError:  # an answer that is no frames: a refusal of the true machine
             return body
+
+
+@dataclass
+class Janus:
+    """A node whose disk was copied, keys and all: it has two faces and signs another story behind each.
+
+    `machines` are the two, on databases numbered from `disk` on; both answer for the first one's host.
+    """
+
+    machines: "list[Machine]"
+    disk: int
+    name: str = "janus"
+    told: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where its peers reach it."""
+        return self.machines[0].url
+
+    async def begin(self, disks: "Disks") -> None:
+        """Found it, let it publish something that both faces share, and copy its disk."""
+        first, second = self.machines
+        await first.boot()
+        await first.found([])
+        await self._publish(first, f"{TRUE.decode()} bersama")
+        await first.stop()
+        await disks.copy(self.disk, self.disk + 1)
+        second.operator = first.operator
+        for machine in self.machines:
+            await machine.boot()
+        for number, machine in enumerate(self.machines):
+            await self._publish(machine, f"{TRUE.decode()} muka {number}")
+        first.network.faces[first.host] = (first.host, second.host)
+
+    async def lie(self, chance: random.Random) -> str:
+        """Sign one more need behind one face and return its title."""
+        self.told += 1
+        title = f"{TRUE.decode()} janus {self.told}"
+        await self._publish(chance.choice(self.machines), title)
+        return title
+
+    async def _publish(self, machine: "Machine", title: str) -> None:
+        assert machine.process is not None
+        assert machine.operator is not None
+        await machine.process.appender.append(machine.operator.scid, [need_draft(title)])
 
 
 def _joined(frames: list[Frame]) -> bytes:

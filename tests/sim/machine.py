@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
+from api.federation_evidence import EvidenceEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from federation.announce import HeadFeed
 from federation.append import Appender
@@ -142,5 +143,5 @@ class Process:
         edge = FederationEdge(
             database, "test", HeadFeed(database, Wake(own_connection)), machine.clock, asyncio.Event(), callers
         )
-        self.app = Starlette(routes=edge.routes())
+        self.app = Starlette(routes=[*edge.routes(), *EvidenceEdge(database).routes()])
         install(self.app)

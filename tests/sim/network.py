@@ -34,6 +34,7 @@ class Network:
     trouble: float = 0.0
     apps: dict[str, ASGIApp] = field(default_factory=dict)
     relays: dict[str, str] = field(default_factory=dict)
+    faces: dict[str, tuple[str, str]] = field(default_factory=dict)
     tampers: dict[str, Tamper] = field(default_factory=dict)
     islands: dict[str, int] = field(default_factory=dict)
 
@@ -44,6 +45,12 @@ class Network:
     def is_open(self, one: str, other: str) -> bool:
         """Return whether the two are on one side of every cut."""
         return self.islands.get(one, 0) == self.islands.get(other, 0)
+
+    def behind(self, host: str, caller: str) -> str:
+        """Return the machine that answers for a host; a two-faced one has another face for every other caller."""
+        if host in self.faces:
+            return self.faces[host][sum(caller.encode()) % 2]
+        return self.relays.get(host, host)
 
     def heal(self) -> None:
         """Make everybody reachable, and everything arrive."""
@@ -64,7 +71,7 @@ class _Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         network, host = self._network, request.url.host
-        app = network.apps.get(network.relays.get(host, host))
+        app = network.apps.get(network.behind(host, self._name))
         if app is None or not network.is_open(self._name, host):
             raise httpx.ConnectError("nobody answers there")
         fate = network.fate()

@@ -16,15 +16,17 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import GotongError
-from federation.append import Draft, Once
+from federation.append import Appended, Draft, Once
 from federation.enroll import Enrolled
+from federation.erasure import NothingToErase
+from federation.prepare import unchanged
 from federation.trust import add_peer, set_participant_trust
 from tests.clock import START
 from tests.nodes import fixed, need_body
 from tests.sim import invariants
 from tests.sim.crash import Crashed, Lifeline, mortal
 from tests.sim.disks import Disks
-from tests.sim.liars import Liar
+from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, Process, WorldTime
 from tests.sim.network import Network
 
@@ -52,6 +54,10 @@ class Acknowledged:
     index: int
     leaf_hash: bytes
     title: str
+    is_erased: bool = False
+
+
+Work = Callable[[Machine, Enrolled, str], Awaitable[None]]
 
 
 @dataclass
@@ -65,9 +71,10 @@ class World:
     disks: Disks
     machines: list[Machine]
     liars: list[Liar] = field(default_factory=list)
+    janus: Janus | None = None
     told: list[str] = field(default_factory=list)
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
-    unsure: list[tuple[Machine, Enrolled, str]] = field(default_factory=list)
+    unsure: list[tuple[Work, Machine, Enrolled, str]] = field(default_factory=list)
     _numbers: int = 0
 
     def tell(self, text: str) -> None:
@@ -89,6 +96,8 @@ class World:
         for number, machine in enumerate(self.machines):
             await machine.boot()
             await machine.found(["ojol"] if number % 2 == 0 else [])
+        if self.janus is not None:
+            await self.janus.begin(self.disks)
         for machine in self.machines:
             for other in self._known_to(machine):
                 await add_peer(self._running(machine).database, other, trust="allowed", actor="simulation")
@@ -97,7 +106,8 @@ class World:
         """Return whom a machine pulls from: its neighbours in a ring (chains and loops of relays), and the liars."""
         place = self.machines.index(machine)
         ring = [self.machines[place - 1].url, self.machines[(place + 1) % len(self.machines)].url]
-        return list(dict.fromkeys([*ring, *(each.url for each in self.liars)]))
+        faces = [] if self.janus is None else [self.janus.url]
+        return list(dict.fromkeys([*ring, *(each.url for each in self.liars), *faces]))
 
     async def _step(self) -> None:
         self.time.pass_(self.chance.uniform(0.5, 90.0))
@@ -109,8 +119,17 @@ class World:
         if not up:
             return
         act = self.chance.choices(
-            (self._publish, self._sync, self._sync_at_once, self._trouble, self._clock, self._backup, self._lie),
-            (8, 12, 3, 2, 2, 1, 2),
+            (
+                self._publish,
+                self._erase,
+                self._sync,
+                self._sync_at_once,
+                self._trouble,
+                self._clock,
+                self._restart,
+                self._lie,
+            ),
+            (8, 2, 12, 3, 2, 2, 1, 2),
         )[0]
         await act(self.chance.choice(up))
 
@@ -127,12 +146,15 @@ class World:
         self.time.pass_(4 * 3_600)  # longer than any clock was ahead: nobody signs before its own last entry
         await self._settle()
         unsure, self.unsure = self.unsure, []
-        for machine, author, key in unsure:
-            await self._append(machine, author, key)
+        for work, machine, author, key in unsure:
+            with contextlib.suppress(NothingToErase):  # somebody else erased it meanwhile
+                await work(machine, author, key)
+        self.unsure = [each for each in self.unsure if each[0] != self._erase_body]
         assert not self.unsure, "a writer got no answer although nothing was wrong any more"
         await self._settle()
 
     async def _settle(self) -> None:
+        quiet = 0
         for _ in range(SETTLE_ROUNDS_MAX + len(self.machines)):
             moved = 0
             for machine in self.machines:
@@ -140,7 +162,8 @@ class World:
                 for url in self._known_to(machine):
                     done = await self._running(machine).syncer.once(url)
                     moved += done.entries
-            if not moved:
+            quiet = 0 if moved else quiet + 1
+            if quiet > 1:  # what is gossiped beside the logs goes on for a round
                 return
         raise AssertionError("something still moves")
 
@@ -171,15 +194,42 @@ class World:
         mine = [each for each in self.acknowledged.values() if each.scid == author.scid]
         revised = mine[hash_of(key) % len(mine)] if mine and hash_of(key) % 3 == 0 else None
         draft = Draft("need", None if revised is None else revised.record_id, fixed(need_body(title)))
-        self.unsure.append((machine, author, key))
         self.tell(f"{machine.name} publishes {title!r}")
-        (done,) = await self._running(machine).appender.append(
-            author.scid, [draft], once=Once(key, key.encode().ljust(32))
-        )
-        self.unsure.remove((machine, author, key))
+        done = await self._done(self._append, machine, author, key, draft)
         self.acknowledged[key] = Acknowledged(
             machine.name, author.scid, done.record_id, done.revision, done.index, done.leaf_hash, title
         )
+
+    async def _erase(self, machine: Machine) -> None:
+        written = [each for each in self.acknowledged.values() if each.machine == machine.name]
+        if not written:
+            return
+        author = next(
+            each for each in (machine.operator, *machine.guests) if each is not None and each.scid == written[0].scid
+        )
+        self._numbers += 1
+        await self._mortally(machine, lambda: self._erase_body(machine, author, f"{self.seed}-e{self._numbers}"))
+
+    async def _erase_body(self, machine: Machine, author: Enrolled, key: str) -> None:
+        """Erase the body of a record that was acknowledged, under an idempotency key."""
+        mine = [each for each in self.acknowledged.values() if each.scid == author.scid]
+        record = mine[hash_of(key) % len(mine)]
+        self.tell(f"{machine.name} erases {record.title!r}")
+        draft = Draft("need", record.record_id, unchanged, erase=("body",))
+        done = await self._done(self._erase_body, machine, author, key, draft)
+        for each in mine:
+            if each.record_id == done.record_id and each.index < done.index:
+                each.is_erased = True
+
+    async def _done(self, work: Work, machine: Machine, author: Enrolled, key: str, draft: Draft) -> Appended:
+        """Return what was appended; what is not acknowledged is asked again, under the same key, when all is healed."""
+        asked = (work, machine, author, key)
+        self.unsure.append(asked)
+        (done,) = await self._running(machine).appender.append(
+            author.scid, [draft], once=Once(key, key.encode().ljust(32))
+        )
+        self.unsure.remove(asked)
+        return done
 
     async def _sync(self, machine: Machine) -> None:
         url = self.chance.choice(self._known_to(machine))
@@ -241,7 +291,7 @@ class World:
         machine.error = self.chance.choice(CLOCK_ERRORS)
         self.tell(f"{machine.name}'s clock is {machine.error} off")
 
-    async def _backup(self, machine: Machine) -> None:
+    async def _restart(self, machine: Machine) -> None:
         """A machine is turned off and on again, as people do."""
         self.tell(f"{machine.name} is restarted")
         await machine.stop()
@@ -250,6 +300,8 @@ class World:
     async def _lie(self, _machine: Machine) -> None:
         for liar in self.liars:
             self.tell(f"{liar.name} {liar.lie(self.network, self.chance)}")
+        if self.janus is not None:
+            self.tell(f"{self.janus.name} signs {await self.janus.lie(self.chance)!r} behind one face")
 
 
 def _unless_killed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -264,18 +316,28 @@ def hash_of(key: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def world(seed: int, disks: Disks, directory: Path, *, nodes: int, liars: int) -> AsyncIterator[World]:
+async def world(
+    seed: int, disks: Disks, directory: Path, *, nodes: int, liars: int, forks: bool
+) -> AsyncIterator[World]:
     """Yield a world that nothing has happened in yet; its processes end with the block."""
     chance = random.Random(seed)
     network = Network(chance)
     lifelines: dict[str, Lifeline] = {}
     time = WorldTime(START)
-    dsns = await disks.empty(nodes)
+    dsns = await disks.empty(nodes + 2 * forks)
     machines = [
         Machine(f"n{number}", dsn, directory / f"{seed}-n{number}", time, network, lifelines)
-        for number, dsn in enumerate(dsns)
+        for number, dsn in enumerate(dsns[:nodes])
     ]
     made = World(seed, chance, time, network, disks, machines)
+    if forks:
+        made.janus = Janus(
+            [
+                Machine(name, disks.dsn(nodes + place), directory / f"{seed}-janus", time, network, lifelines)
+                for place, name in enumerate(("janus", "janus2"))
+            ],
+            nodes,
+        )
     made.liars = [Liar(f"liar{number}", chance.choice(machines).host) for number in range(liars)]
     for liar in made.liars:
         liar.be_honest(network)
@@ -283,5 +345,5 @@ async def world(seed: int, disks: Disks, directory: Path, *, nodes: int, liars: 
         try:
             yield made
         finally:
-            for machine in machines:
+            for machine in [*machines, *(made.janus.machines if made.janus else [])]:
                 await machine.stop()
