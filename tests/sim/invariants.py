@@ -19,7 +19,8 @@ HONEST_SENDERS_BREAK = """
     where not url = any($1) and not coalesce(origin, '') = any($2)
 """
 LOGS = """
-    select origin, size, encode(edge, 'hex'), checkpoint_size, encode(checkpoint, 'escape') from log order by origin
+    select origin, size, encode(edge, 'hex'), checkpoint_size, encode(checkpoint, 'escape')
+    from log where frozen_size is null order by origin
 """
 ENTRIES = """
     select origin, index, data, (select data from payload p where p.log_id = log.id and p.index = e.index and part = 1)
@@ -28,8 +29,9 @@ ENTRIES = """
 """
 UNPROJECTED = """
     select origin, u.index, reason, type, record_id from unprojected u join log on log.id = u.log_id
-    where frozen_size is null order by 1, 2
+    where frozen_size is null and reason <> 'ERASED' order by 1, 2
 """
+"""Whether an erased entry had waited for something before is the one thing that depends on when things came."""
 LOCAL = ("publisher_id", "log_id", "received_at")
 """What two nodes may know differently of one record: numbers of their own, and when each had it."""
 
