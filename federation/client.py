@@ -33,6 +33,7 @@ from federation.messages import (
     read_heads,
     write_pull,
 )
+from federation.news import News, read_news
 from federation.outbound import OutboundTransport
 from federation.refusal import Refusal, read_refusal
 from federation.sections import DID_BYTES_MAX
@@ -234,10 +235,11 @@ class PeerClient:
                     yield frames
         decoder.finish()
 
-    async def news(self, last_event_id: str | None = None) -> AsyncGenerator[str | None, None]:
-        """Yield whenever the peer says that logs have grown: the id to resume from, if it gave one.
+    async def news(self, last_event_id: str | None = None) -> AsyncGenerator[News, None]:
+        """Yield whenever the peer says that logs have grown: which, and the id to resume from, if it gave one.
 
-        The first one comes when the connection stands. Ends or raises when the peer goes away or falls silent.
+        The first one names none and comes when the connection stands. Ends or raises when the peer goes away or falls
+        silent.
         """
         headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
         if last_event_id is not None:
@@ -245,16 +247,16 @@ class PeerClient:
         timeout = httpx.Timeout(self._limits.silence_s, connect=self._limits.connect_s)
         request = self._http.build_request("GET", f"{self._base}/stream", headers=headers, timeout=timeout)
         async with self._answer(request, "text/event-stream") as response:
-            yield None
+            yield News()
             rest = b""
             with _peer_errors():
                 async for data in response.aiter_raw():
                     *events, rest = (rest + data).split(b"\n\n")
                     if len(rest) > NEWS_BUFFER_BYTES_MAX:
                         raise PeerTooMuch("an event without an end", bytes_max=NEWS_BUFFER_BYTES_MAX)
-                    ids = [_event_id(event) for event in events if b"event: head" in event]
-                    if ids:
-                        yield ids[-1]
+                    news = read_news(events)
+                    if news is not None:
+                        yield news
 
     async def tile(self, scid: str, epoch: int, tile: TileId) -> bytes:
         """Return a Merkle tile of a log as the peer holds it; nothing of it is verified."""
@@ -363,13 +365,6 @@ def _retry_after_s(response: httpx.Response) -> int:
     text = response.headers.get("retry-after", "")
     seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else RETRY_AFTER_S_DEFAULT
     return min(seconds, RETRY_AFTER_S_MAX)
-
-
-def _event_id(event: bytes) -> str | None:
-    for line in event.split(b"\n"):
-        if line.startswith(b"id: ") and line.isascii():
-            return line[4:].decode().strip()
-    return None
 
 
 @contextlib.contextmanager

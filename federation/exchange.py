@@ -9,7 +9,7 @@ its good ones for ever.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -24,7 +24,7 @@ from federation.forks import Forks
 from federation.interest import SCIDS_MAX, Interest, interest_of
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.names import is_origin, parse_origin
-from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, plan
+from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, grown, plan
 from federation.receive import DidStates, Outcome, Receiver
 from federation.sections import Assembler, Pause
 from federation.sightings import note_sightings
@@ -115,6 +115,19 @@ class Exchange:
         if self.done.pause_s is None and await self._keep_left(heads):
             self.since = heads.since
         return self.done
+
+    async def follow(self, sizes: Mapping[str, int]) -> bool:
+        """Pull logs that the peer says have grown and return whether that was all there was to do; raises as `run`."""
+        named = [(parse_origin(origin).scid, origin) for origin in sizes if is_origin(origin)]
+        async with self._database.acquire() as connection:
+            is_choosing = interest_of(await choices.choices(connection)) is not None
+            held = await held_.held(connection, named)
+        wanted = None if is_choosing else grown(sizes, held)
+        if wanted is None:
+            return False
+        await self._pull_all(wanted, held)
+        self.done.logs = len(self._grown)
+        return not self._left and {each.origin for each in wanted} <= self._completed
 
     async def _take_in(self, heads: Heads, interest: Interest | None) -> None:
         """Pull until nothing more comes."""

@@ -114,6 +114,20 @@ def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Qu
     return wanted
 
 
+def grown(sizes: Mapping[str, int], held: Mapping[str, Held]) -> list[Wanted] | None:
+    """Return how to pull logs that a peer says have grown, or None when its heads have to tell."""
+    wanted: list[Wanted] = []
+    for origin, size in sizes.items():
+        ours = held.get(origin)
+        if ours is None or ours.hosted or ours.trust == QUARANTINED or ours.frozen_size is not None:
+            return None
+        if size <= ours.size:
+            return None
+        if ours.trust != BLOCKED:
+            wanted.append(Wanted(origin, ours.size, ours.did_version))
+    return wanted
+
+
 def _wanted(head: HeadOfLog, ours: Held | None, made: Plan, *, is_full: bool) -> Wanted | None:
     if ours is None:
         return Wanted(head.origin, upto=QUARANTINE_ENTRIES_MAX)

@@ -19,6 +19,7 @@ from domain.errors import GotongError
 from federation.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
 from federation.entry import Network
 from federation.exchange import Exchange, Exchanged, report
+from federation.news import Bell
 from federation.receive import OUR_OWN, DidStates
 from federation.trust import PeerNotFound
 from store import guard, peers
@@ -44,10 +45,10 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Served:
-    """A peer that this process serves; `due` wakes its task."""
+    """A peer that this process serves; `bell` wakes its task."""
 
     url: str
-    due: asyncio.Event
+    bell: Bell
     task: "asyncio.Task[None]"
 
 
@@ -89,15 +90,7 @@ class Syncer:
         peer = await self._peer(url)
         if peer.trust == "blocked":
             return Exchanged()
-        exchange = Exchange(
-            self.database,
-            client,
-            peer,
-            network=self.network,
-            clock=self.clock,
-            claims=self._claims,
-            states=self._states,
-        )
+        exchange = self._exchange_with(peer, client)
         in_full = in_full or peer.asked_all_at is None or self.clock() - peer.asked_all_at >= FULL_HEADS
         try:
             done = await exchange.run(None if in_full else peer.since)
@@ -106,6 +99,17 @@ class Syncer:
             raise
         await self._succeeded(peer, exchange, in_full=in_full)
         return done
+
+    def _exchange_with(self, peer: PeerRow, client: PeerClient) -> Exchange:
+        return Exchange(
+            self.database,
+            client,
+            peer,
+            network=self.network,
+            clock=self.clock,
+            claims=self._claims,
+            states=self._states,
+        )
 
     async def _peer(self, url: str) -> PeerRow:
         async with self.database.acquire() as connection:
@@ -182,12 +186,12 @@ class Syncer:
         now = self.clock()
         for number, peer in known.items():
             if number in self._served and peer.next_pull_at <= now:
-                self._served[number].due.set()
+                self._served[number].bell.ring()
 
     def _start(self, peer: PeerRow) -> None:
-        due = asyncio.Event()
-        task = asyncio.create_task(self._serve(peer, due), name=f"sync {peer.url}")
-        self._served[peer.id] = _Served(peer.url, due, task)
+        bell = Bell(_rests_until(peer))
+        task = asyncio.create_task(self._serve(peer, bell), name=f"sync {peer.url}")
+        self._served[peer.id] = _Served(peer.url, bell, task)
 
     async def _stop(self, number: int) -> None:
         task = self._served.pop(number).task
@@ -195,19 +199,35 @@ class Syncer:
         await asyncio.gather(task, return_exceptions=True)
         await self._claims.release([_claim(number)])
 
-    async def _serve(self, peer: PeerRow, due: asyncio.Event) -> None:
+    async def _serve(self, peer: PeerRow, bell: Bell) -> None:
         url = peer.url
         async with self.client(peer) as client:
-            listening = asyncio.create_task(self._listen(url, client, due), name=f"listen {url}")
+            listening = asyncio.create_task(self._listen(url, client, bell), name=f"listen {url}")
             try:
                 while True:
-                    await due.wait()
-                    await asyncio.sleep(NEWS_SETTLE_S)
-                    due.clear()
+                    sizes = await bell.rung(NEWS_SETTLE_S)
+                    if sizes and await self._followed(url, client, sizes):
+                        continue
                     await self._attempt(url, client)
+                    with contextlib.suppress(GotongError):
+                        bell.rests_until = _rests_until(await self._peer(url))
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+    async def _followed(self, url: str, client: PeerClient, sizes: dict[str, int]) -> bool:
+        """Return whether the logs that the peer named were pulled and nothing else was to do.
+
+        Whatever goes wrong here goes wrong again in the exchange that follows, and is remembered there.
+        """
+        try:
+            peer = await self._peer(url)
+            return peer.trust != "blocked" and await self._exchange_with(peer, client).follow(sizes)
+        except GotongError as error:
+            _log.debug("news_not_followed", peer=url, code=error.code)
+        except Exception:
+            _log.exception("news_not_followed", peer=url)
+        return False
 
     async def _attempt(self, url: str, client: PeerClient) -> None:
         try:
@@ -224,28 +244,26 @@ class Syncer:
         if done.entries or done.refused:
             _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
 
-    async def _listen(self, url: str, client: PeerClient, due: asyncio.Event) -> None:
-        """Ring `due` whenever the peer says that something grew; connect again for ever."""
+    async def _listen(self, url: str, client: PeerClient, bell: Bell) -> None:
+        """Ring the bell whenever the peer says that something grew; connect again for ever."""
         last_id: str | None = None
         pause_s = NEWS_RETRY_S
         while True:
             try:
-                async with contextlib.aclosing(client.news(last_id)) as news:
-                    async for event_id in news:
-                        last_id = event_id or last_id
+                async with contextlib.aclosing(client.news(last_id)) as stream:
+                    async for news in stream:
+                        last_id = news.id or last_id
                         pause_s = NEWS_RETRY_S
-                        if not await self._is_backing_off(url):
-                            due.set()
+                        bell.tell(news, self.clock())
             except GotongError as error:
                 _log.debug("listening_failed", peer=url, code=error.code)
             await asyncio.sleep(pause_s * (0.5 + self.jitter()))
             pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)
 
-    async def _is_backing_off(self, url: str) -> bool:
-        """Return whether the last exchange failed and its pause is not over: news must not undo a back-off."""
-        async with self.database.acquire() as connection:
-            peer = await peers.find(connection, url)
-        return peer is None or (peer.failures > 0 and peer.next_pull_at > self.clock())
+
+def _rests_until(peer: PeerRow) -> datetime | None:
+    """Return until when a peer is left alone after a failure: news must not undo a back-off."""
+    return peer.next_pull_at if peer.failures else None
 
 
 def _claim(number: int) -> str:

@@ -44,6 +44,7 @@ FEDERATION_SHELL = {
     "keys",
     "mirror_join",
     "moving",
+    "news",
     "outbound",
     "overview",
     "prepare",

@@ -1,0 +1,81 @@
+"""What a peer's stream says, and how it wakes the task that pulls from that peer. Pure but for the waiting.
+
+News name logs and sizes; they are hints like any other. Whoever does not
+understand them asks for heads instead.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+NEWS_LOGS_MAX = 64
+"""Logs pulled by name; when more have grown at once, their heads are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Logs that have grown, by origin; none named: something has changed. `id` is what to resume from, if given."""
+
+    id: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+class _Grown(msgspec.Struct, frozen=True):
+    origin: str
+    size: int
+
+
+def read_news(events: Iterable[bytes]) -> News | None:
+    """Return what these server-sent events say together, None when none of them is about a log."""
+    told, last_id = False, None
+    sizes: dict[str, int] = {}
+    for event in events:
+        if b"event: head" not in event:
+            continue
+        told = True
+        for line in event.split(b"\n"):
+            if line.startswith(b"id: ") and line.isascii():
+                last_id = line[4:].decode().strip()
+            elif line.startswith(b"data: "):
+                try:
+                    grown = msgspec.json.decode(line[6:], type=_Grown)
+                except (msgspec.DecodeError, ValueError, RecursionError):
+                    return News(last_id)
+                sizes[grown.origin] = grown.size
+    return News(last_id, sizes) if told else None
+
+
+class Bell:
+    """Wakes a peer's task: for everything, or for logs by name. News do not end a pause after a failure."""
+
+    def __init__(self, rests_until: datetime | None) -> None:
+        self._event = asyncio.Event()
+        self._sizes: dict[str, int] = {}
+        self._for_everything = False
+        self.rests_until = rests_until
+
+    def ring(self) -> None:
+        """Have everything that changed looked at."""
+        self._for_everything = True
+        self._event.set()
+
+    def tell(self, news: News, now: datetime) -> None:
+        """Have the named logs pulled."""
+        if self.rests_until is not None and now < self.rests_until:
+            return
+        self._sizes |= news.sizes
+        if not news.sizes or len(self._sizes) > NEWS_LOGS_MAX:
+            self._for_everything = True
+        self._event.set()
+
+    async def rung(self, settle_s: float) -> dict[str, int]:
+        """Wait for a ring, and what follows within `settle_s`; return the logs to pull, none: all that changed."""
+        await self._event.wait()
+        await asyncio.sleep(settle_s)
+        sizes, self._sizes = self._sizes, {}
+        everything, self._for_everything = self._for_everything, False
+        self._event.clear()
+        return {} if everything else sizes

@@ -1,0 +1,100 @@
+"""What a peer's stream says wakes the puller for just that, and for everything when it is not understood."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from federation import serve
+from federation.messages import Wanted
+from federation.news import NEWS_LOGS_MAX, Bell, News, read_news
+from federation.plan import grown
+from store.held import Held
+from tests.clock import START
+from tests.sync.conftest import MakeNode
+from tests.sync.test_quiet_logs import alive
+from tests.sync.test_syncer import eventually, holds
+
+ONE = b'event: head\ndata: {"origin":"gotong/a/0","size":3}'
+TWO = b'event: head\ndata: {"origin":"gotong/b/0","size":8}\nid: x:7'
+
+
+def held(size: int, **changes: Any) -> Held:
+    given: dict[str, Any] = {
+        "scid": "a",
+        "participant_id": 1,
+        "host": "h",
+        "hosted": False,
+        "trust": "allowed",
+        "did_version": 2,
+    }
+    edge: dict[str, Any] = {"edge": b"", "checkpoint": None, "checkpoint_size": 0}
+    return Held(**(given | edge | {"size": size} | changes))
+
+
+def test_events_name_logs_and_the_place_to_resume_from() -> None:
+    assert read_news([b": still here", ONE, TWO]) == News("x:7", {"gotong/a/0": 3, "gotong/b/0": 8})
+    assert read_news([b": still here"]) is None
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"origin":1,"size":2}', b'{"origin":"a"}', b"[" * 5_000])
+def test_an_event_that_is_not_understood_has_everything_looked_at(data: bytes) -> None:
+    assert read_news([ONE, b"event: head\ndata: " + data]) == News()
+
+
+async def test_a_bell_gathers_names_until_something_wants_everything() -> None:
+    bell = Bell(None)
+    bell.tell(News(None, {"a": 1}), START)
+    bell.tell(News(None, {"a": 2, "b": 1}), START)
+    assert await bell.rung(0) == {"a": 2, "b": 1}
+    bell.tell(News(None, {"a": 3}), START)
+    bell.ring()
+    assert await bell.rung(0) == {}
+    bell.tell(News(None, {str(number): 1 for number in range(NEWS_LOGS_MAX + 1)}), START)
+    assert await bell.rung(0) == {}
+
+
+async def test_news_do_not_end_a_pause_and_an_operator_does() -> None:
+    bell = Bell(START + timedelta(seconds=5))
+    bell.tell(News(None, {"a": 1}), START)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await bell.rung(0)
+    bell.tell(News(None, {"a": 1}), START + timedelta(seconds=5))
+    assert await bell.rung(0) == {"a": 1}
+    bell.ring()
+    assert await bell.rung(0) == {}
+
+
+def test_only_what_needs_no_second_look_is_pulled_by_name() -> None:
+    assert grown({"l": 5}, {"l": held(3)}) == [Wanted("l", 3, 2)]
+    assert grown({"l": 5}, {"l": held(3, trust="blocked")}) == []
+    for ours in (held(3, hosted=True), held(5), held(3, frozen_size=3), held(3, trust="quarantined")):
+        assert grown({"l": 5}, {"l": ours}) is None
+    assert grown({"l": 5}, {}) is None, "who is met for the first time has a home to be found"
+
+
+async def test_what_is_announced_is_pulled_without_asking_for_heads(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await make_node("a", poll_s=3_600.0), await make_node("b", poll_s=3_600.0)
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await b.add_peer(a.url)
+    asked: list[object] = []
+    heads = serve.heads
+
+    async def told(*arguments: Any, **more: Any) -> bytes:
+        asked.append(arguments)
+        return await heads(*arguments, **more)
+
+    monkeypatch.setattr(serve, "heads", told)
+    count = 0
+    async with alive([a, b]):
+        while not count or asked:  # the first ones may still fall into the exchange that found the publisher's home
+            asked.clear()
+            count += 1
+            await a.node.publish_needs(guest.scid, f"Beras nomor {count}")
+            await eventually(partial(holds, b, count), 60)
+            assert count < 20
