@@ -17,6 +17,7 @@ from domain.ids import uuid7
 from domain.records.registry import RECORDS
 from federation import cards, did, entry, identities, merkle, note, tiles
 from federation.did_create import Created, Place, create, public_key
+from federation.guests import Admit
 from federation.keys import KeyRing, document_key_name, log_key_name
 from federation.names import origin as origin_of
 from store import backups, depositors, logs, participants, records
@@ -101,8 +102,9 @@ async def create_participant(
     seed: bytes,
     now: datetime,
     keep_cards: KeepCards = no_cards,
+    admit: Admit | None = None,
 ) -> Enrolled:
-    """Return a new participant hosted on this node; raise NodeMissing before `start_node`, or SlugTaken."""
+    """Return a new participant hosted on this node; raise NodeMissing before `start_node`, SlugTaken, or `admit`'s."""
     async with database.transaction() as connection:
         network = await connection.fetchval("select network from node_state for share")
         if network is None:
@@ -111,7 +113,7 @@ async def create_participant(
             raise SlugTaken("another participant of this node has that short name", slug=place.slug)
         if await depositors.name_is_given_away(connection, place.slug, now):
             raise SlugTaken("that short name is kept for a node that was invited", slug=place.slug)
-        return await _enroll(
+        enrolled = await _enroll(
             connection,
             keys,
             place=place,
@@ -122,6 +124,9 @@ async def create_participant(
             operator=False,
             keep_cards=keep_cards,
         )
+        if admit is not None:
+            await admit(connection, enrolled.participant_id)
+    return enrolled
 
 
 async def without_organization(connection: Connection, slug: str) -> Enrolled | None:

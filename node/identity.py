@@ -20,6 +20,7 @@ from federation.did import PLACEHOLDER
 from federation.did_create import Place
 from federation.did_syntax import compose
 from federation.enroll import Enrolled, create_participant, start_node, without_organization
+from federation.guests import admitting
 from node.cards import card_writer
 from node.wiring import Node, now
 
@@ -68,9 +69,17 @@ async def make_operator(
 
 
 async def make_participant(
-    node: Node, who: Introduction, *, cards_dir: Path | None, published_at: str | None = None
+    node: Node,
+    who: Introduction,
+    *,
+    cards_dir: Path | None,
+    published_at: str | None = None,
+    invitation: str | None = None,
 ) -> Enrolled:
-    """Return a new participant hosted on this node, its organization published; `published_at` as above."""
+    """Return a new participant hosted on this node, its organization published; `published_at` as above.
+
+    By an `invitation`, its link, or raise what `guests.admitting` does.
+    """
     _check(node, who)
     operator = await node.operator()
     if (unfinished := await _finished(node, who)) is not None:
@@ -84,6 +93,7 @@ async def make_participant(
         seed=seed,
         now=now(),
         keep_cards=card_writer(node, who.slug, who.name, seed, cards_dir),
+        admit=None if invitation is None else admitting(invitation, now()),
     )
     await _introduce(node, enrolled, who)
     return enrolled

@@ -25,6 +25,10 @@ CardsDir = Annotated[
 NoCards = Annotated[bool, typer.Option("--no-cards", help="Make no cards: only on the test network.")]
 
 
+ForWhom = Annotated[str, typer.Argument(metavar="NOTE", help="For whom it is: your own note, shown to nobody else.")]
+Days = Annotated[int, typer.Option("--days", min=1, max=90, help="How long the link works.")]
+
+
 class CardsNeeded(GotongError):
     """On the live network nobody may be made without recovery cards: a lost key would be the end of the identity."""
 
@@ -44,6 +48,64 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a participant: identity, log key, recovery cards, and its public organization record."""
+    _make(name, region, kind, slug, description, cards, data_dir, no_cards=no_cards, as_json=as_json)
+
+
+@app.command()
+def invite(note: ForWhom, days: Days = 7, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Invite a community to be hosted here: prints a link that works once."""
+    import asyncio
+
+    from federation.guests import Invited, invite
+    from node.actor import actor
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    settings = Settings.load(data_dir)
+
+    async def run() -> Invited:
+        async with opened(settings) as node:
+            await node.operator()
+            return await invite(node.database, settings.origin, note=note, days=days, now=now(), actor=actor())
+
+    made = asyncio.run(run())
+    text = (
+        f"{made.link}\n\nBerlaku satu kali, sampai {made.expires_at:%Y-%m-%d}. / Works once, until then.\n"
+        "On this machine: gotong org accept LINK NAME --region CODE"
+    )
+    show({"link": made.link, "expiresAt": made.expires_at.isoformat()}, text, as_json=as_json)
+
+
+@app.command()
+def accept(
+    link: Annotated[str, typer.Argument(metavar="LINK", help="The invitation, as `gotong org invite` printed it.")],
+    name: Name,
+    region: Region,
+    kind: Kind = "COMMUNITY",
+    slug: Slug = None,
+    description: Description = None,
+    cards: CardsDir = None,
+    no_cards: NoCards = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Come to this node by an invitation: makes the participant, with its own cards, as `org create` does."""
+    _make(name, region, kind, slug, description, cards, data_dir, no_cards=no_cards, as_json=as_json, invitation=link)
+
+
+def _make(
+    name: str,
+    region: str,
+    kind: str,
+    slug: str | None,
+    description: str | None,
+    cards: Path | None,
+    data_dir: Path | None,
+    *,
+    no_cards: bool,
+    as_json: bool,
+    invitation: str | None = None,
+) -> None:
     import asyncio
 
     from node.identity import introduction, make_participant
@@ -60,7 +122,9 @@ def create(
         async with opened(settings) as node:
             short = await slug_here(node, asked)
             who = introduction(node, slug=short, name=name, kind=kind, region=region, description=description)
-            made = await make_participant(node, who, cards_dir=directory, published_at=await published_at(node))
+            made = await make_participant(
+                node, who, cards_dir=directory, published_at=await published_at(node), invitation=invitation
+            )
         return {"scid": made.scid, "did": made.did, "id": f"gotong:{made.scid}", "slug": short}
 
     made = asyncio.run(run())

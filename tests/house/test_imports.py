@@ -36,6 +36,7 @@ FEDERATION_SHELL = {
     "freeze",
     "gossip",
     "guard",
+    "guests",
     "heal",
     "identities",
     "intake",

@@ -151,6 +151,18 @@ def test_a_guest_is_let_go_taken_back_and_ended(begun: Gotong, tmp_path: Path) -
     assert begun("verify").code == 0
 
 
+def test_a_guest_comes_by_a_link_that_works_once(begun: Gotong, tmp_path: Path) -> None:
+    link = begun("org", "invite", "untuk Bu Sari, RT 05", "--json").json["link"]
+    wrong = begun("org", "accept", f"{link[:-1]}!", "Baca Yuk!", "--region", "32.03.28", "--no-cards")
+    assert wrong.err.startswith("INVITATION_UNKNOWN")
+    assert [row["slug"] for row in begun("org", "list", "--json").json] == ["simpul-uji"]
+    cards = tmp_path / "kartu"
+    made = begun("org", "accept", link, "Baca Yuk!", "--region", "32.03.28", "--cards", str(cards), "--json")
+    assert (made.code, len(list(cards.iterdir()))) == (0, 3), made.err
+    again = begun("org", "accept", link, "Orang Lain", "--region", "32.03.28", "--no-cards")
+    assert again.err.startswith("INVITATION_USED")
+
+
 def test_cards_that_are_wrong_are_named(begun: Gotong, tmp_path: Path) -> None:
     missing = begun("keys", "rotate", "simpul-uji", "--card", str(tmp_path / "none"))
     assert missing.err.startswith("CARD_UNREADABLE")
