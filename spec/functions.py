@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from domain import ids
 from federation import (
     acknowledgement,
     add_checkpoint,
+    backup,
     deposit,
     did,
     entry,
@@ -24,6 +27,8 @@ from federation import (
     names,
     note,
     proof,
+    restricted_request,
+    sealed_to,
     signatures,
     tiles,
     tlog_proof,
@@ -182,7 +187,7 @@ def _parse_tlog_proof(given: Input) -> Any:
 
 
 def _check_checkpoint(given: Input) -> Any:
-    keys = [LogKey(each["id"], bytes.fromhex(each["public_key"]), _head(each.get("retired"))) for each in given["keys"]]
+    keys = _stated_keys(given["keys"])
     anchor = _hashes(given.get("anchor", []))
     return _checkpoint(verify.check_checkpoint(given["note"].encode(), given["origin"], keys, anchor=anchor))
 
@@ -327,6 +332,33 @@ def _verify_request(given: Input) -> Any:
     return {"scid": signed.scid, "key": signed.fragment, "nonce": signed.parameters.nonce, "base": signed.base.decode()}
 
 
+def _check_restricted_request(given: Input) -> Any:
+    asked = restricted_request.read_request(given["request"].encode())
+    restricted_request.check_request(asked, node=given["node"], keys=tuple(_stated_keys(given["keys"])))
+
+
+def _check_backup_manifest(given: Input) -> Any:
+    backup.check_manifest(backup.read_manifest(given["manifest"].encode()), _stated_keys(given["keys"]))
+
+
+def _open_backup_chunk(given: Input) -> Any:
+    data, number = bytes.fromhex(given["chunk"]), given["number"]
+    backup.check_chunk(backup.read_manifest(given["manifest"].encode()), number, data)
+    return {"opened": backup.open_chunk(number, data, bytes.fromhex(given["key"])).hex()}
+
+
+def _stated_keys(given: list[Mapping[str, Any]]) -> list[LogKey]:
+    return [LogKey(each["id"], bytes.fromhex(each["public_key"]), _head(each.get("retired"))) for each in given]
+
+
+def _open_restricted_answer(given: Input) -> Any:
+    private = X25519PrivateKey.from_private_bytes(bytes.fromhex(given["private_key"]))
+    sealed = restricted_request.read_answer(given["answer"].encode())
+    opened = sealed_to.unseal(private, sealed, restricted_request.answer_info(given["request"].encode()))
+    salt, payload = restricted_request.split_part(opened)
+    return {"salt": salt.hex(), "payload": payload.decode()}
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -366,6 +398,10 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_add_checkpoint": _check_add_checkpoint,
     "verify_evidence": _verify_evidence,
     "verify_request": _verify_request,
+    "check_restricted_request": _check_restricted_request,
+    "open_restricted_answer": _open_restricted_answer,
+    "check_backup_manifest": _check_backup_manifest,
+    "open_backup_chunk": _open_backup_chunk,
 }
 
 

@@ -21,6 +21,7 @@ from spec.cases import (
     notes,
     proofs,
     requests,
+    restricted,
     tree,
     trimming,
     witness,
@@ -46,6 +47,7 @@ def all_cases() -> Iterator[Case]:
         witness,
         evidence,
         mirrors,
+        restricted,
     ):
         yield from module.cases()
 

@@ -14,6 +14,8 @@ MODULES = {
     for name in (
         *("merkle", "tiles", "note", "names", "entry", "tlog_proof", "trim", "verify", "proof", "erasure"),
         "signatures",
+        "restricted_request",
+        "backup",
         "epochs",
         "acknowledgement",
         *("mirror_link", "interest", "deposit"),
