@@ -95,7 +95,12 @@ def _tables(types: set[str]) -> tuple[str, ...]:
 
 
 async def _clear_statistics(connection: Connection, table: str) -> None:
-    """Throw away what is known about a table without rows, which ANALYZE leaves as it was."""
+    """Throw away what is known about a table without rows, which ANALYZE leaves as it was.
+
+    Before PostgreSQL 18 nobody but a superuser could: there it stays until the table has rows again.
+    """
+    if await connection.fetchval("select to_regproc('pg_clear_attribute_stats') is null"):
+        return
     if not await connection.fetchval(f"select exists (select from {table})"):
         await connection.execute(
             """

@@ -67,4 +67,8 @@ def sweep(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 def _line(row: dict[str, Json]) -> str:
-    return f"{row['erasedAt']}  {row['id']}  {row['parts']}  {row['state']}"
+    parts, missing = row["parts"], row["missing"]
+    assert isinstance(parts, list)
+    assert isinstance(missing, list)
+    late = f"  {row['hoursLeft']} h left, not acknowledged by {', '.join(map(str, missing))}" if missing else ""
+    return f"{row['erasedAt']}  {row['id']}  {' and '.join(map(str, parts))}  {row['state']}{late}"
