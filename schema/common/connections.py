@@ -124,6 +124,11 @@ class Connection(Generic[T]):
         "At most 5 words to try instead, when a search by `text` found nothing: from the newest 500 records that fit "
         "the rest of the filter, those closest to words that are in none of these. Otherwise empty.",
     )
+    text_pending: int = declare(
+        Value(),
+        "How fresh a search by words is: how many changes here are not found by their words yet, counted up to 1,000. "
+        "They are looked into within seconds; by everything but `text` they are found already.",
+    )
     hidden_by_trust: HiddenByTrust = declare(Value(), "What fits the filter but is hidden by trust.")
 
 

@@ -12,7 +12,7 @@ from schema.compile.build import Asking, Build, Scope, class_name, source_of
 from schema.compile.filters import conditions
 from schema.compile.read import Many, Order, Source
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
-from schema.compile.visibility import HIDDEN_COUNT_MAX, drills, hidden, visible
+from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, visible
 from schema.compile.visibility import names as aliases
 
 PAGE_ROWS_DEFAULT = 20
@@ -175,7 +175,12 @@ class Member:
 
 
 ROWS = ("nodes", "edges")
-COUNTS = ("totalCount", "totalAtLeast", "hiddenByTrust", "suggestions")
+COUNTS = ("totalCount", "totalAtLeast", "hiddenByTrust", "suggestions", "textPending")
+TEXT_PENDING_MAX = 1_000
+_TEXT_PENDING = (
+    f"(select count(*) from (select 1 from outbox join participant on participant.id = publisher_id and {ALLOWED} "
+    f"limit {TEXT_PENDING_MAX}) waiting)"
+)
 
 
 def members_of(build: Build, page: Page, scope: Scope) -> list[Member]:
@@ -262,6 +267,7 @@ def counts_sql(page: Page, found: list[Member]) -> str:
             f"limit {HIDDEN_COUNT_MAX}) counted) hid"
         )
     told = {"total": total, "hidden": hidden_count, "critical": critical, "suggestions": page.suggestions}
+    told["waiting"] = _TEXT_PENDING if selects(found, "textPending") else "0"
     return f"select {', '.join(f'{sql} as {name}' for name, sql in told.items())}{froms}"
 
 
@@ -302,6 +308,8 @@ def _nested_member(page: Page, member: Member, position: int) -> Json:
             return (Sql(f"case when h.total > {TOTAL_COUNT_MAX} then 'null' else h.total::text end"),)
         case "suggestions":
             return (Sql("h.suggestions"),)
+        case "textPending":
+            return (Sql("h.waiting::text"),)
         case "totalAtLeast":
             return (Sql(f"least(h.total, {TOTAL_COUNT_MAX})::text"),)
         case "hiddenByTrust":

@@ -139,6 +139,8 @@ class Connection:
                 return "null" if counts["total"] > connection.TOTAL_COUNT_MAX else str(counts["total"])
             case "suggestions":
                 return text(counts["suggestions"])
+            case "textPending":
+                return str(counts["waiting"])
             case "totalAtLeast":
                 return str(min(counts["total"], connection.TOTAL_COUNT_MAX))
         hidden = {"count": str(counts["hidden"]), "critical": str(counts["critical"]), "__typename": '"HiddenByTrust"'}

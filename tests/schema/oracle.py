@@ -202,6 +202,7 @@ class Oracle:
             "totalCount": len(fitting),
             "totalAtLeast": len(fitting),
             "suggestions": [],
+            "textPending": 0,
             "hiddenByTrust": {"count": len(unseen), "critical": sum(row.get("urgency") == 3 for row in unseen)},
         }
 
