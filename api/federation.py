@@ -94,6 +94,7 @@ class FederationEdge:
     clock: Callable[[], datetime]
     stopping: asyncio.Event
     callers: Callers
+    is_listed: bool = False
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS_AT_ONCE_MAX))
 
     def routes(self) -> list[Route]:
@@ -118,7 +119,9 @@ class FederationEdge:
         if since is not None and len(since) > SINCE_CHARS_MAX:
             since = None
         interest = read_interest(request.query_params.get("region"), request.query_params.get("scid"))
-        body = await serve.heads(self.database, self.network, since, self.clock(), interest=interest)
+        body = await serve.heads(
+            self.database, self.network, since, self.clock(), interest=interest, listed=self.is_listed
+        )
         headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"

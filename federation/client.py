@@ -18,6 +18,7 @@ import httpx
 
 from domain.errors import GotongError
 from federation.addresses import PUBLIC, Reach
+from federation.directory import DIRECTORY_BYTES_MAX, Listing, read_directory
 from federation.evidence import EVIDENCE_BYTES_MAX
 from federation.frames import Decoder, Frame
 from federation.inflate import Inflater
@@ -195,6 +196,15 @@ class PeerClient:
             async for piece in self._pieces(response, bytes_max):
                 body += piece
         return bytes(body)
+
+    async def directory(self, region: str) -> list[Listing]:
+        """Return the nodes that the peer names for a region; raises DirectoryMalformed."""
+        request = self._http.build_request("GET", f"{self._base}/directory", params={"region": region})
+        body = bytearray()
+        async with self._answer(request, "application/json") as response:
+            async for piece in self._pieces(response, DIRECTORY_BYTES_MAX):
+                body += piece
+        return read_directory(bytes(body))
 
     async def post(self, path: str, content: bytes, *, content_type: str, answer_type: str, bytes_max: int) -> bytes:
         """Return the answer to a POST under /federation/v1 that is never sent unsigned, for what strangers do not get.

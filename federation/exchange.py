@@ -29,7 +29,7 @@ from federation.receive import DidStates, Outcome, Receiver
 from federation.sections import Assembler, Pause
 from federation.sightings import note_sightings
 from federation.verify import check_checkpoint
-from store import choices, guard, left_logs, participants, peers
+from store import choices, directory, guard, left_logs, participants, peers
 from store import held as held_
 from store.database import Database
 from store.held import Held
@@ -112,6 +112,7 @@ class Exchange:
         if since is None:  # else only what changed was counted
             async with self._database.acquire() as connection:
                 await choices.remember_left_out(connection, self._peer.id, self.done.outside)
+                await directory.remember_listed(connection, self._peer.id, is_listed=heads.listed)
         if self.done.pause_s is None and await self._keep_left(heads):
             self.since = heads.since
         return self.done

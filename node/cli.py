@@ -14,7 +14,21 @@ import traceback
 import typer
 
 from domain.errors import GotongError
-from node.commands import bundle, contact, erasures, evidence, import_, invite, keys, mirror, move, org, peer, removals
+from node.commands import (
+    bundle,
+    contact,
+    erasures,
+    evidence,
+    import_,
+    invite,
+    keys,
+    mirror,
+    move,
+    org,
+    peer,
+    removals,
+    suggest,
+)
 from node.commands.alerts import alerts
 from node.commands.backup import backup, restore
 from node.commands.confirm import confirm
@@ -65,6 +79,7 @@ app.add_typer(evidence.app, name="evidence")
 app.add_typer(peer.app, name="peer")
 peer.app.command()(invite.invite)
 peer.app.command()(invite.join)
+peer.app.command()(suggest.suggest)
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(erasures.app, name="erasures")

@@ -19,6 +19,7 @@ from api.callers import Callers
 from api.federation import FederationEdge
 from api.federation_backup import BackupEdge
 from api.federation_deposit import DepositEdge
+from api.federation_directory import DirectoryEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_identity import IdentityEdge
@@ -143,7 +144,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             PeerBudgets(_peer_rates(settings)),
             networks(settings.proxies),
         )
-        federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers)
+        federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers, settings.directory)
         witness = WitnessEdge(Witness(node.database, node.keys, now))
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
@@ -168,6 +169,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             aftercare.run(),
             sweep_files(connected, now),
         ]
+        directory = DirectoryEdge(node.database, callers, settings.origin, settings.directory)
         edges = (
             witness,
             EvidenceEdge(node.database),
@@ -176,6 +178,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             IdentityEdge(node.database, now, callers),
             erasures,
             deposit,
+            directory,
         )
         read_by_others = noticed(federation.routes(), lambda: node.guard.mark_seen(node.database.acquire))
         routes = [route for edge in edges for route in edge.routes()] + read_by_others

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe line written."
     )
+    directory: bool = Field(
+        False,
+        description="Whether this node may be named to others who look for the communities of a region: its address, "
+        "its name, the regions of its participants and how many they are.",
+    )
     poll_interval_s: float = Field(
         30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
     )

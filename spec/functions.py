@@ -17,6 +17,7 @@ from federation import (
     backup,
     deposit,
     did,
+    directory,
     entry,
     epochs,
     erasure,
@@ -274,6 +275,10 @@ def _read_deposit_answer(given: Input) -> Any:
     return [{"origin": each.origin, "size": each.size, "refused": each.refused} for each in found]
 
 
+def _read_directory(given: Input) -> Any:
+    return [each.url for each in directory.read_directory(given["directory"].encode())]
+
+
 def _trim_lines(given: Input) -> Any:
     return [line.decode() for line in trim.new_lines([line.encode() for line in given["lines"]], given["held"])]
 
@@ -392,6 +397,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "read_join": _read_join,
     "read_interest": _read_interest,
     "read_deposit_answer": _read_deposit_answer,
+    "read_directory": _read_directory,
     "trim_lines": _trim_lines,
     "trim_entries": _trim_entries,
     "parse_add_checkpoint": _parse_add_checkpoint,

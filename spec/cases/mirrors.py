@@ -22,6 +22,7 @@ def cases() -> Cases:
     yield from _joins()
     yield from _interests()
     yield from _answers()
+    yield from _directories()
 
 
 def _link(address: str = "https://cermin.gotong.test:8101", **changes: str | None) -> str:
@@ -108,3 +109,22 @@ def _answers() -> Cases:
     yield wrong("other-log", "It is about the logs of the deposit.", answer(origin=ORIGIN[:-1] + "1"))
     yield wrong("none", "It is about all of them.", '{"logs":[]}')
     yield wrong("not-json", "It is JSON.", "ok")
+
+
+def _directories() -> Cases:
+    def directory(**changes: Any) -> str:
+        node = {"url": "https://a.example", "operator": SCID, "name": "A", "regions": ["32.03"], "participants": 2}
+        return json.dumps({"nodes": [node | changes]})
+
+    yield valid("read_directory", "one", "One node.", directory=directory())
+    yield valid("read_directory", "none", "No node.", directory='{"nodes":[]}')
+    wrong = {
+        "script": ("An address is http or https.", directory(url="javascript:alert(1)")),
+        "escape": ("An address holds no control characters.", directory(url="https://a.example/\x1b[2J")),
+        "name-escape": ("A name holds no control characters.", directory(name="A\x1b[2J")),
+        "operator": ("The operator is an SCID.", directory(operator="Qm")),
+        "region": ("A region is a code.", directory(regions=["Cianjur"])),
+        "not-json": ("It is JSON.", "nodes"),
+    }
+    for name, (about, text) in wrong.items():
+        yield refused("read_directory", "DIRECTORY_MALFORMED", name, about, directory=text)

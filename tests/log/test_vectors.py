@@ -18,7 +18,7 @@ MODULES = {
         "backup",
         "epochs",
         "acknowledgement",
-        *("mirror_link", "interest", "deposit"),
+        *("mirror_link", "interest", "deposit", "directory"),
     )
 }
 
