@@ -27,14 +27,15 @@ async def run_seed(seed: int, disks: Disks, directory: Path, *, nodes: int | Non
         return made.told
 
 
-async def run_seeds(first: int, count: int, server_dsn: str, directory: Path, nodes: int | None, steps: int) -> None:
-    """Run so many seeds, one after the other, on the same databases."""
+async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path) -> None:
+    """Run the seeds one after the other, on the same databases."""
     disks = Disks(server_dsn, await _template(server_dsn), "run")
     began_s = time.monotonic()
-    for seed in range(first, first + count):
-        await run_seed(seed, disks, directory, nodes=nodes, steps=steps)
-        done = seed - first + 1
-        sys.stdout.write(f"\r{done} of {count} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
+    for done, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
+        told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps)
+        if given.tell:
+            sys.stdout.write("\n".join([f"seed {seed}:", *told, ""]))
+        sys.stdout.write(f"\r{done} of {given.seeds} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
         sys.stdout.flush()
     sys.stdout.write("\n")
 
@@ -46,13 +47,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--nodes", type=int, help="machines in every run; 3 to 5 by default")
     parser.add_argument("--steps", type=int, default=STEPS, help="what happens in a run")
+    parser.add_argument("--tell", action="store_true", help="say what happened in each of them")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gotong-sim-") as path:
         directory = Path(path)
         directory.chmod(0o755)
         server = EmbeddedServer(directory, durable=False)
         try:
-            asyncio.run(run_seeds(given.first, given.seeds, server.start(), directory, given.nodes, given.steps))
+            asyncio.run(run_seeds(given, server.start(), directory))
         finally:
             server.stop()
 

@@ -16,7 +16,7 @@ from store.database import Connection
 STATEMENTS = ("execute", "_execute", "_executemany", "_copy_in")
 """Through these methods of the driver every statement goes."""
 
-_real_connect: Any = asyncpg.connect
+real_connect: Any = asyncpg.connect
 
 
 class Crashed(BaseException):
@@ -65,10 +65,10 @@ def mortal(lifelines: dict[str, Lifeline]) -> Iterator[None]:
     async def connect(dsn: str, **options: Any) -> Any:
         lifeline = lifelines.get(dsn)
         if lifeline is None:
-            return await _real_connect(dsn, **options)
+            return await real_connect(dsn, **options)
         if lifeline.is_dead:
             raise Crashed
-        connection: Connection = await _real_connect(dsn, connection_class=_class_for(lifeline), **options)
+        connection: Connection = await real_connect(dsn, connection_class=_class_for(lifeline), **options)
         lifeline.adopt(connection)
         return connection
 
@@ -76,7 +76,7 @@ def mortal(lifelines: dict[str, Lifeline]) -> Iterator[None]:
     try:
         yield
     finally:
-        asyncpg.connect = _real_connect
+        asyncpg.connect = real_connect
 
 
 def _class_for(lifeline: Lifeline) -> type:

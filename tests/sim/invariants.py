@@ -101,7 +101,7 @@ async def _acknowledged_is_there(world: "World") -> None:
             found = await _rows(_database(machine), query, told.scid, told.index)
             assert found == [(told.leaf_hash.hex(),)], f"{told.title!r} was acknowledged and is not at {machine.name}"
             once = await _rows(_database(machine), titles, told.scid, f'"{told.title}"'.encode())
-            wanted = [(0,)] if told.is_erased else [(1,)]
+            wanted = [(0,)] if world.is_erased(told) else [(1,)]
             assert once == wanted, f"{told.title!r} is {once} times in the log at {machine.name}, not {wanted}"
 
 

@@ -12,11 +12,13 @@ from api.errors import install
 from api.federation import FederationEdge
 from api.federation_evidence import EvidenceEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
+from api.seen import noticed
 from federation.announce import HeadFeed
-from federation.append import Appender
+from federation.append import Appender, at_once
 from federation.client import Limits, PeerClient
 from federation.did_create import Place
 from federation.enroll import Enrolled, create_participant, start_node
+from federation.guard import Guard
 from federation.keys import KeyRing
 from federation.requests import Requests
 from federation.sync import Syncer
@@ -52,6 +54,7 @@ class Machine:
     time: WorldTime
     network: Network
     lifelines: dict[str, Lifeline]
+    is_honest: bool = True
     error: timedelta = timedelta(0)
     operator: Enrolled | None = None
     guests: list[Enrolled] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Machine:
         self.lifelines[self.dsn] = Lifeline()
         self.process = Process(self, Database(self.dsn, connections=CONNECTIONS), self.lifelines[self.dsn])
         self.network.apps[self.host] = self.process.app
+        await self.process.guard.decide()  # as it does from the first moment on
         return self.process
 
     async def found(self, guest_slugs: list[str]) -> None:
@@ -109,6 +113,7 @@ class Machine:
         self.network.apps.pop(self.host, None)
         if process is not None:
             await process.syncer.close()
+            await process.guard.close()
             await process.database.close(timeout_s=1.0)
 
     def bury(self) -> None:
@@ -130,7 +135,8 @@ class Process:
             return await connect(machine.dsn, application_name="gotong-sync")
 
         self.keys = KeyRing(machine.directory / "keys")
-        self.appender = Appender(database, self.keys, machine.clock)
+        self.guard = Guard(own_connection, machine.directory)
+        self.appender = Appender(database, self.keys, machine.clock, self.guard.check if machine.is_honest else at_once)
         self.syncer = Syncer(
             database,
             lambda peer: PeerClient(peer.url, limits=QUICK, transport=machine.network.transport(machine.host)),
@@ -143,5 +149,6 @@ class Process:
         edge = FederationEdge(
             database, "test", HeadFeed(database, Wake(own_connection)), machine.clock, asyncio.Event(), callers
         )
-        self.app = Starlette(routes=[*edge.routes(), *EvidenceEdge(database).routes()])
+        seen = noticed(edge.routes(), lambda: self.guard.mark_seen(database.acquire))
+        self.app = Starlette(routes=[*seen, *EvidenceEdge(database).routes()])
         install(self.app)

@@ -24,7 +24,7 @@ from federation.trust import add_peer, set_participant_trust
 from tests.clock import START
 from tests.nodes import fixed, need_body
 from tests.sim import invariants
-from tests.sim.crash import Crashed, Lifeline, mortal
+from tests.sim.crash import Crashed, Lifeline, mortal, real_connect
 from tests.sim.disks import Disks
 from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, Process, WorldTime
@@ -43,7 +43,7 @@ CLOCK_ERRORS = (
 SETTLE_ROUNDS_MAX = 12
 
 
-@dataclass
+@dataclass(frozen=True)
 class Acknowledged:
     """A record whose writer was told that it is in the log."""
 
@@ -54,7 +54,15 @@ class Acknowledged:
     index: int
     leaf_hash: bytes
     title: str
-    is_erased: bool = False
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """An erasure whose author was told that it is in the log."""
+
+    scid: str
+    record_id: UUID
+    index: int
 
 
 Work = Callable[[Machine, Enrolled, str], Awaitable[None]]
@@ -74,6 +82,8 @@ class World:
     janus: Janus | None = None
     told: list[str] = field(default_factory=list)
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
+    erased: list[Erasure] = field(default_factory=list)
+    backups: set[str] = field(default_factory=set)
     unsure: list[tuple[Work, Machine, Enrolled, str]] = field(default_factory=list)
     _numbers: int = 0
 
@@ -127,9 +137,10 @@ class World:
                 self._trouble,
                 self._clock,
                 self._restart,
+                self._restore,
                 self._lie,
             ),
-            (8, 2, 12, 3, 2, 2, 1, 2),
+            (8, 2, 12, 3, 2, 2, 2, 1, 2),
         )[0]
         await act(self.chance.choice(up))
 
@@ -183,8 +194,7 @@ class World:
     # ---- what machines do --------------------------------------------------------------------------------------------
 
     async def _publish(self, machine: Machine) -> None:
-        assert machine.operator is not None
-        author = self.chance.choice([machine.operator, *machine.guests])
+        author = self.chance.choice(self._authors(machine))
         self._numbers += 1
         await self._mortally(machine, lambda: self._append(machine, author, f"{self.seed}-{self._numbers}"))
 
@@ -204,9 +214,7 @@ class World:
         written = [each for each in self.acknowledged.values() if each.machine == machine.name]
         if not written:
             return
-        author = next(
-            each for each in (machine.operator, *machine.guests) if each is not None and each.scid == written[0].scid
-        )
+        author = next(each for each in self._authors(machine) if each.scid == written[0].scid)
         self._numbers += 1
         await self._mortally(machine, lambda: self._erase_body(machine, author, f"{self.seed}-e{self._numbers}"))
 
@@ -217,9 +225,7 @@ class World:
         self.tell(f"{machine.name} erases {record.title!r}")
         draft = Draft("need", record.record_id, unchanged, erase=("body",))
         done = await self._done(self._erase_body, machine, author, key, draft)
-        for each in mine:
-            if each.record_id == done.record_id and each.index < done.index:
-                each.is_erased = True
+        self.erased.append(Erasure(author.scid, done.record_id, done.index))
 
     async def _done(self, work: Work, machine: Machine, author: Enrolled, key: str, draft: Draft) -> Appended:
         """Return what was appended; what is not acknowledged is asked again, under the same key, when all is healed."""
@@ -295,7 +301,46 @@ class World:
         """A machine is turned off and on again, as people do."""
         self.tell(f"{machine.name} is restarted")
         await machine.stop()
+        if self.chance.random() < 0.5:
+            self.tell("  and backed up")
+            await self.disks.backup(self.machines.index(machine), "old")
+            self.backups.add(machine.name)
         await self._boot(machine)
+
+    async def _restore(self, machine: Machine) -> None:
+        """A machine's database is replaced by an old backup; what nobody else had seen by then is lost."""
+        if machine.name not in self.backups:
+            return
+        self.tell(f"{machine.name} is restored from an old backup")
+        machine.bury()
+        await self.disks.restore(self.machines.index(machine), "old")
+        kept = {author.scid: await self._held_of(author) for author in self._authors(machine)}
+        self.acknowledged = {
+            key: each for key, each in self.acknowledged.items() if each.index < kept.get(each.scid, each.index + 1)
+        }
+        self.erased = [each for each in self.erased if each.index < kept.get(each.scid, each.index + 1)]
+        self.unsure = [each for each in self.unsure if each[1] is not machine]
+        await self._boot(machine)
+
+    def is_erased(self, told: Acknowledged) -> bool:
+        """Return whether the body of what was acknowledged was erased later."""
+        mine = [each.index for each in self.erased if (each.scid, each.record_id) == (told.scid, told.record_id)]
+        return any(told.index < index for index in mine)
+
+    def _authors(self, machine: Machine) -> list[Enrolled]:
+        assert machine.operator is not None
+        return [machine.operator, *machine.guests]
+
+    async def _held_of(self, author: Enrolled) -> int:
+        """Return the largest size that any database holds of a participant's log, up or down."""
+        sizes = []
+        for machine in self.machines:
+            connection = await real_connect(machine.dsn)
+            try:
+                sizes.append(await connection.fetchval("select size from log where origin = $1", author.origin) or 0)
+            finally:
+                await connection.close()
+        return max(sizes)
 
     async def _lie(self, _machine: Machine) -> None:
         for liar in self.liars:
@@ -333,7 +378,7 @@ async def world(
     if forks:
         made.janus = Janus(
             [
-                Machine(name, disks.dsn(nodes + place), directory / f"{seed}-janus", time, network, lifelines)
+                Machine(name, disks.dsn(nodes + place), directory / f"{seed}-janus", time, network, lifelines, False)
                 for place, name in enumerate(("janus", "janus2"))
             ],
             nodes,
