@@ -94,6 +94,12 @@ class Appender:
             self._writers[scid] = asyncio.create_task(self._write(scid), name=f"append {scid}")
         return await request.answer
 
+    async def rehearse(self, scid: str, drafts: Sequence[Draft]) -> None:
+        """Return if the drafts could be appended but for the clock and the guard; raise as `append` does."""
+        async with self._database.acquire() as connection:
+            log = await writable_head(connection, scid, lock=False)
+            await Batch(connection, log, self.vault, self._clock()).prepare(drafts, None)
+
     async def _rehearse(self, scid: str, request: _Request) -> list[Appended]:
         async with self._database.acquire() as connection:
             log = await writable_head(connection, scid, lock=False)

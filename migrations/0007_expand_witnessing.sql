@@ -57,17 +57,21 @@ create table peer_asked (
 alter table node_state add column seen boolean not null default false;   -- somebody else has read a log of this node
 alter table node_state add column clean_stop jsonb;         -- what the last process left, matched by a file beside the keys
 
--- What people asked to publish while nothing may be signed; published later, in order, once.
+-- What people asked to publish while nothing may be signed; published later, in order, once. Sealed as restricted parts
+-- are: it may hold contacts. `digest` is blinded.
 create table waiting (
-    id             bigint generated always as identity primary key,
-    participant_id integer not null references participant (id),
-    action         text not null,
-    input          jsonb not null,
-    viewer         jsonb not null,
-    key            text not null,                           -- idempotency key, made up when none came
-    digest         bytea not null,
-    asked_at       timestamptz not null,
-    refused_code   text,                                    -- it was tried and broke a rule: kept for the operator
-    refused_text   text,
+    id                bigint generated always as identity primary key,
+    participant_id    integer not null references participant (id),
+    type              text not null,
+    record_id         uuid,
+    expected_revision integer not null,                     -- -1: there was none
+    key               text not null,                        -- idempotency key, made up when none came
+    digest            bytea not null,
+    key_number        integer not null,
+    nonce             bytea not null,
+    sealed            bytea not null,
+    asked_at          timestamptz not null,
+    refused_code      text,                                 -- its turn came and it broke a rule: kept for the operator
+    refused_text      text,
     unique (participant_id, key)
 );

@@ -39,6 +39,7 @@ from node.commands.token import token
 from node.commands.up import up
 from node.commands.verify import verify, verify_proof
 from node.commands.version import version
+from node.commands.waiting import waiting
 from node.output import show_error
 
 EXIT_REFUSED = 1
@@ -94,6 +95,7 @@ app.command()(restore)
 app.command()(verify)
 app.command("verify-proof")(verify_proof)
 app.command()(confirm)
+app.command()(waiting)
 app.command()(migrate)
 app.command()(version)
 

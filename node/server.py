@@ -38,6 +38,7 @@ from federation.deposits import Deposits
 from federation.reapply import reapply
 from federation.requests import Requests
 from federation.sync import Syncer
+from federation.waiting import publish_for_ever
 from federation.witness import Witness
 from federation.witnessing import Witnessing
 from node import background
@@ -161,6 +162,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             witnessing.run(wake),
             depositor.run(),
             node.guard.watch(),
+            publish_for_ever(node.database, node.appender),
             background.sequence_events(node.database, wake),
             background.sweep(node.database, now),
             background.back_up(node.backing_up),

@@ -156,7 +156,7 @@ async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int]
     """Return the origins of hosted logs (of these, or of all) that peers have not confirmed since a run.
 
     A log is confirmed when every peer that ever showed it has answered or failed since then, none contradicts, and one
-    that answered shows it, or none ever did.
+    that answered holds it, or none ever did. What a peer does not name because nothing changed is as it was seen last.
     """
     records = await connection.fetch(
         """
@@ -169,7 +169,10 @@ async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int]
                 where sighting.log_id = log.id and peer_asked.peer_id is null
             )
             and case when exists (select from sighting where sighting.log_id = log.id)
-                then exists (select from sighting where sighting.log_id = log.id and run >= $1)
+                then exists (
+                    select from sighting join peer_asked using (peer_id)
+                    where sighting.log_id = log.id and peer_asked.run >= $1 and peer_asked.reached
+                )
                 else exists (select from peer_asked where run >= $1 and reached)
                      and not exists (
                          select from peer left join peer_asked on peer_asked.peer_id = peer.id and peer_asked.run >= $1

@@ -19,7 +19,9 @@ from domain.ids import RecordUri, parse_uri
 from domain.records.registry import RECORDS
 from federation.append import OutcomeUnknown, StoredBytesDiffer
 from federation.entry import Part
+from federation.guard import PublicationWaits
 from federation.prepare import Change, ClockOff, Current, Draft, Once, Parts
+from federation.waiting import NOT_NOW, keep
 from schema.common import inputs
 from schema.compile.read import Act, Argument, Stored, Value, declare
 from schema.context import Caller, Services
@@ -36,7 +38,9 @@ RAISED = (
     OutcomeUnknown,
     StoredBytesDiffer,
     ClockOff,
+    PublicationWaits,
 )
+KEPT = "It is kept and will be published by itself, as soon as this node may sign again; do not send it again."
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 UNSIGNED = ("dryRun", "idempotencyKey", "clientMutationId")
 
@@ -108,9 +112,16 @@ async def written(deed: Deed, work: Callable[[], "Work"]) -> Outcome:
         policy.require(deed.caller.viewer, deed.action, wanted.scid)
         change = wanted.change if wanted.erase else _known(wanted, deed.services)
         drafts = [Draft(wanted.type, wanted.record_id, change, wanted.expected_revision, wanted.erase)]
-        appended = await deed.services.appender.append(
-            wanted.scid, drafts, once=deed.once, dry_run=bool(deed.input.dry_run)
-        )
+        try:
+            appended = await deed.services.appender.append(
+                wanted.scid, drafts, once=deed.once, dry_run=bool(deed.input.dry_run)
+            )
+        except NOT_NOW:
+            if deed.input.dry_run or wanted.erase:
+                raise
+            services = deed.services
+            await keep(services.database, services.appender, wanted.scid, drafts[0], deed.once, services.clock())
+            return Outcome(None, [UserError(code=PublicationWaits.code, message=KEPT, field=None)], told)
     except RAISED:
         raise
     except GotongError as error:

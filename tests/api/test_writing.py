@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from federation.guard import PublicationWaits
+from federation.waiting import publish_waiting
+from store.database import Connection
+from store.logs import LogRow
 from tests.api.conftest import Served
 
 PUBLISH = """
@@ -196,3 +200,25 @@ async def test_activities_updates_and_organizations_are_written(served: Served) 
         variables={"as": served.organization, "about": missing},
     )
     assert lost["data"]["postUpdate"]["userErrors"] == [{"code": "RECORD_NOT_FOUND", "field": ["input", "about"]}]
+
+
+async def test_while_nothing_may_be_signed_it_is_kept_and_published_later_once(served: Served) -> None:
+    appender = served.services.appender
+    open_again = appender._may_sign
+
+    async def closed(_connection: Connection, _log: LogRow) -> None:
+        raise PublicationWaits("a peer has to confirm first")
+
+    appender._may_sign = closed
+    for _ in range(2):
+        payload = await published(served, idempotencyKey="kunci", contact={"name": "Bu Sri"})
+        assert [error["code"] for error in payload["userErrors"]] == ["PUBLICATION_WAITS"]
+        assert payload["need"] is None
+    broken = await published(served, category="no.such.category")
+    assert [error["code"] for error in broken["userErrors"]] != ["PUBLICATION_WAITS"]
+    appender._may_sign = open_again
+    assert await publish_waiting(served.services.database, appender) == 1
+    payload = await published(served, idempotencyKey="kunci", contact={"name": "Bu Sri"})
+    assert payload["userErrors"] == []
+    asked = await served.ask("{ needs { nodes { id } } }")
+    assert asked["data"]["needs"]["nodes"] == [{"id": payload["need"]["id"]}]

@@ -68,6 +68,7 @@ FEDERATION_SHELL = {
     "trust",
     "vault",
     "withdraw",
+    "waiting",
     "witness",
     "witnessing",
     "writing",
