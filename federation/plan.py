@@ -77,7 +77,7 @@ def plan(
     ranked: list[tuple[bool, bool, int, Wanted]] = []
     participants = quarantine.participants
     is_full = quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX
-    for head in heads:
+    for head in _operator_first(heads, operator_scid):
         if head.origin in leave_out:
             continue
         try:
@@ -99,6 +99,11 @@ def plan(
             ranked.append((scid != operator_scid, not is_seen, head.size - wanted.size, wanted))
     made.wanted = [each[-1] for each in sorted(ranked, key=lambda each: each[:-1])]
     return made
+
+
+def _operator_first(heads: Sequence[HeadOfLog], operator_scid: str) -> list[HeadOfLog]:
+    """Return the heads, the operator's first: without its identity nobody is at home there, and all stay strangers."""
+    return sorted(heads, key=lambda head: not (operator_scid and f"/{operator_scid}/" in head.origin))
 
 
 def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Quarantine) -> list[Wanted]:

@@ -92,6 +92,14 @@ def test_no_more_strangers_are_met_than_an_operator_can_look_at() -> None:
     assert (len(full.wanted), full.over_quota) == (3, 7)
 
 
+def test_the_peers_operator_is_met_before_the_places_for_strangers_are_taken() -> None:
+    """Else nobody would be found at home there, and all of them would stay strangers."""
+    crowd = [head(number) for number in range(10)]
+    full = made(crowd, operator_scid=scid(9), quarantine=Quarantine(participants=QUARANTINED_PARTICIPANTS_MAX - 3))
+    assert full.wanted[0].origin == head(9).origin
+    assert (len(full.wanted), full.over_quota) == (3, 7)
+
+
 def test_a_head_that_names_no_log_is_refused_alone() -> None:
     broken = HeadOfLog("gotong/../0", 1, "note", 1)
     done = made([broken, head(1)])
