@@ -25,6 +25,7 @@ from node.commands import (
     mirror,
     move,
     org,
+    participant,
     peer,
     removals,
     suggest,
@@ -74,6 +75,7 @@ app.command()(init)
 org.app.add_typer(move.app, name="move")
 app.add_typer(org.app, name="org")
 app.add_typer(keys.app, name="keys")
+app.add_typer(participant.app, name="participant")
 app.add_typer(contact.app, name="contact")
 app.add_typer(import_.app, name="import")
 app.add_typer(evidence.app, name="evidence")

@@ -56,7 +56,10 @@ class Link(Struct, frozen=True, omit_defaults=True):
 
 
 class OrganizationBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """The public part. `slug` is a wish, unique only on its own node; `parent` is whose branch it is."""
+    """The public part. `slug` is a wish, unique only on its own node; `parent` is whose branch it is.
+
+    `succeeds` claims to be who another participant was, whose cards are all lost: people decide whether that is so.
+    """
 
     slug: Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=SLUG_CHARS_MAX)]
     name: ShortTexts
@@ -68,6 +71,7 @@ class OrganizationBody(Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     place: Place
     languages: Annotated[tuple[Lang, ...], Meta(min_length=1, max_length=LANGUAGES_MAX)]
     parent: ParticipantUriText | UnsetType = UNSET
+    succeeds: ParticipantUriText | UnsetType = UNSET
     links: Annotated[tuple[Link, ...], Meta(max_length=LINKS_MAX)] | UnsetType = UNSET
     external_ids: ExternalIds | UnsetType = UNSET
 

@@ -36,6 +36,9 @@ class UpdateOrganizationInput(WriteInput):
     place: PlaceInput | None = inputs.optional("Where it is.")
     languages: list[str] | None = inputs.optional("The languages it can be written to in.")
     parent: strawberry.ID | None = inputs.optional("The organization it is a branch of.")
+    succeeds: strawberry.ID | None = inputs.optional(
+        "The participant that this one was, before all its cards were lost. People on each node decide if it is so."
+    )
     links: list[LinkInput] | None = inputs.optional("Its pages elsewhere.")
     external_ids: list[ExternalIdInput] | None = inputs.optional("Its names in other systems.")
     contact: ContactInput | None = inputs.optional(inputs.CONTACT)
@@ -58,6 +61,7 @@ def _members(deed: Deed) -> Mapping[str, tuple[str, Convert]]:
         "place": ("place", lambda place: inputs.place(place, deed.services.regions)),
         "languages": ("languages", inputs.same),
         "parent": ("parent", inputs.same),
+        "succeeds": ("succeeds", inputs.same),
         "links": ("links", _links),
         "external_ids": ("externalIds", inputs.external_ids),
     }

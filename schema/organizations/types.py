@@ -67,6 +67,15 @@ class Organization(Record):
     place: Place = embedded("Where it is.")
     languages: list[str] = tokens("{t}.languages", "The languages it can be written to in.")
     parent: strawberry.ID | None = token("{t}.parent_uri", "The organization it is a branch of.")
+    succeeds: strawberry.ID | None = token(
+        "{t}.doc ->> 'succeeds'",
+        "The participant it says to have been before: a claim, until `succeededBy` there agrees.",
+    )
+    succeeded_by: strawberry.ID | None = token(
+        "(select 'gotong:' || heir.scid from succession join participant heir on heir.id = succession.successor_id"
+        " where succession.predecessor_id = {t}.publisher_id)",
+        "The participant that people on this node found to be its successor, all its cards being lost.",
+    )
     links: list[Link] = elements("jsonb_array_elements({t}.links) as {x}(value)", "Its pages elsewhere.")
     external_ids: list[ExternalId] = external_ids()
     contact: Contact | None = contact()

@@ -74,6 +74,7 @@ ORGANIZATION = {
     "place": PLACE,
     "languages": ["id", "su"],
     "parent": f"gotong:{SCID}",
+    "succeeds": f"gotong:{SCID}",
     "links": [{"url": "https://example.org/baca", "title": "Halaman kami"}, {"url": "http://example.org"}],
     "externalIds": EXTERNAL_IDS,
 }

@@ -63,6 +63,7 @@ FEDERATION_SHELL = {
     "serve",
     "signer",
     "static",
+    "succession",
     "sightings",
     "sync",
     "trust",

@@ -337,6 +337,8 @@ class Oracle:
             "did": lambda: self.participants[row["publisher_id"]]["did"],
             "ended": lambda: self.participants[row["publisher_id"]]["ended"],
             "parent": lambda: row["parent_uri"],
+            "succeeds": lambda: row["doc"].get("succeeds"),
+            "succeededBy": lambda: None,
             "needs": lambda: self.connection("need", args, lambda x: x["publisher_id"] == row["publisher_id"]),
             "activities": lambda: self.connection("activity", args, lambda x: x["publisher_id"] == row["publisher_id"]),
             "updates": lambda: self.connection("update", args, lambda x: self.is_about(x, row)),
