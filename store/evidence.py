@@ -126,7 +126,11 @@ async def freeze(connection: Connection, log_id: int, size: int) -> bool:
 async def drop_rows(connection: Connection, table: str, log_id: int, size: int) -> list[tuple[UUID, int, int]]:
     """Delete the rows that show entries from index `size` on; return (record, publisher, revision) of each."""
     records = await connection.fetch(
-        f"delete from {table} where log_id = $1 and index >= $2 returning record_id, publisher_id, revision",
+        f"""
+        delete from {table} where publisher_id = (select participant_id from log where id = $1)
+          and log_id = $1 and index >= $2
+        returning record_id, publisher_id, revision
+        """,
         log_id,
         size,
     )
