@@ -6,7 +6,7 @@ when its turn comes. So when this is done, nothing refers to older keys.
 """
 
 from federation.vault import Vault
-from store import idempotency, logs, restricted
+from store import idempotency, logs, restricted, waiting
 from store.database import Connection, Database
 from store.logs import LogRow
 from store.restricted import Part
@@ -28,10 +28,15 @@ async def reseal(database: Database, vault: Vault) -> int:
 
 
 async def rotate(database: Database, vault: Vault) -> int:
-    """Return how many restricted parts a new key has sealed; the old keys are destroyed then."""
+    """Return how many restricted parts a new key has sealed; the old keys are destroyed then.
+
+    A key that sealed a publication which still waits goes with the first rotation after that was published.
+    """
     number = vault.renew()
     done = await reseal(database, vault)
-    vault.forget_before(number)
+    async with database.acquire() as connection:
+        in_use = await waiting.key_numbers(connection)
+    vault.forget_before(number, keeping=in_use)
     return done
 
 

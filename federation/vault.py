@@ -11,6 +11,7 @@ the entry is checked by whoever opens a part.
 
 import hmac
 import secrets
+from collections.abc import Collection
 from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
@@ -57,9 +58,9 @@ class Vault:
         self._keys.secret_or_create(_name(self.number + 1))
         return self.number
 
-    def forget_before(self, number: int) -> None:
+    def forget_before(self, number: int, *, keeping: Collection[int] = ()) -> None:
         """Destroy the secrets with lower numbers; what they sealed and is kept anywhere is gone with them."""
-        for each in range(1, number):
+        for each in set(range(1, number)) - set(keeping):
             self._keys.forget_secret(_name(each))
 
     def seal(self, scid: str, index: int, salt: bytes, payload: bytes) -> Sealed:

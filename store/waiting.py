@@ -99,3 +99,8 @@ def _row(record: object) -> WaitingRow:
     values = dict(record)  # type: ignore[call-overload]
     sealed = Sealed(values.pop("key_number"), values.pop("nonce"), values.pop("sealed"))
     return WaitingRow(sealed=sealed, **values)
+
+
+async def key_numbers(connection: Connection) -> set[int]:
+    """Return the numbers of the secrets that sealed what still waits."""
+    return {record["key_number"] for record in await connection.fetch("select distinct key_number from waiting")}

@@ -117,6 +117,24 @@ async def test_a_rotation_seals_everything_anew_and_destroys_the_old_key(
     assert await rotate(node.database, fresh) == 2
 
 
+async def test_a_key_that_sealed_what_still_waits_to_be_published_is_kept_until_then(
+    node: TestNode, guest: Enrolled, tmp_path: Path
+) -> None:
+    vault = node.appender.vault
+    waits = """
+        insert into waiting (participant_id, type, expected_revision, key, digest, key_number, nonce, sealed, asked_at)
+        values ($1, 'need', -1, 'k', 'd', $2, 'n', 's', now())
+    """
+    async with node.database.acquire() as connection:
+        await connection.execute(waits, guest.participant_id, vault.number)
+    await rotate(node.database, vault)
+    assert sorted(path.stem for path in (tmp_path / "keys").glob("restricted-*")) == ["restricted-1", "restricted-2"]
+    async with node.database.acquire() as connection:
+        await connection.execute("delete from waiting")
+    await rotate(node.database, vault)
+    assert [path.stem for path in (tmp_path / "keys").glob("restricted-*")] == ["restricted-3"]
+
+
 async def test_a_process_that_was_running_during_a_rotation_seals_with_the_new_key(
     node: TestNode, guest: Enrolled, tmp_path: Path, clock: FrozenClock
 ) -> None:
