@@ -18,6 +18,15 @@ class Provenance:
     tree_size: BigInt = number("{l}.size", "How many verified entries of this log this node holds.")
     entry_hash: str = token("encode({e}.leaf_hash, 'hex')", "The entry's RFC 6962 leaf hash, in hex.")
     verified_at: DateTime = time("{e}.received_at", "When this node had verified the entry.")
+    as_of: DateTime | None = time(
+        """(
+            select to_timestamp(max(cosignature.at_s)) from cosignature
+            join participant cosigner on cosigner.id = cosignature.cosigner_id
+            join participant signer on signer.id = {t}.publisher_id and signer.host <> cosigner.host
+            where cosignature.log_id = {l}.id and cosignature.size > {t}.index
+        )""",
+        "When another host last signed that the newest log it had seen holds this entry; null when none has yet.",
+    )
     proof: str = after(
         "{t}.log_id || '/' || {t}.index",
         bundles,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LOGS_MAX = 100
 _LOGS = f"""
-    select log.origin, log.size, log.checkpoint_size, participant.hosted, log.verified_at
+    select log.origin, log.size, log.checkpoint_size, participant.hosted, log.verified_at, log.frozen_size,
+           (select to_timestamp(max(at_s)) from cosignature join participant cosigner on cosigner.id = cosigner_id
+            where cosignature.log_id = log.id and cosigner.host <> participant.host) as as_of
     from log join participant on participant.id = log.participant_id and {ALLOWED}
     order by log.size desc, log.id limit {LOGS_MAX}
 """

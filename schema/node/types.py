@@ -19,6 +19,8 @@ class LogHead:
     checkpoint_size: BigInt = value("How many of them the newest signed head covers.")
     hosted: bool = value("Whether its participant is a guest of this node, which signs for it.")
     verified_at: DateTime | None = value("When the newest of them was verified.")
+    as_of: DateTime | None = value("When another host last signed what it had seen of it: how fresh it is.")
+    frozen_size: BigInt | None = value("Where it ends here, if it is proven that two stories of it were signed.")
 
 
 @strawberry.type(description="This node.")

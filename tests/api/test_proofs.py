@@ -102,3 +102,26 @@ async def arriving(served: Served, held: int, target: logs.LogRow, before: logs.
             before and before.checkpoint,
             before.size if before else 0,
         )
+
+
+async def test_provenance_says_when_another_host_last_saw_the_entry(served: Served) -> None:
+    await published(served)
+    ask = "{ needs { nodes { provenance { asOf } } } thisNode { logs { origin asOf frozenSize } } }"
+    async with served.services.database.transaction() as connection:
+        who = """
+            insert into participant (scid, did, host, slug) values ($1, '', $2, $1) returning id
+        """
+        same = await connection.fetchval(who, "same host", "desa.gotong.test")
+        other = await connection.fetchval(who, "other host", "lain.gotong.test")
+        log_id = await connection.fetchval("select id from log where origin like $1", f"gotong/{served.guest.scid}/%")
+        insert = "insert into cosignature values ($1, $2, $3, $4, '')"
+        await connection.execute(insert, log_id, other, 2, 2_000)  # before the need
+        await connection.execute(insert, log_id, same, 3, 3_000)  # its own host
+    answer = await served.ask(ask)
+    assert answer["data"]["needs"]["nodes"] == [{"provenance": {"asOf": None}}]
+    async with served.services.database.acquire() as connection:
+        await connection.execute(insert, log_id, other, 3, 4_000)
+    answer = await served.ask(ask)
+    assert answer["data"]["needs"]["nodes"] == [{"provenance": {"asOf": "1970-01-01T01:06:40.000Z"}}]
+    [log] = [each for each in answer["data"]["thisNode"]["logs"] if served.guest.scid in each["origin"]]
+    assert (log["asOf"], log["frozenSize"]) == ("1970-01-01T01:06:40.000Z", None)
