@@ -8,6 +8,7 @@ import pytest
 
 from domain.records.registry import RECORDS
 from federation import canonical, entry, merkle, note
+from federation.append import Draft
 from federation.check import check_log
 from federation.custody import rotate
 from federation.enroll import Enrolled
@@ -19,7 +20,7 @@ from federation.recover import EpochSizeOutOfRange, left_behind, recover
 from federation.verify import Received
 from store import epochs, logs
 from store.logs import StoredEntry
-from tests.nodes import need_body, seed_of
+from tests.nodes import fixed, need_body, seed_of
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.raw import append_raw, hand_built
 
@@ -265,6 +266,20 @@ async def test_keys_rotate_in_a_later_epoch_too(theft: Theft, tmp_path: Path) ->
     checkpoint = await theft.reader.value("select checkpoint from log where origin = $1", origin)
     new = theft.home.node.keys.get(log_key_name(theft.guest.scid, 1, 1)).public_key().public_bytes_raw()
     assert note.verify_checkpoint(checkpoint, origin, [new]).size == 4
+
+
+async def test_an_erasure_in_the_new_epoch_reaches_the_old_log_too(theft: Theft) -> None:
+    await theft.recover(3)
+    assert await theft.pull() == {}
+    (record_id,) = (await theft.home.rows("select record_id from need where index = 1"))[0]
+    draft = Draft("need", record_id, fixed(None), erase=("body",))
+    await theft.home.node.appender.append(theft.guest.scid, [draft])
+    assert await theft.pull() == {}
+    for node in (theft.home, theft.reader):
+        assert await theft.titles(node) == ["Selimut"]
+        assert await node.value("select count(*) from payload where index = 1 and log_id in (select id from log"
+                                " where participant_id = (select id from participant where scid = $1))",
+                                theft.guest.scid) == 0  # fmt: skip
 
 
 async def test_the_old_log_stays_readable_as_history(theft: Theft) -> None:
