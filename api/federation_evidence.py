@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.callers import Callers
 from api.errors import guarded
 from api.federation import IMMUTABLE, NO_STORE, plain_number
 from domain.errors import GotongError
@@ -29,6 +30,7 @@ class EvidenceEdge:
     """The routes that serve evidence."""
 
     database: Database
+    callers: Callers
 
     def routes(self) -> list[Route]:
         """Return the routes, to be added to any Starlette or FastAPI app."""
@@ -36,13 +38,17 @@ class EvidenceEdge:
         return [Route(prefix, guarded(self.listed)), Route(f"{prefix}/{{id}}", guarded(self.one))]
 
     async def listed(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         after = plain_number(request.query_params.get("after", "0"))
         async with self.database.acquire() as connection:
             rows = await evidence.listed(connection, after)
         offered = [OfferedEvidence(row.number, row.id.hex(), row.kind, row.scid, row.size) for row in rows]
-        return Response(write_evidence(offered), headers={"cache-control": NO_STORE}, media_type="application/json")
+        return Response(
+            visit.sent(write_evidence(offered)), headers={"cache-control": NO_STORE}, media_type="application/json"
+        )
 
     async def one(self, request: Request) -> Response:
+        visit = await self.callers.visit(request)
         named = request.path_params["id"]
         data = None
         if _ID.fullmatch(named):
@@ -50,4 +56,4 @@ class EvidenceEdge:
                 data = await evidence.data(connection, bytes.fromhex(named))
         if data is None:
             raise EvidenceNotHeld("no such evidence is here")
-        return Response(data, headers={"cache-control": IMMUTABLE}, media_type="application/json")
+        return Response(visit.sent(data), headers={"cache-control": IMMUTABLE}, media_type="application/json")

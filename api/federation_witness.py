@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.callers import Callers
 from api.errors import guarded
 from api.federation import body_of
 from domain.errors import GotongError
@@ -41,6 +42,7 @@ class WitnessEdge:
     """The routes of this node's witness: one prefix to submit to and to read from."""
 
     witness: Witness
+    callers: Callers
 
     def routes(self) -> list[Route]:
         """Return the routes, to be added to any Starlette or FastAPI app."""
@@ -51,6 +53,7 @@ class WitnessEdge:
         ]
 
     async def add_checkpoint(self, request: Request) -> Response:
+        self.callers.stranger(request)  # unsigned, as the specification has it
         body = await body_of(request, REQUEST_BYTES_MAX)
         try:
             lines = await self.witness.add_checkpoint(body)
@@ -64,6 +67,7 @@ class WitnessEdge:
         return Response(lines, media_type=NOTE_TYPE)
 
     async def checkpoint(self, request: Request) -> Response:
+        self.callers.stranger(request)
         found = request.path_params["origin_hash"]
         if not _HASH.fullmatch(found):
             raise LogNotHeld("a log is asked for by the SHA-256 of its origin, in lower-case hex")

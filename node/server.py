@@ -146,7 +146,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             networks(settings.proxies),
         )
         federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers, settings.directory)
-        witness = WitnessEdge(Witness(node.database, node.keys, now))
+        witness = WitnessEdge(Witness(node.database, node.keys, now), callers)
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
         aftercare = Aftercare(node.database, node.keys, node.client, now, connected)
@@ -174,7 +174,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         directory = DirectoryEdge(node.database, callers, settings.origin, settings.directory)
         edges = (
             witness,
-            EvidenceEdge(node.database),
+            EvidenceEdge(node.database, callers),
             RestrictedEdge(node.restricted, callers),
             BackupEdge(node.database, callers),
             IdentityEdge(node.database, now, callers),

@@ -150,5 +150,5 @@ class Process:
             database, "test", HeadFeed(database, Wake(own_connection)), machine.clock, asyncio.Event(), callers
         )
         seen = noticed(edge.routes(), lambda: self.guard.mark_seen(database.acquire))
-        self.app = Starlette(routes=[*seen, *EvidenceEdge(database).routes()])
+        self.app = Starlette(routes=[*seen, *EvidenceEdge(database, callers).routes()])
         install(self.app)

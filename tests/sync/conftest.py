@@ -127,8 +127,8 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
 
     callers = callers_of(node, url)
     edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
-    witness = WitnessEdge(Witness(node.database, node.keys, node.clock))
-    edges = (edge, witness, EvidenceEdge(node.database), ErasuresEdge(node.database, callers, node.clock))
+    witness = WitnessEdge(Witness(node.database, node.keys, node.clock), callers)
+    edges = (edge, witness, EvidenceEdge(node.database, callers), ErasuresEdge(node.database, callers, node.clock))
     app = Starlette(routes=[route for each in edges for route in each.routes()])
     install(app)
     syncer = Syncer(
