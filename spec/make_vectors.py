@@ -24,6 +24,8 @@ from spec.cases import (
     restricted,
     tree,
     trimming,
+    values,
+    wire,
     witness,
 )
 from spec.cases.keys import Case
@@ -48,6 +50,8 @@ def all_cases() -> Iterator[Case]:
         evidence,
         mirrors,
         restricted,
+        wire,
+        values,
     ):
         yield from module.cases()
 
@@ -75,6 +79,19 @@ def render(case: Case) -> str:
     return json.dumps(vector, ensure_ascii=False, indent=1) + "\n"
 
 
+def index() -> str:
+    """Return the list of all vectors there are, by function: what is accepted, and what is refused with which code."""
+    functions: dict[str, Any] = {}
+    for path in sorted(VECTORS.glob("*/*/*.json")):
+        kinds = functions.setdefault(path.parts[-3], {"valid": [], "invalid": {}})
+        if path.parent.name == "valid":
+            kinds["valid"].append(path.stem)
+        else:
+            code, _, name = path.stem.partition("--")
+            kinds["invalid"].setdefault(code.upper(), []).append(name)
+    return json.dumps(functions, ensure_ascii=False, indent=1) + "\n"
+
+
 def main() -> int:
     """Write all vectors and remove those that no case describes any more, of the functions known here."""
     rendered = {path_of(case): render(case) for case in all_cases()}
@@ -86,6 +103,7 @@ def main() -> int:
         target = VECTORS / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    (VECTORS / "index.json").write_text(index(), encoding="utf-8")
     sys.stdout.write(f"{len(rendered)} vectors\n")
     return 0
 

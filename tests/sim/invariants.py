@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 HONEST_SENDERS_BREAK = """
     select origin, code, message from refusal join peer on peer.id = peer_id
-    where not url = any($1) and not coalesce(origin, '') = any($2)
+    where not url = any($1) and not coalesce(origin, '') = any($2) and code <> 'OWN_LOG_LONGER'
 """
+"""That a peer has more of one's own log accuses nobody: it is what a machine notices that was restored."""
 LOGS = """
     select origin, size, encode(edge, 'hex'), checkpoint_size, encode(checkpoint, 'escape')
     from log where frozen_size is null order by origin
