@@ -206,6 +206,8 @@ class Exchange:
     async def _held(self, heads: Heads) -> dict[str, Held]:
         origins = dict.fromkeys((*(head.origin for head in heads.logs), *self._again))
         named = [(parse_origin(origin).scid, origin) for origin in origins if is_origin(origin)]
+        if not named:
+            return {}
         async with self._database.acquire() as connection:
             return await held_.held(connection, named)
 
