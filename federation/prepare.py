@@ -26,6 +26,8 @@ from store.database import Connection
 from store.logs import LogRow, StoredEntry
 
 CLOCK_OFF_MAX = timedelta(minutes=15)
+SKEW_AGE_MAX = timedelta(hours=1)
+"""How long what a peer's clock said counts, by this clock: a clock that jumped since makes it count no more."""
 DRAFTS_PER_REQUEST_MAX = 1_000
 RESTRICTED: Final[Part] = "restricted"
 
@@ -151,7 +153,12 @@ class Batch:
         self.arrivals: list[Arrival] = []
 
     async def check_clock(self) -> None:
-        """Raise ClockOff when the log or the allowed peers say that this clock is wrong."""
+        """Raise ClockOff when this clock is wrong: allowed peers heard lately decide, else what was signed before."""
+        skew_ms = await peers.allowed_skew_ms(self._connection, since=self._now - SKEW_AGE_MAX, until=self._now)
+        if skew_ms is not None:
+            if abs(timedelta(milliseconds=skew_ms)) > CLOCK_OFF_MAX:
+                raise ClockOff("the clock is far from the peers' clocks", skew_ms=skew_ms)
+            return  # an entry signed by a clock that was ahead must not silence its log until that time comes
         newest = await logs.entry_data(self._connection, self._log.id, [self._log.size - 1])
         for data in newest.values():
             if entry.parse(data).at - self._now > CLOCK_OFF_MAX:
@@ -159,9 +166,6 @@ class Batch:
         cosigned_s = await cosignatures.newest_on_hosted(self._connection)
         if cosigned_s is not None and cosigned_s - self._now.timestamp() > CLOCK_OFF_MAX.total_seconds():
             raise ClockOff("the clock is behind the newest cosignature", cosigned_s=cosigned_s)
-        skew_ms = await peers.allowed_skew_ms(self._connection)
-        if skew_ms is not None and abs(timedelta(milliseconds=skew_ms)) > CLOCK_OFF_MAX:
-            raise ClockOff("the clock is far from the peers' clocks", skew_ms=skew_ms)
 
     async def load_answers(self, keys: Sequence[str]) -> None:
         """Look up, in one go, what was answered to these idempotency keys before; do so before `prepare`."""

@@ -235,12 +235,14 @@ async def refusals(connection: Connection, limit: int) -> list[RefusalRow]:
     return [RefusalRow(**dict(record)) for record in records]
 
 
-async def allowed_skew_ms(connection: Connection) -> int | None:
-    """Return the median of how far our clock is ahead of the allowed peers', or None without any."""
+async def allowed_skew_ms(connection: Connection, *, since: datetime, until: datetime) -> int | None:
+    """Return the median of how far our clock was ahead of allowed peers heard in that time; None without any."""
     value: int | None = await connection.fetchval(
         """
         select percentile_disc(0.5) within group (order by skew_ms) from peer
-        where trust = 'allowed' and skew_ms is not null
-        """
+        where trust = 'allowed' and skew_ms is not null and last_ok_at between $1 and $2
+        """,
+        since,
+        until,
     )
     return value

@@ -154,7 +154,7 @@ class World:
                 await self._boot(machine)
         for liar in self.liars:
             liar.be_honest(self.network)
-        self.time.pass_(4 * 3_600)  # longer than any clock was ahead: nobody signs before its own last entry
+        self.time.pass_(4 * 3_600)  # longer than any clock was ahead: what it let be shown early, all show by then
         await self._settle()
         unsure, self.unsure = self.unsure, []
         for work, machine, author, key in unsure:

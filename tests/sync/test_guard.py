@@ -322,3 +322,17 @@ async def test_nothing_is_signed_while_the_clock_is_behind_a_cosignature(make_no
     a.node.clock.advance(days=-6_000)
     with pytest.raises(ClockOff):
         await a.node.publish_needs(a.node.operator.scid, "Selimut")
+
+
+async def test_an_entry_dated_years_ahead_silences_its_log_only_until_peers_say_what_time_it_is(
+    make_node: MakeNode,
+) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    a.node.clock.advance(days=3_000)
+    await a.node.publish_needs(a.node.operator.scid, "Beras")
+    a.node.clock.advance(days=-3_000)
+    with pytest.raises(ClockOff, match="newest entry"):
+        await a.node.publish_needs(a.node.operator.scid, "Selimut")
+    await a.add_peer(b.url)
+    await a.pull(b.url)
+    await a.node.publish_needs(a.node.operator.scid, "Selimut")
