@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth bench-sync
+.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out networks bench-sync
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partition
 
 sim-many: setup ## simulate one run of 20 nodes: make sim-many FIRST=7
 	@$(BIN)/python -m tests.sim --seeds 1 --nodes 20 --steps 300 --first $(FIRST)
+
+story-lights-out: setup ## a laptop loses cable, power, time and disk, and comes home: every step told and checked
+	@$(BIN)/python -m tests.stories.lights_out
+
+networks: setup ## three nodes on networks of the kernel: loss, NAT, cut cables, kill -9 halfway (needs root, ip and nft)
+	@$(BIN)/python -m tests.stories.networks
 
 check: setup ## lint, format and types only
 	@$(BIN)/ruff check .

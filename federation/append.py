@@ -76,6 +76,10 @@ class Appender:
         self._waiting: dict[str, list[_Request]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
 
+    def now(self) -> datetime:
+        """Return the present instant, by the clock that dates entries."""
+        return self._clock()
+
     async def append(
         self, scid: str, drafts: Sequence[Draft], *, once: Once | None = None, dry_run: bool = False
     ) -> list[Appended]:

@@ -1,8 +1,9 @@
 """Keep what may not be signed now, durably, and publish it later, in order, once. Shell.
 
 What is kept is the record as it would have been signed, checked as far as it can be now, and sealed: it may hold
-contacts. Once holds by the idempotency key that it came with, or one made up here: a crash between signing and
-forgetting repeats the answer and not the record.
+contacts. A time that was counted from when it was asked for, such as a need's end, is counted from when it is
+published: the clock may have been years off before. Once holds by the idempotency key that it came with, or one made
+up here: a crash between signing and forgetting repeats the answer and not the record.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any, cast
 import structlog
 
 from domain.errors import GotongError
+from domain.records.registry import RECORDS
 from federation import canonical
 from federation.append import Appender
 from federation.entry import SALT_BYTES
@@ -116,6 +118,11 @@ async def _publish(appender: Appender, row: WaitingRow) -> None:
     _, content = appender.vault.open(row.scid, SEALED_AT, row.sealed)
     read = cast("dict[str, Any]", canonical.decode(content))
     digest = hashlib.sha256(content).digest() if read["digest"] is None else bytes.fromhex(read["digest"])
-    parts = Parts(read["core"], read["body"], read["restricted"], read["exercise"])
+    body = None if read["body"] is None else _body_now(row, read["body"], appender.now())
+    parts = Parts(read["core"], body, read["restricted"], read["exercise"])
     draft = Draft(row.type, row.record_id, lambda _current: parts, row.expected_revision)
     await appender.append(row.scid, [draft], once=Once(row.key, digest))
+
+
+def _body_now(row: WaitingRow, body: dict[str, Any], now: datetime) -> dict[str, Any]:
+    return dict(RECORDS.named(row.type).wait(body, row.asked_at, now))

@@ -62,6 +62,10 @@ def _no_targets(_body: Any) -> Sequence[str]:
     return ()
 
 
+def _as_written(body: Part, _written_at: datetime, _now: datetime) -> Part:
+    return body
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordType(Generic[Body]):
     """One type of record in one version of its schema.
@@ -70,6 +74,7 @@ class RecordType(Generic[Body]):
     `next_due_at`. `fixed` names body members (as spelled in the bytes) that no revision may change.
     `targets` names the records without which it cannot be shown; `target_column` is where its row has their URI.
     `searched` types have a side table `<table>_search` for full text.
+    `wait` gives the body of a record that was written at the first instant and had to wait until the second.
     `one_per_log` marks the record a participant has exactly one of, whose URI is the participant's own.
     """
 
@@ -86,6 +91,7 @@ class RecordType(Generic[Body]):
     targets: Callable[[Body], Sequence[str]] = _no_targets
     target_column: str | None = None
     clock: Callable[[Body, datetime], Clock] | None = None
+    wait: Callable[[Part, datetime, datetime], Part] = _as_written
     fixed: tuple[str, ...] = ()
     one_per_log: bool = False
     searched: bool = False

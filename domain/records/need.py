@@ -10,11 +10,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.categories import CategoryCode
 from domain.decimals import positive_pattern
 from domain.ids import ParticipantUriText, RecordUriText
-from domain.instants import InstantText
+from domain.instants import InstantText, format_instant, parse_instant
 from domain.money import Money
 from domain.place import Place
 from domain.quantity import Quantity
-from domain.records.base import Clock, Codes, RecordInvalid, RecordType, Row
+from domain.records.base import Clock, Codes, Part, RecordInvalid, RecordType, Row
 from domain.records.parts import (
     CountBand,
     ExternalIds,
@@ -93,6 +93,8 @@ EXPIRY_BY_URGENCY: Final = {
     Urgency.LOW: timedelta(days=90),
 }
 
+COUNTED_WITHIN: Final = timedelta(minutes=1)
+"""So near to when a need was written is a time that was counted from then, and not one that its author chose."""
 
 # Wide enough for both of what it may be a part of: 15 digits of money, 6 decimals of a quantity.
 Minimum = Annotated[str, Meta(pattern=positive_pattern(integer_digits=15, fraction_digits=6))]
@@ -124,6 +126,21 @@ class NeedBody(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
 def default_expiry(urgency: Urgency, start: datetime) -> datetime:
     """Return when a need ends that was published or confirmed at `start`, if its author names no other time."""
     return start + EXPIRY_BY_URGENCY[urgency]
+
+
+def counted_anew(body: Part, written_at: datetime, now: datetime) -> Part:
+    """Return the body of a need that had to wait: times counted from when it was written are counted from now.
+
+    A clock that was wrong at that time put them years away; what its author named stays.
+    """
+    span = EXPIRY_BY_URGENCY[Urgency(body["urgency"])]
+    counted = {"confirmedAt": timedelta(0), "expiresAt": span}
+    moved = {
+        name: format_instant(now + after)
+        for name, after in counted.items()
+        if name in body and abs(parse_instant(body[name]) - after - written_at) <= COUNTED_WITHIN
+    }
+    return {**body, **moved}
 
 
 def amount(body: NeedBody) -> Decimal:
@@ -214,4 +231,5 @@ NEED = RecordType(
     project=_project,
     clock=state_at,
     fixed=("kind",),
+    wait=counted_anew,
 )

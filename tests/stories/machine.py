@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,10 @@ STARTED_TIMEOUT_S = 90.0
 COMMAND_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 10.0
 POLL_S = 0.1
-NEEDS = """
-query Needs($title: String!) {
-  needs(first: 100, filter: {text: $title}) { nodes { id title publisher { id } } }
-}
-"""
 
 
 class Refused(Exception):
-    """A command ended with another exit code than 0."""
+    """A command ended with another exit code than 0, a question with errors, or nothing came in time."""
 
 
 @dataclass
@@ -42,38 +39,54 @@ class Machine:
     port: int = 8080
     networks: Networks | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    skew_s: int = 0
     server: "subprocess.Popen[bytes] | None" = None
+
+    def __post_init__(self) -> None:
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self.set_clock(timedelta(0))
 
     @property
     def url(self) -> str:
         """Where it answers on its network."""
         return f"http://{self.address}:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        """What its server says."""
+        return self.data.parent / "server.log"
+
+    def set_clock(self, error: timedelta) -> None:
+        """Set the clock wrong by so much, for the running server too."""
+        written = self._clock.with_suffix(".new")
+        written.write_text(str(error.total_seconds()))
+        written.replace(self._clock)
+
     # ---- commands ----------------------------------------------------------------------------------------------------
 
-    def gotong(self, *arguments: str, stdin: str | None = None) -> Any:
+    def gotong(self, *arguments: str) -> Any:
         """Return what a command prints with --json; raise Refused with what it said."""
-        done = subprocess.run(
+        with subprocess.Popen(
             self._command(*arguments, "--json"),
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
             env=self._environment(),
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
-            raise Refused(f"{self.name}: gotong {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        ) as command:
+            try:
+                answer, said = command.communicate(timeout=COMMAND_TIMEOUT_S)
+            finally:
+                command.kill()
+        if command.returncode:
+            raise Refused(f"{self.name}: gotong {' '.join(arguments)}: {command.returncode}\n{answer}{said}")
+        return json.loads(answer) if answer.strip() else None
 
     # ---- the server --------------------------------------------------------------------------------------------------
 
     def up(self) -> None:
         """Start `gotong up` and return when it can serve."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data.parent / f"{self.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.server = subprocess.Popen(
                 self._command("up", "--host", self.address, "--port", str(self.port)),
                 cwd=ROOT,
@@ -82,25 +95,21 @@ class Machine:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait(lambda: self._get("/readyz").status_code == 200, STARTED_TIMEOUT_S, "it does not start")
+        self.wait(lambda: self.get("/readyz").status_code == 200, STARTED_TIMEOUT_S, "it does not start")
 
     def kill(self) -> None:
         """Kill the server and its database as a power cut does: nobody gets a signal they could handle."""
-        assert self.server is not None
-        pid_file = self.data / "postgres" / "postmaster.pid"
-        database = psutil.Process(int(pid_file.read_text().split()[0]))
-        for process in (psutil.Process(self.server.pid), *database.children(recursive=True), database):
+        for process in [*self._served(), *self._database()]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.server.wait()
-        self.server = None
-
-    def stop(self) -> None:
-        """Ask the server to end, and see that it does."""
         if self.server is not None:
-            self.server.terminate()
-            self.server.wait(timeout=COMMAND_TIMEOUT_S)
+            self.server.wait()
             self.server = None
+
+    def lose(self) -> None:
+        """Lose the machine with all that is on it."""
+        self.kill()
+        shutil.rmtree(self.data)
 
     # ---- questions ---------------------------------------------------------------------------------------------------
 
@@ -121,10 +130,6 @@ class Machine:
         data: dict[str, Any] = answer["data"]
         return data
 
-    def needs(self, title: str) -> list[dict[str, Any]]:
-        """Return the needs this machine answers with for a title."""
-        return [each for each in self.ask(NEEDS, title=title)["needs"]["nodes"] if each["title"] == title]
-
     def wait(self, condition: Callable[[], Any], timeout_s: float, otherwise: str) -> float:
         """Return after how many seconds a condition held; raise Refused when it does not in time."""
         began_s = time.monotonic()
@@ -137,19 +142,45 @@ class Machine:
             except (httpx.TransportError, Refused):
                 pass
             time.sleep(POLL_S)
-        raise Refused(f"{self.name}: {otherwise} within {timeout_s:.0f} s; see {self.data.parent / self.name}.log")
+        raise Refused(f"{self.name}: {otherwise} within {timeout_s:.0f} s; see {self.log}")
 
-    def _get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx.Response:
+        """Return the answer to a GET."""
         return self._inside(lambda: httpx.get(f"{self.url}{path}", timeout=ANSWER_TIMEOUT_S, trust_env=False))
 
     def _inside(self, work: Callable[[], httpx.Response]) -> httpx.Response:
         return work() if self.networks is None else self.networks.inside(self.name, work)
 
+    def _served(self) -> list[psutil.Process]:
+        if self.server is None or self.server.poll() is not None:
+            return []
+        return _tree(self.server.pid)
+
+    def _database(self) -> list[psutil.Process]:
+        """Return the processes of the database; the number in a file may be another program's by now."""
+        with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            number = int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+            if str(self.data) in " ".join(psutil.Process(number).cmdline()):
+                return _tree(number)
+        return []
+
+    @property
+    def _clock(self) -> Path:
+        return self.data.parent / "clock"
+
     def _command(self, *arguments: str) -> list[str]:
         prefix = [] if self.networks is None else self.networks.command(self.name)
-        program = ["tests.stories.skewed", str(self.skew_s)] if self.skew_s else ["node.cli"]
-        return [*prefix, sys.executable, "-m", *program, *arguments]
+        return [*prefix, sys.executable, "-m", "tests.stories.skewed", str(self._clock), *arguments]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GOTONG_")}
         return {**kept, "GOTONG_DATA_DIR": str(self.data), "GOTONG_NETWORK": "test", **self.environment}
+
+
+def _tree(number: int) -> list[psutil.Process]:
+    """Return a process and all below it."""
+    try:
+        process = psutil.Process(number)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

@@ -6,6 +6,7 @@ at the end; nothing of the machine's own network is touched.
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import subprocess
@@ -62,24 +63,33 @@ class Networks:
         for chain in ("arriving", "passing"):
             self._nft(name, f'add rule ip loss {chain} iifname "up0" numgen random mod 100 < {percent} drop')
 
+    def slow(self, name: str, kib_per_s: int) -> None:
+        """Have one machine's cable bring so much and lose the rest, until `fast`."""
+        self._nft(name, "add table ip slow")
+        for chain, hook in (("arriving", "input"), ("passing", "forward")):
+            self._nft(name, f"add chain ip slow {chain} {{ type filter hook {hook} priority 1 ; }}")
+            self._nft(name, f'add rule ip slow {chain} iifname "up0" limit rate over {kib_per_s} kbytes/second drop')
+
+    def fast(self, name: str) -> None:
+        """Have the cable bring all again."""
+        self._nft(name, "delete table ip slow")
+
+    def connections(self, name: str) -> list[str]:
+        """Return the TCP connections that a machine's kernel still looks after, whoever opened them."""
+        shown = self._try(*self.command(name), "ss", "-Htn", "state", "connected", "exclude", "time-wait")
+        _must(shown)
+        return shown.stdout.splitlines()
+
+    def received_bytes(self, name: str) -> int:
+        """Return how much came by a machine's cable so far."""
+        shown = self._try("ip", "-n", self._full(name), "-json", "-statistics", "link", "show", "up0")
+        _must(shown)
+        return int(json.loads(shown.stdout)[0]["stats64"]["rx"]["bytes"])
+
     def delay(self, name: str, delay_ms: int) -> None:
         """Have packets from one machine come later; raise NotPossibleHere where the kernel has no netem."""
-        done = self._try(
-            "ip",
-            "netns",
-            "exec",
-            self._full(name),
-            "tc",
-            "qdisc",
-            "add",
-            "dev",
-            "up0",
-            "root",
-            "netem",
-            "delay",
-            f"{delay_ms}ms",
-            f"{delay_ms // 4}ms",
-        )
+        rule = f"tc qdisc add dev up0 root netem delay {delay_ms}ms {delay_ms // 4}ms"
+        done = self._try(*self.command(name), *rule.split())
         if done.returncode:
             raise NotPossibleHere(f"delayed packets: {done.stderr.strip()}")
 
@@ -108,7 +118,7 @@ class Networks:
 
     def begin(self) -> None:
         """Make the switch; raise NotPossibleHere."""
-        missing = [each for each in ("ip", "nft", "tc", "sysctl") if shutil.which(each) is None]
+        missing = [each for each in ("ip", "nft", "tc", "ss", "sysctl") if shutil.which(each) is None]
         if missing or os.geteuid() != 0:
             raise NotPossibleHere("it needs root" if not missing else f"there is no {', '.join(missing)}")
         self._namespace(SWITCH)
@@ -127,6 +137,7 @@ class Networks:
         _must(self._try("ip", "netns", "add", self._full(name)))
         self.names.append(self._full(name))
         self._ip(name, "link", "set", "lo", "up")
+        self.run(name, "sysctl", "-qw", "net.ipv4.tcp_orphan_retries=1")  # what a killed process left unsent ends soon
 
     def _cable(self, one: str, one_end: str, other: str, other_end: str) -> None:
         self._ip(one, "link", "add", one_end, "type", "veth", "peer", "name", other_end, "netns", self._full(other))

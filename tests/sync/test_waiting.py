@@ -1,10 +1,13 @@
 """What may not be signed now is kept sealed, and published later: in order, once, or kept with the rule it breaks."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from domain.errors import GotongError
+from domain.instants import format_instant
+from domain.records.need import Urgency, default_expiry
 from federation.guard import PublicationWaits
 from federation.prepare import IdempotencyKeyReused, Once
 from federation.waiting import keep, publish_waiting
@@ -125,3 +128,18 @@ async def test_while_the_clock_is_off_it_waits_too(home: SyncNode) -> None:
     assert await publish_waiting(home.database, home.node.appender) == 0
     home.node.clock.advance(days=6_000)
     assert await publish_waiting(home.database, home.node.appender) == 1
+
+
+async def test_a_need_asked_for_while_the_clock_was_wrong_ends_as_long_after_its_publication(home: SyncNode) -> None:
+    clock, scid = home.node.clock, home.node.operator.scid
+    right = clock.now
+    named = right + timedelta(days=50)
+    for year, ends in ((2010, None), (2044, None), (2010, named)):
+        clock.now = datetime(year, 1, 1, tzinfo=UTC)
+        expires_at = format_instant(ends or default_expiry(Urgency.HIGH, clock.now))
+        draft = need_draft(urgency="HIGH", expiresAt=expires_at)
+        await keep(home.database, home.node.appender, scid, draft, None, clock.now + timedelta(seconds=2))
+    clock.now = right
+    assert await publish_waiting(home.database, home.node.appender) == 3
+    found = [row[0] for row in await home.rows("select expires_at from need order by index")]
+    assert found == [default_expiry(Urgency.HIGH, right), default_expiry(Urgency.HIGH, right), named]
