@@ -15,7 +15,7 @@ import structlog
 
 from domain.errors import GotongError
 from federation import serve
-from federation.client import FRAMES_TYPE, PeerBusy, PeerClient, PeerProtocolError
+from federation.client import FRAMES_TYPE, PeerBusy, PeerClient, PeerProtocolError, PeerTimeout, PeerUnreachable
 from federation.deposit import (
     DEPOSIT_ANSWER_BYTES_MAX,
     DEPOSIT_BYTES_MAX,
@@ -41,6 +41,8 @@ ASK_AGAIN_S = 300.0
 """How often a mirror is asked although nothing was published: it may have been restored, or take more than before."""
 BACKOFF_S = 2.0
 BACKOFF_S_MAX = 900.0
+AWAY_S_MAX = 30.0
+"""Before a mirror that could not be reached is tried again: who had no network for a week may have it for minutes."""
 MIRRORS_POLL_S = 1.0
 PASSING = ("LOG_IN_USE", "HEAD_MOVED")
 """Refusals that are over in a moment."""
@@ -137,7 +139,8 @@ class Depositor:
 
     def _pause_s(self, failures: int, error: GotongError) -> float:
         """Return how long to wait after so many failures in a row: twice as long each time, not in step with others."""
-        pause_s = min(BACKOFF_S_MAX, self.backoff_s * 2.0 ** min(failures - 1, 30))
+        longest_s = AWAY_S_MAX if isinstance(error, (PeerUnreachable, PeerTimeout)) else BACKOFF_S_MAX
+        pause_s = min(longest_s, self.backoff_s * 2.0 ** min(failures - 1, 30))
         if isinstance(error, PeerBusy):
             pause_s = max(pause_s, float(error.details.get("retry_after_s") or 0))
         return pause_s * (0.5 + self.jitter())

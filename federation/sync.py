@@ -32,13 +32,18 @@ BACKOFF_S_MAX = 3_600.0
 PEERS_POLL_S = 1.0
 FULL_HEADS = timedelta(hours=12)
 """How often a peer is asked for all it holds although its hint says what changed: cosignatures come with it."""
+PAUSE_MAX = timedelta(days=2)
+"""No pause is as long: a later time was set by a clock that was ahead, and counts for nothing."""
 NEWS_RETRY_S = 1.0
-NEWS_RETRY_S_MAX = 60.0
+NEWS_RETRY_S_MAX = 30.0
+"""So soon a peer is heard again, however long it was away. What lay in a village for a week waits no hour more."""
 NEWS_SETTLE_S = 0.005
 """Peers announce log by log; what comes within this is one exchange."""
 
-NOT_REPORTED = (*OUR_OWN, PeerUnreachable, PeerTimeout, PeerBusy)
+AWAY = (PeerUnreachable, PeerTimeout)
+NOT_REPORTED = (*OUR_OWN, *AWAY, PeerBusy)
 """A peer that is down or slow breaks no rule."""
+AWAY_CODES = tuple(error.code for error in AWAY)
 
 _log = structlog.get_logger()
 
@@ -185,7 +190,7 @@ class Syncer:
                 self._start(known[number])
         now = self.clock()
         for number, peer in known.items():
-            if number in self._served and peer.next_pull_at <= now:
+            if number in self._served and not now < peer.next_pull_at < now + PAUSE_MAX:
                 self._served[number].bell.ring()
 
     def _start(self, peer: PeerRow) -> None:
@@ -245,17 +250,25 @@ class Syncer:
             _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
 
     async def _listen(self, url: str, client: PeerClient, bell: Bell) -> None:
-        """Ring the bell whenever the peer says that something grew; connect again for ever."""
+        """Ring the bell whenever the peer says that something grew; connect again for ever.
+
+        A peer that was away and is there again is asked at once: its pause was for being away.
+        """
         last_id: str | None = None
         pause_s = NEWS_RETRY_S
+        was_away = False
         while True:
             try:
                 async with contextlib.aclosing(client.news(last_id)) as stream:
                     async for news in stream:
+                        if was_away and (await self._peer(url)).last_error_code in AWAY_CODES:
+                            bell.rests_until = None
+                        was_away = False
                         last_id = news.id or last_id
                         pause_s = NEWS_RETRY_S
                         bell.tell(news, self.clock())
             except GotongError as error:
+                was_away = was_away or isinstance(error, AWAY)
                 _log.debug("listening_failed", peer=url, code=error.code)
             await asyncio.sleep(pause_s * (0.5 + self.jitter()))
             pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)

@@ -8,6 +8,7 @@ import pytest
 
 from domain.errors import GotongError
 from federation.bundle import export, wanted_logs
+from federation.client import PeerProtocolError, PeerUnreachable
 from federation.depositor import hand_over
 from federation.did_create import Place
 from federation.enroll import create_participant
@@ -228,3 +229,11 @@ async def test_a_log_that_the_depositor_does_not_host_proves_itself_and_gets_no_
         "select trust, home_peer_id, deposited_by is not null from participant where scid = $1", guest.scid
     )
     assert found == [("quarantined", None, True)]
+
+
+async def test_a_mirror_that_was_away_for_a_week_is_tried_again_within_the_minute(
+    mirror: Mirror, make_laptop: MakeLaptop
+) -> None:
+    laptop = await make_laptop(await mirror.invite("dapur-ibu"))
+    assert laptop.depositor._pause_s(1_000, PeerUnreachable("no route")) <= 60
+    assert laptop.depositor._pause_s(1_000, PeerProtocolError("refused")) > 60

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -13,7 +14,7 @@ from federation.addresses import TEST
 from federation.client import Limits, PeerClient
 from federation.news import News
 from federation.trust import set_peer_trust
-from tests.sockets import serving
+from tests.sockets import serving, url_of
 from tests.sync.conftest import MakeNode, SyncNode, sync_node
 from tests.sync.liar import Liar
 
@@ -99,6 +100,31 @@ async def test_a_peer_that_comes_back_is_found_again_when_its_pause_is_over(make
             b.node.clock.advance(minutes=1)
             await eventually(lambda: holds(b, 1))
             await eventually(lambda: has_recovered(b))
+
+
+async def test_a_peer_that_was_away_is_asked_as_soon_as_it_is_there_again(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras")
+    with socket.socket() as away:
+        away.bind(("127.0.0.1", 0))  # refuses connections until it listens
+        await b.add_peer(url_of(away))
+        async with running(b):
+            await eventually(lambda: has_failed(b))
+            away.listen()
+            async with serving(a.app, away):
+                await eventually(lambda: holds(b, 1))  # although the clock stands still, and with it the pause
+
+
+async def test_a_pause_that_a_wrong_clock_set_is_not_waited_for(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras")
+    await b.add_peer(a.url)
+    async with b.database.acquire() as connection:
+        await connection.execute("update peer set next_pull_at = '2040-01-01', failures = 1")
+    async with running(b):
+        await eventually(lambda: holds(b, 1))
 
 
 async def test_what_an_operator_allows_is_pulled_at_once(make_node: MakeNode) -> None:
