@@ -1,4 +1,4 @@
-"""Ask peers, from time to time, for what no pull brings: bodies that were missing, and who executed erasures. Shell.
+"""Ask peers, from time to time, for what no pull brings: missing bodies, who executed erasures, who vouches. Shell.
 
 All of it by connections that this node opens, so that it works behind a router: what it has to say itself is brought to
 the peer as well. Nothing is believed: bodies are checked against their entries, statements against their operators'
@@ -14,13 +14,14 @@ from datetime import datetime
 import structlog
 
 from domain.errors import GotongError
-from federation import acknowledge
+from federation import acknowledge, vouch
 from federation.client import PeerClient, PeerProtocolError
 from federation.heal import read_payloads, take_bodies
 from federation.keys import KeyRing
 from federation.names import parse_origin
 from federation.static import PAYLOADS_BYTES_MAX, PAYLOADS_MAX
-from store import erasures, peers
+from federation.vouching import VouchMalformed
+from store import erasures, peers, vouches
 from store.database import Connection, Database
 from store.erasures import Withheld
 from store.locks import Claims
@@ -30,6 +31,10 @@ ROUND_S = 30.0
 ASKED_AGAIN_S = 3_600.0
 """How long a peer is not asked again for the bodies of a log that it could not give."""
 HEALED_LOGS_PER_ROUND_MAX = 32
+VOUCHES_ASKED_AGAIN_S = 600.0
+"""How long a peer is not asked again who vouches for a successor."""
+CLAIMS_MAX = 1_024
+CLAIMS_PER_ROUND_MAX = 32
 ANSWER_BYTES_MAX = 128 * 1024
 
 _log = structlog.get_logger()
@@ -86,9 +91,11 @@ class Aftercare:
         async with self.database.acquire() as connection:
             with_erasures = await erasures.logs_with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
             missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX)
+            claimed = await vouches.claimed(connection, CLAIMS_MAX)
         now_s = asyncio.get_running_loop().time()
         missing = [each for each in missing if self._asked.get((peer.id, each.origin), 0.0) <= now_s]
-        if not with_erasures and not missing:
+        claimed = [each for each in claimed if self._asked.get((peer.id, each), 0.0) <= now_s][:CLAIMS_PER_ROUND_MAX]
+        if not with_erasures and not missing and not claimed:
             return 0, 0
         bodies = statements = 0
         async with self.client(peer) as client:
@@ -97,6 +104,10 @@ class Aftercare:
             for each in with_erasures:
                 with suppress(PeerProtocolError):  # it does not have that log
                     statements += await self._compare(client, each.id, each.origin)
+            for successor in claimed:
+                self._asked[peer.id, successor] = now_s + VOUCHES_ASKED_AGAIN_S
+                with suppress(PeerProtocolError, VouchMalformed):  # a version that knows nothing of vouching
+                    statements += await vouch.compare(client, self.database, successor, now=self.clock())
         return bodies, statements
 
     async def _heal(self, client: PeerClient, peer: PeerRow, log: Withheld) -> int:

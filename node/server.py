@@ -24,6 +24,7 @@ from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_identity import IdentityEdge
 from api.federation_restricted import RestrictedEdge
+from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
 from api.http_protocol import HttpProtocol
@@ -179,6 +180,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             BackupEdge(node.database, callers),
             IdentityEdge(node.database, now, callers),
             erasures,
+            VouchesEdge(node.database, callers, now),
             deposit,
             directory,
         )

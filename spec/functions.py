@@ -42,6 +42,7 @@ from federation import (
     tlog_proof,
     trim,
     verify,
+    vouching,
 )
 from federation.did_service import LogKey, StatedHead
 from federation.sections import Assembler, Pulled
@@ -174,6 +175,19 @@ def _check_acknowledgement(given: Input) -> Any:
     acknowledgement.verify(data, said, _hashes(given["public_keys"]))
     acknowledgement.check_tree(said, bytes.fromhex(given["root"]))
     return {"operator": said.operator, "origin": said.origin, "size": said.size, "at": entry.instant(said.at)}
+
+
+def _check_vouch(given: Input) -> Any:
+    data = given["note"].encode()
+    said = vouching.read(data)
+    vouching.check_network(said, given["network"])
+    vouching.verify(data, said, _hashes(given["public_keys"]))
+    return {
+        "operator": said.operator,
+        "predecessor": said.predecessor,
+        "successor": said.successor,
+        "at": entry.instant(said.at),
+    }
 
 
 def _check_genesis(given: Input) -> Any:
@@ -446,6 +460,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_genesis": _check_genesis,
     "erased_parts": _erased_parts,
     "check_acknowledgement": _check_acknowledgement,
+    "check_vouch": _check_vouch,
     "check_payload": _check_payload,
     "parse_tlog_proof": _parse_tlog_proof,
     "check_checkpoint": _check_checkpoint,

@@ -25,6 +25,7 @@ from spec.cases import (
     tree,
     trimming,
     values,
+    vouches,
     wire,
     witness,
 )
@@ -49,6 +50,7 @@ def all_cases() -> Iterator[Case]:
         witness,
         evidence,
         mirrors,
+        vouches,
         restricted,
         wire,
         values,

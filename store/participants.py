@@ -220,6 +220,12 @@ async def decided(connection: Connection) -> dict[str, str]:
     return {record["scid"]: record["trust"] for record in records}
 
 
+async def network(connection: Connection) -> str:
+    """Return the network that this database's node is on; it has begun."""
+    found: str = await connection.fetchval("select network from node_state")
+    return found
+
+
 async def begin_node(connection: Connection, operator_id: int, network: str) -> None:
     """Have this database be that of a node of this operator."""
     await connection.execute("insert into node_state (network, operator_id) values ($1, $2)", network, operator_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from federation.append import Draft
-from federation.succession import SuccessionNotClaimed, SuccessorAccepted, accept_successor
+from federation.succession import SuccessionNotClaimed, SuccessorAccepted, SuccessorNotVouched, accept_successor
 from federation.trust import ParticipantNotFound
 from store.database import Database
 from tests.clock import FrozenClock
@@ -31,9 +31,12 @@ async def test_a_successor_is_accepted_once_and_only_if_it_says_so_itself(
         await node.appender.append(who.scid, [Draft("organization", None, fixed(body))])
     with pytest.raises(ParticipantNotFound):
         await accept_successor(database, old.scid, "gotong:nobody", actor="test")
-    await accept_successor(database, f"gotong:{old.scid}", f"gotong:{new.scid}", actor="test")
+    with pytest.raises(SuccessorNotVouched):
+        await accept_successor(database, old.scid, new.scid, actor="test")
+    uris = [f"gotong:{each.scid}" for each in (old, new)]
+    await accept_successor(database, *uris, actor="test", without_vouch=True)
     with pytest.raises(SuccessorAccepted):
-        await accept_successor(database, old.scid, other.scid, actor="test")
+        await accept_successor(database, old.scid, other.scid, actor="test", without_vouch=True)
     async with database.acquire() as connection:
         rows = await connection.fetch("select predecessor_id, successor_id, accepted_by from succession")
     assert [tuple(row) for row in rows] == [(old.participant_id, new.participant_id, "test")]

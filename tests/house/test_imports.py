@@ -68,6 +68,7 @@ FEDERATION_SHELL = {
     "sync",
     "trust",
     "vault",
+    "vouch",
     "withdraw",
     "waiting",
     "witness",

@@ -20,6 +20,7 @@ MODULES = {
         "backup",
         "epochs",
         "acknowledgement",
+        "vouching",
         *("mirror_link", "interest", "deposit", "directory"),
         *("frames", "sections", "messages"),
     )

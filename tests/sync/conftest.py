@@ -15,6 +15,7 @@ from api.errors import install
 from api.federation import FederationEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
+from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
@@ -128,7 +129,8 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
     callers = callers_of(node, url)
     edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock), callers)
-    edges = (edge, witness, EvidenceEdge(node.database, callers), ErasuresEdge(node.database, callers, node.clock))
+    erasures, vouches = (made(node.database, callers, node.clock) for made in (ErasuresEdge, VouchesEdge))
+    edges = (edge, witness, EvidenceEdge(node.database, callers), erasures, vouches)
     app = Starlette(routes=[route for each in edges for route in each.routes()])
     install(app)
     syncer = Syncer(
