@@ -79,7 +79,12 @@ def _wire(told: Stage, nets: Networks) -> None:
         told.tell(f"packets from the NGO and the router come {DELAY_MS} ms late")
     except NotPossibleHere as missing:
         told.tell(f"NOT TESTED, this kernel cannot: {missing}")
-    Voyage(told, nets, mirror, ngo, laptop).run()
+    nets.slow("mirror", SLOW_KIB_PER_S)
+    nets.fast("mirror")
+    try:
+        Voyage(told, nets, mirror, ngo, laptop).run()
+    except NotPossibleHere as failed:  # it was possible until here
+        raise StoryFailed(str(failed)) from failed
 
 
 @dataclass
