@@ -11,6 +11,7 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import NO_STORE, body_of
+from domain.ids import parse_scid
 from federation import vouch
 from federation.vouching import VOUCH_BYTES_MAX
 from store.database import Database
@@ -34,12 +35,13 @@ class VouchesEdge:
 
     async def read(self, request: Request) -> Response:
         visit = await self.callers.visit(request)
-        notes = await vouch.known(self.database, request.path_params["scid"])
+        notes = await vouch.known(self.database, parse_scid(request.path_params["scid"]))
         data = visit.sent(vouch.write_list(notes))
         return Response(data, headers={"cache-control": NO_STORE}, media_type="application/json")
 
     async def take(self, request: Request) -> Response:
         note = await body_of(request, VOUCH_BYTES_MAX)
         await self.callers.visit(request, note)
-        await vouch.take(self.database, note, successor=request.path_params["scid"], now=self.clock())
+        successor = parse_scid(request.path_params["scid"])
+        await vouch.take(self.database, note, successor=successor, now=self.clock())
         return Response(b"{}", media_type="application/json")

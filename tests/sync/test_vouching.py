@@ -8,6 +8,7 @@ import pytest
 from domain.errors import GotongError
 from federation import succession, vouch, vouching
 from federation.append import Draft
+from federation.client import PeerProtocolError
 from federation.entry import instant
 from federation.succession import SuccessorNotVouched, accept_successor
 from federation.vouching import Vouch, VouchForOneself
@@ -166,6 +167,7 @@ async def test_forged_foreign_and_malformed_statements_are_refused(village: Vill
     assert await code(good, old) == "VOUCH_MALFORMED"
     assert await code(good.replace(b"vouch/v1", b"vouch/v2")) == "VOUCH_MALFORMED"
     assert await code(b"\xff") == "VOUCH_MALFORMED"
+    assert await code(good, "a%00b") == "ID_MALFORMED"
     later = instant(now + timedelta(seconds=1))
     assert await code(good.replace(instant(now).encode(), later.encode())) == "VOUCH_SIGNATURE_INVALID"
     guest_key = home.node.keys.get(f"log-{old}-0-0")
@@ -174,6 +176,16 @@ async def test_forged_foreign_and_malformed_statements_are_refused(village: Vill
     assert await home.value("select count(*) from vouch") == 0
     assert await code(good) == "taken"
     assert await shown(home, old, new) == [mine]
+
+
+async def test_of_nobody_who_is_known_nothing_is_told_and_a_name_that_is_none_is_refused(village: Village) -> None:
+    home, reader, old = village.home, village.reader, village.old
+    assert await vouch.known(home.database, old) == []
+    async with client_of(reader.node, home.url) as client:
+        for name in ("nobody", "a%00b"):
+            with pytest.raises(PeerProtocolError) as refusal:
+                await client.read(f"vouches/{name}", {}, answer_type="application/json", bytes_max=1_024)
+            assert refusal.value.details["cause"] == "ID_MALFORMED"
 
 
 async def test_a_peer_that_tells_lies_about_vouching_brings_nothing(village: Village) -> None:
