@@ -142,7 +142,7 @@ class Machine:
             except (httpx.TransportError, Refused):
                 pass
             time.sleep(POLL_S)
-        raise Refused(f"{self.name}: {otherwise} within {timeout_s:.0f} s; see {self.log}")
+        raise Refused(f"{self.name}: {otherwise} within {timeout_s:.0f} s")
 
     def get(self, path: str) -> httpx.Response:
         """Return the answer to a GET."""
