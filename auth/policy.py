@@ -25,6 +25,7 @@ SCOPES: Final[dict[str, str]] = {
     "addPeer": PEERS_ADMIN,
     "setPeerTrust": PEERS_ADMIN,
     "setParticipantTrust": PEERS_ADMIN,
+    "suppressRecord": PEERS_ADMIN,
 }
 """Which scope an action needs."""
 OPEN: Final = frozenset({"requestRemoval"})

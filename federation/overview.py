@@ -11,11 +11,8 @@ from domain.records.registry import RECORDS
 from federation.entry import instant
 from federation.withdraw import PARTS
 from store import erasures
-from store.database import Database
-from store.erasures import Listed
-
-DEADLINE = timedelta(hours=72)
-"""3 x 24 hours: UU 27/2022 (UU PDP)."""
+from store.database import Connection, Database
+from store.erasures import DEADLINE, Listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +59,9 @@ class Told:
 async def overview(database: Database, limit: int) -> list[Told]:
     """Return the newest erasures, newest first."""
     async with database.acquire() as connection:
-        return [Told(each) for each in await erasures.listed(connection, limit)]
+        return await page(connection, before=None, count=limit)
+
+
+async def page(connection: Connection, *, before: int | None, count: int, scid: str | None = None) -> list[Told]:
+    """Return erasures, of all or of one author, newest first, from those numbered below `before` on."""
+    return [Told(each) for each in await erasures.listed(connection, count, before=before, scid=scid)]

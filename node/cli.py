@@ -36,6 +36,7 @@ from node.commands.confirm import confirm
 from node.commands.demo import demo
 from node.commands.init import init
 from node.commands.migrate import migrate
+from node.commands.suppress import suppress
 from node.commands.token import token
 from node.commands.up import up
 from node.commands.verify import verify, verify_proof
@@ -90,6 +91,7 @@ app.add_typer(removals.app, name="removals")
 app.command()(peer.sync)
 app.command()(peer.reports)
 app.command()(alerts)
+app.command()(suppress)
 app.command()(token)
 app.command()(backup)
 app.command()(restore)

@@ -17,6 +17,7 @@ from schema.changes.queries import ChangeQueries
 from schema.changes.subscriptions import ChangeSubscriptions
 from schema.common.scalars import SCALARS
 from schema.erasure.mutations import ErasureMutations
+from schema.erasure.queries import ErasureQueries
 from schema.links import link
 from schema.moderation.mutations import ModerationMutations
 from schema.moderation.queries import ModerationQueries
@@ -47,6 +48,7 @@ QUERIES = (
     NodeQueries,
     PlaceQueries,
     RestrictedQueries,
+    ErasureQueries,
     ModerationQueries,
 )
 MUTATIONS = (

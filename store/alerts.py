@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from store.database import Connection
+from store.erasures import DEADLINE as ERASURE_DEADLINE
+from store.erasures import MISSING_FROM_SQL
 
 ALERTS_MAX = 200
 """Of each kind, the newest."""
@@ -20,6 +22,7 @@ class AlertKind(Enum):
     CRITICAL_NEED_WAITS = "CRITICAL_NEED_WAITS"
     PUBLICATION_WAITS = "PUBLICATION_WAITS"
     QUOTA_REACHED = "QUOTA_REACHED"
+    ERASURE_OVERDUE = "ERASURE_OVERDUE"
     RULES_BROKEN = "RULES_BROKEN"
     PEER_SILENT = "PEER_SILENT"
     PARTICIPANT_WAITS = "PARTICIPANT_WAITS"
@@ -39,6 +42,13 @@ _REASONS = {
     AlertKind.QUOTA_REACHED: """
         select origin, size from log join participant on participant.id = participant_id
         where trust = 'quarantined' and (size >= $6 or quarantined_bytes >= $7)
+    """,
+    AlertKind.ERASURE_OVERDUE: f"""
+        select origin, count(*) from erasure join log on log.id = log_id
+        join participant on participant.id = log.participant_id
+        where participant.hosted and erasure.at < $1::timestamptz - $8::interval
+          and (swept_at is null or exists (select {MISSING_FROM_SQL}))
+        group by origin
     """,
     AlertKind.RULES_BROKEN: """
         select peer.url, count(*) from refusal join peer on peer.id = peer_id
@@ -81,7 +91,7 @@ class AlertRow:
 async def refresh(connection: Connection, *, now: datetime, critical: int, quotas: Quotas) -> list[AlertRow]:
     """Remember what needs an operator now, forget what no longer does, and return what is new; in a transaction.
 
-    `critical` is the rank of the most urgent needs. Counts are those of `kind`: needs, publications, entries, rules.
+    `critical` is the rank of the most urgent needs. A count is of what its kind is about: needs, publications, rules.
     """
     await connection.execute("lock table alert in share row exclusive mode")
     records = await connection.fetch(
@@ -122,4 +132,5 @@ def _parameters(critical: int, quotas: Quotas) -> tuple[object, ...]:
         PUBLICATION_WAITS_AFTER,
         quotas.entries_max,
         quotas.bytes_max,
+        ERASURE_DEADLINE,
     )

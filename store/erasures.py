@@ -6,11 +6,19 @@ the entry, under the lock of its log's head; a second run changes nothing. The b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from store.database import Connection
 
+DEADLINE = timedelta(hours=72)
+"""3 x 24 hours: UU 27/2022 (UU PDP)."""
+MISSING_FROM_SQL = """
+    from peer where peer.trust <> 'blocked' and not exists (
+        select from erasure_acknowledgement said
+        where said.log_id = log.id and said.size > erasure.index and said.operator_scid = peer.operator_scid)
+"""
+"""The peers that have not acknowledged an `erasure` of a `log` written here."""
 CHAIN_SQL = """
     chain as (
         select index, data from entry where log_id = $1 and index = $2
@@ -300,8 +308,9 @@ async def acknowledgements(connection: Connection, log_id: int, limit: int) -> d
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An erasure with who has acknowledged it and which peers have not."""
+    """An erasure with who has acknowledged it and which peers have not. The newest has the highest number."""
 
+    number: int
     scid: str
     type: str
     record_id: UUID
@@ -314,23 +323,30 @@ class Listed:
     missing: list[str]
 
 
-async def listed(connection: Connection, limit: int) -> list[Listed]:
-    """Return the newest erasures; `missing` are the peers not blocked, of those written here alone."""
+async def listed(
+    connection: Connection, limit: int, *, before: int | None = None, scid: str | None = None
+) -> list[Listed]:
+    """Return the newest erasures, of all or of one author, from those numbered below `before` on.
+
+    `missing` are the peers not blocked, of those written here alone.
+    """
     records = await connection.fetch(
-        """
-        select participant.scid, erasure.type, erasure.record_id, erasure.parts, participant.hosted, erasure.at,
-               erasure.executed_at, erasure.swept_at,
+        f"""
+        with numbered as (select *, row_number() over (order by executed_at, log_id, index) as number from erasure)
+        select erasure.number, participant.scid, erasure.type, erasure.record_id, erasure.parts, participant.hosted,
+               erasure.at, erasure.executed_at, erasure.swept_at,
                coalesce((select array_agg(operator_scid order by operator_scid) from erasure_acknowledgement said
-                         where said.log_id = log.id and said.size > erasure.index), '{}') as acknowledged,
-               coalesce((select array_agg(coalesce(peer.operator_scid, peer.url) order by peer.url) from peer
-                         where participant.hosted and peer.trust <> 'blocked' and not exists (
-                             select from erasure_acknowledgement said
-                             where said.log_id = log.id and said.size > erasure.index
-                               and said.operator_scid = peer.operator_scid)), '{}') as missing
-        from erasure join log on log.id = log_id join participant on participant.id = log.participant_id
-        order by erasure.executed_at desc, log.id, erasure.index desc limit $1
+                         where said.log_id = log.id and said.size > erasure.index), '{{}}') as acknowledged,
+               case when participant.hosted then array(
+                   select coalesce(peer.operator_scid, peer.url) {MISSING_FROM_SQL} order by peer.url
+               ) else '{{}}' end as missing
+        from numbered erasure join log on log.id = log_id join participant on participant.id = log.participant_id
+        where ($2::bigint is null or erasure.number < $2) and ($3::text is null or participant.scid = $3)
+        order by erasure.number desc limit $1
         """,
         limit,
+        before,
+        scid,
     )
     return [Listed(**{**dict(record), "parts": tuple(record["parts"])}) for record in records]
 

@@ -31,6 +31,7 @@ REVISED = "REVISED"
 STATE = "STATE"
 ERASED = "ERASED"
 WITHDRAWN = "WITHDRAWN"
+SUPPRESSED = "SUPPRESSED"
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from store.database import Connection
 
-NOT_COMPARED = ("received_at", "scid", "visible")
-"""What depends on when this node heard of a record and on whom it trusts, not on what a log says."""
+NOT_COMPARED = ("received_at", "scid", "visible", "suppresses")
+"""What depends on when this node heard of a record and on what its operator decided, not on what a log says."""
 WRITTEN_WHILE_PROJECTING = ("unprojected", "outbox")
 
 
@@ -44,12 +44,16 @@ async def differences(connection: Connection, table: str) -> list[tuple[str, str
 
 
 async def out_of_step(connection: Connection) -> list[tuple[str, str, str, bool, bool]]:
-    """Return, as `differences` does, the organizations whose row says otherwise than their participant's trust."""
+    """Return, as `differences` does, the organizations whose row says otherwise than their participant's trust
+    and what is suppressed of it."""
     rows = await connection.fetch(
         """
         select participant.scid, record_id::text from public.organization
         join participant on participant.id = publisher_id
-        where (organization.scid, visible) is distinct from (participant.scid, participant.trust = 'allowed')
+        where (organization.scid, visible, suppresses) is distinct from (
+            participant.scid, participant.trust = 'allowed',
+            exists (select from suppression where suppression.publisher_id = participant.id)
+        )
         order by participant.scid
         """
     )

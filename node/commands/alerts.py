@@ -8,6 +8,7 @@ TEXTS = {
     "PUBLICATION_WAITS": "{count} published here and not signed yet",
     "QUOTA_REACHED": "no more of it is copied before you decide",
     "RULES_BROKEN": "broke rules {count} times within 7 days (gotong reports)",
+    "ERASURE_OVERDUE": "{count} erasures of it are not done everywhere after 72 hours (gotong erasures list)",
     "PEER_SILENT": "has not answered for a day",
     "PARTICIPANT_WAITS": "waits for your decision, with {count} entries (gotong peer allow|block ID)",
     "PEER_WAITS": "waits for your decision (gotong peer allow|block URL)",

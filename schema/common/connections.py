@@ -93,7 +93,8 @@ class PageInfo:
 
 
 @strawberry.type(
-    description="What fits the filter but is not shown, because this node's operator has not allowed its publisher."
+    description="What fits the filter but is not shown: this node's operator has not allowed its publisher, or has "
+    "suppressed this one record."
 )
 class HiddenByTrust:
     """What trust hides."""
@@ -129,7 +130,7 @@ class Connection(Generic[T]):
         "How fresh a search by words is: how many changes here are not found by their words yet, counted up to 1,000. "
         "They are looked into within seconds; by everything but `text` they are found already.",
     )
-    hidden_by_trust: HiddenByTrust = declare(Value(), "What fits the filter but is hidden by trust.")
+    hidden_by_trust: HiddenByTrust = declare(Value(), "What fits the filter but is hidden by trust, or suppressed.")
 
 
 def connection(

@@ -25,6 +25,10 @@ class EventKind(Enum):
     WITHDRAWN = strawberry.enum_value(
         "WITHDRAWN", description="It was not its publisher's: signed with a stolen key, and taken back with the cards."
     )
+    SUPPRESSED = strawberry.enum_value(
+        "SUPPRESSED",
+        description="This node's operator does not show it any more. PUBLISHED follows if that is undone.",
+    )
 
 
 @strawberry.type(description="Something that happened here.")

@@ -12,7 +12,7 @@ from schema.compile.build import Asking, Build, Scope, class_name, source_of
 from schema.compile.filters import conditions
 from schema.compile.read import Many, Order, Source
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
-from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, visible
+from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, suppressed, visible
 from schema.compile.visibility import names as aliases
 
 PAGE_ROWS_DEFAULT = 20
@@ -49,9 +49,12 @@ class Page:
         return visible(self.source, self.n, unverified=self.unverified)
 
     @property
-    def hidden_sql(self) -> str:
-        """The FROM of what trust hides."""
-        return hidden(self.source, self.n, unverified=self.unverified)
+    def hidden_sql(self) -> tuple[str, str]:
+        """The FROMs of what trust hides, and of what is suppressed."""
+        return (
+            hidden(self.source, self.n, unverified=self.unverified),
+            suppressed(self.source, self.n, unverified=self.unverified),
+        )
 
     @property
     def order_sql(self) -> str:
@@ -261,10 +264,12 @@ def counts_sql(page: Page, found: list[Member]) -> str:
     if selects(found, "hiddenByTrust"):
         is_critical = fill(page.source.critical, {"t": f"t{page.n}"}) if page.source.critical else "false"
         hidden_count, critical = "hid.count", "hid.critical"
+        rows = " union all ".join(
+            f"select {is_critical} as is_critical from {from_} where {page.where}" for from_ in page.hidden_sql
+        )
         froms = (
             f" from (select count(*) as count, count(*) filter (where is_critical) as critical from "
-            f"(select {is_critical} as is_critical from {page.hidden_sql} where {page.where} "
-            f"limit {HIDDEN_COUNT_MAX}) counted) hid"
+            f"({rows} limit {HIDDEN_COUNT_MAX}) counted) hid"
         )
     told = {"total": total, "hidden": hidden_count, "critical": critical, "suggestions": page.suggestions}
     told["waiting"] = _TEXT_PENDING if selects(found, "textPending") else "0"

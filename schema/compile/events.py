@@ -17,8 +17,8 @@ from schema.compile.visibility import drills, gone, visible
 EVENTS_SCANNED_MAX = 20_000
 """How many numbers one statement looks at, however few of them fit."""
 
-GONE = frozenset({"ERASED", "WITHDRAWN"})
-"""Kinds of events after which a record has no row."""
+GONE = frozenset({"ERASED", "WITHDRAWN", "SUPPRESSED"})
+"""Kinds of events after which a record has no row, or none that is shown."""
 ASKED_OF_GONE = frozenset({"types", "kinds", "publishers"})
 """The fields of filters that can be asked of a record without a row."""
 
@@ -104,7 +104,7 @@ def _gone(
     stretch: Stretch,
     limit: int,
 ) -> str:
-    """Return the events of records that have no row any more: told to all but those who ask for other ones by name.
+    """Return the events of records without a row that is shown: told to all but those who ask for other ones by name.
 
     Where such a record was and what it said is gone, so a follower is told rather once too often: it may hold a copy.
     """

@@ -1,10 +1,11 @@
 """What may be seen: the one predicate, in every FROM there is.
 
-A record is visible when this node's operator allows its publisher, and the
-publisher has said who it is (its organization record is here): triggers keep
-`organization.visible` in step with the participant's trust, so that one
-look-up a row answers both. Drills are shown only to who asks for them.
-Nothing else in the compiler names `visible` or `trust`.
+A record is visible when this node's operator allows its publisher and has
+not suppressed this one record, and the publisher has said who it is (its
+organization record is here): triggers keep `organization.visible` in step
+with the participant's trust and `suppresses` with `suppression`, so that one
+look-up a row answers all three where nothing is suppressed. Drills are shown
+only to who asks for them. Nothing else in the compiler names any of these.
 """
 
 from schema.compile.read import Source
@@ -34,19 +35,47 @@ def visible(source: Source, n: int, *, unverified: bool = False) -> str:
     """
     if unverified and source.critical:
         seen = f"(p{n}.visible or {_waits(source, n, f'p{n}.publisher_id')})"
-        return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id and {seen}"
+        return f"{_with_publisher(source, n)} and {seen} and {_kept(source, n)}"
     if source.table == "organization":
         return f"(select * from organization where visible) t{n}"
-    return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id and p{n}.visible"
+    return f"{_with_publisher(source, n)} and p{n}.visible and {_kept(source, n)}"
+
+
+def _with_publisher(source: Source, n: int) -> str:
+    return f"{source.table} t{n} join organization p{n} on p{n}.publisher_id = t{n}.publisher_id"
+
+
+def _kept(source: Source, n: int) -> str:
+    """Return the condition that a row is not suppressed, which asks nothing more of publishers without such records."""
+    return f"(not p{n}.suppresses or not is_suppressed(t{n}.publisher_id, '{source.type}', t{n}.record_id))"
 
 
 def hidden(source: Source, n: int, *, unverified: bool = False) -> str:
     """Return the FROM of `source` with the aliases of `names`: the rows trust hides, so the rest of `visible`."""
     rows = f"{source.table} t{n} join participant p{n} on p{n}.id = t{n}.publisher_id and p{n}.trust <> 'allowed'"
     if unverified and source.critical:
-        introduced = f"exists (select from organization where publisher_id = p{n}.id)"
-        rows += f" and not ({_waits(source, n, f'p{n}.id')} and {introduced})"
+        rows += f" and not {_would_show(source, n)}"
     return rows
+
+
+def suppressed(source: Source, n: int, *, unverified: bool = False) -> str:
+    """Return the FROM of `source` with the aliases of `hidden`: the rows that nothing but a suppression hides.
+
+    They are the rest of `visible` and `hidden`.
+    """
+    trusted = f"p{n}.trust = 'allowed'"
+    if unverified and source.critical:
+        trusted = f"({trusted} or {_would_show(source, n)})"
+    return (
+        f"suppression s{n} join {source.table} t{n} "
+        f"on (s{n}.publisher_id, s{n}.type, s{n}.record_id) = (t{n}.publisher_id, '{source.type}', t{n}.record_id) "
+        f"join participant p{n} on p{n}.id = t{n}.publisher_id and {trusted}"
+    )
+
+
+def _would_show(source: Source, n: int) -> str:
+    introduced = f"exists (select from organization where publisher_id = p{n}.id)"
+    return f"({_waits(source, n, f'p{n}.id')} and {introduced})"
 
 
 def _waits(source: Source, n: int, publisher: str) -> str:

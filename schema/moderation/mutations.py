@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import strawberry
 
 from domain.errors import GotongError
+from domain.ids import parse_uri
+from federation import suppress
 from federation import trust as decide
 from federation.client import checked_url
 from schema.common import inputs, writing
@@ -15,9 +17,9 @@ from schema.common.inputs import WriteInput
 from schema.common.writing import RAISED, Deed, UserError, Written, mutation, own
 from schema.compile.read import Value, declare
 from schema.moderation.pages import require_operator
-from schema.moderation.types import Participant, Peer, Trust, stored
+from schema.moderation.types import Participant, Peer, Suppression, Trust, stored
 from schema.needs.types import Urgency, rank
-from store import moderation
+from store import moderation, suppressions
 from store.database import Connection
 
 REASON_CHARS_MAX = 2_000
@@ -63,6 +65,14 @@ class SetParticipantTrustInput(DecisionInput):
     trust: Trust = inputs.required("What this node does with it from now on.")
 
 
+@strawberry.input(description="Whether this node shows one record. Its log and its copies elsewhere stay as they are.")
+class SuppressRecordInput(DecisionInput):
+    """A decision about a record."""
+
+    id: strawberry.ID = inputs.required("The record: a need, an activity or an update.")
+    suppressed: bool | None = inputs.optional("True hides it, false shows it again. Default: true.")
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What became of a decision, before its payload is written."""
@@ -70,6 +80,7 @@ class Decided:
     uri: None = None
     peer: Mapping[str, Any] | None = None
     participant: Mapping[str, Any] | None = None
+    suppression: Mapping[str, Any] | None = None
     user_errors: list[UserError] = field(default_factory=list)
     client_mutation_id: str | None = None
 
@@ -151,6 +162,25 @@ async def set_participant_trust(deed: Deed) -> Decided:
     return await _decided(deed, "participant", check=check, work=work, read=read)
 
 
+async def suppress_record(deed: Deed) -> Decided:
+    """Return what became of the decision."""
+    given, database, clock = deed.input, deed.services.database, deed.services.clock
+
+    async def check(connection: Connection) -> None:
+        await suppress.known(connection, parse_uri(given.id))
+
+    async def work(actor: str, reason: str | None) -> None:
+        suppressed = given.suppressed is not False
+        await suppress.set_suppressed(
+            database, parse_uri(given.id), suppressed=suppressed, actor=actor, now=clock(), reason=reason
+        )
+
+    async def read(connection: Connection) -> Any:
+        return await suppressions.one(connection, parse_uri(given.id))
+
+    return await _decided(deed, "suppression", check=check, work=work, read=read)
+
+
 @strawberry.type(description="What became of the peer.")
 class PeerPayload(Written):
     """The answer of decisions about peers."""
@@ -165,6 +195,13 @@ class ParticipantPayload(Written):
     participant: Participant | None = declare(Value(), "The participant as it is now; null when a rule was broken.")
 
 
+@strawberry.type(description="What became of the decision about a record.")
+class SuppressRecordPayload(Written):
+    """The answer of suppressRecord."""
+
+    suppression: Suppression | None = declare(Value(), "That it is suppressed; null when it is shown, or not here.")
+
+
 @strawberry.type(description="What operators decide.")
 class ModerationMutations:
     """Root fields."""
@@ -175,4 +212,7 @@ class ModerationMutations:
     )
     set_participant_trust: ParticipantPayload = mutation(
         set_participant_trust, SetParticipantTrustInput, "Show, quarantine or block one participant. For operators."
+    )
+    suppress_record: SuppressRecordPayload = mutation(
+        suppress_record, SuppressRecordInput, "Hide one record on this node, or show it again. For operators."
     )

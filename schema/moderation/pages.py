@@ -50,15 +50,22 @@ async def require_operator(connection: Connection, caller: Caller) -> str:
     return policy.require_scope(caller.viewer, policy.PEERS_ADMIN, "" if operator is None else operator.scid).subject
 
 
-async def listed(services: Services, caller: Caller, arguments: Mapping[str, Any], fetch: Fetch) -> Page:
+async def listed(
+    services: Services,
+    caller: Caller,
+    arguments: Mapping[str, Any],
+    fetch: Fetch,
+    *,
+    may: Callable[[Connection], Awaitable[object]] | None = None,
+) -> Page:
     """Return the page that the arguments ask for; raises PageSizeOutOfRange, CursorInvalid and
-    what `require_operator` does.
+    what `require_operator` does, or instead of that `may`.
     """
     count, _ = size(arguments)
     after = arguments.get("after")
     before = None if after is None else _number(after)
     async with services.database.acquire() as connection:
-        await require_operator(connection, caller)
+        await (require_operator(connection, caller) if may is None else may(connection))
         rows = await fetch(connection, before, count + 1)
     shown = rows[:count]
     cursors = [_cursor(row["number"]) for row in shown]

@@ -10,10 +10,10 @@ from schema.compile.read import Answer, Argument, declare
 from schema.context import Caller, Services
 from schema.moderation import pages
 from schema.moderation.pages import AFTER, FIRST, PAGE_COST, Listed, Page
-from schema.moderation.types import Alert, Decision, Participant, Peer, Trust, stored
+from schema.moderation.types import Alert, Decision, Participant, Peer, Suppression, Trust, stored
 from schema.needs.types import Urgency, rank
 from store import alerts as alerts_
-from store import moderation
+from store import moderation, suppressions
 from store.alerts import AlertRow
 
 
@@ -51,6 +51,15 @@ async def _decisions(services: Services, caller: Caller, arguments: Mapping[str,
     )
 
 
+async def _suppressions(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    return await pages.listed(
+        services,
+        caller,
+        arguments,
+        lambda connection, before, count: suppressions.page(connection, before=before, count=count),
+    )
+
+
 async def _alerts(services: Services, caller: Caller, _arguments: Mapping[str, Any]) -> list[AlertRow]:
     async with services.database.acquire() as connection:
         await pages.require_operator(connection, caller)
@@ -71,6 +80,11 @@ class ModerationQueries:
     )
     decisions: Listed[Decision] = declare(
         Answer(_decisions, cost=PAGE_COST), "What operators decided, and why. For operators.", (FIRST, AFTER)
+    )
+    suppressions: Listed[Suppression] = declare(
+        Answer(_suppressions, cost=PAGE_COST),
+        "Records that are not shown here, one by one, because you said so. For operators.",
+        (FIRST, AFTER),
     )
     alerts: list[Alert] = declare(
         Answer(_alerts, cost=PAGE_COST), "What needs an operator, the most urgent first. For operators."

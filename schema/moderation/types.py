@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from domain.ids import format_uri
 from schema.common.scalars import BigInt, DateTime
 from schema.compile.read import Reader, value
 from store.alerts import AlertKind as Kind
@@ -85,6 +86,18 @@ class Decision:
     details: str = value("The rest, as a JSON object.", _of("details"))
 
 
+@strawberry.type(description="A record that this node does not show, because its operator says so.")
+class Suppression:
+    """A suppression."""
+
+    id: strawberry.ID = value(
+        "The record.", lambda row, _arguments, _reader: format_uri(row["scid"], row["type"], row["record_id"])
+    )
+    at: DateTime = value("Since when.", _of("at"))
+    actor: str = value("Who decided so last.", _of("actor"))
+    reason: str | None = value("Why, in the operator's words.", _of("reason"))
+
+
 @strawberry.enum(description="Why an operator is needed.")
 class AlertKind(Enum):
     """Why."""
@@ -102,6 +115,11 @@ class AlertKind(Enum):
         "QUOTA_REACHED", description="Of a log in quarantine no more is copied before a decision."
     )
     RULES_BROKEN = strawberry.enum_value("RULES_BROKEN", description="A peer broke rules within the last 7 days.")
+    ERASURE_OVERDUE = strawberry.enum_value(
+        "ERASURE_OVERDUE",
+        description="What was erased here more than 72 hours ago is in files still, or not acknowledged by all peers. "
+        "The subject is the log.",
+    )
     PEER_SILENT = strawberry.enum_value("PEER_SILENT", description="A peer has not answered for a day.")
     PARTICIPANT_WAITS = strawberry.enum_value("PARTICIPANT_WAITS", description="A participant waits for a decision.")
     PEER_WAITS = strawberry.enum_value("PEER_WAITS", description="A peer waits for a decision.")
@@ -113,7 +131,7 @@ class Alert:
 
     kind: AlertKind = value("Why.", lambda row, _arguments, _reader: AlertKind[row.kind.name])
     subject: str = value("Who or what: a participant's id, a peer's address, or a log's origin.")
-    count: BigInt = value("How many: needs, publications, entries, broken rules or failures.")
+    count: BigInt = value("How many: needs, publications, erasures, entries, broken rules or failures.")
     since: DateTime = value("Since when.")
 
 

@@ -33,4 +33,5 @@ class NeedSubscriptions:
         EventKind.STATE,
         EventKind.ERASED,
         EventKind.WITHDRAWN,
+        EventKind.SUPPRESSED,
     )

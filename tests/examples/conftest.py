@@ -122,7 +122,7 @@ def example_node(
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
     gotong("init", "Simpul Contoh", "--region", "32.03.28", "--network", "test", "--no-cards")
-    scopes = ["--scope", "records:write", "--scope", "restricted:read"]
+    scopes = ["--scope", "peers:admin", "--scope", "records:write", "--scope", "restricted:read"]
     token = json.loads(gotong("token", "--as", "simpul-contoh", *scopes, "--lifetime", "3600", "--json"))
     command = [sys.executable, "-m", "node.cli", "up", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)

@@ -64,6 +64,7 @@ FEDERATION_SHELL = {
     "signer",
     "static",
     "succession",
+    "suppress",
     "sightings",
     "sync",
     "trust",

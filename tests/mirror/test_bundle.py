@@ -14,12 +14,15 @@ from federation.plan import QUARANTINE_ENTRIES_MAX
 from federation.sections import Assembler
 from federation.trust import set_participant_trust
 from store import peers
+from tests.erasure.story import erase
 from tests.mirror.conftest import MakeNode, SyncNode, exported, imported, new_intake, run_import
 from tests.nodes import need_draft
 from tests.sync import liar
 from tests.sync.liar import FrameTamper, flipped
 from tests.sync.raw import append_raw, hand_built
 
+SECRET = "Jalan Melati 7"
+HOLDS_SECRET = f"select count(*) from payload where position('{SECRET}'::bytea in data) > 0"
 NEEDS = "select title_text::text, state, revision, published_at from need order by log_id, index"
 
 
@@ -277,3 +280,43 @@ async def test_a_bundle_of_another_network_is_refused(
     taken = (await run_import(intake, await exported(sender)))[guest.origin]
     assert taken.error is not None
     assert taken.error.code == "NETWORK_MISMATCH"
+
+
+async def test_a_bundle_from_before_an_erasure_does_not_bring_the_bytes_back(
+    sender: SyncNode, guest: Enrolled, reader: SyncNode
+) -> None:
+    (secret,) = await sender.node.publish_needs(guest.scid, SECRET)
+    before = await exported(sender)
+    await imported(reader, before)
+    await allow(reader, guest.scid)
+    assert await reader.value(HOLDS_SECRET) == 1
+    await erase(sender.node, guest.scid, secret)
+    after = await exported(sender)
+    assert SECRET.encode() in inflated(before)
+    assert SECRET.encode() not in inflated(after)
+
+    await imported(reader, after)
+    assert await reader.value(HOLDS_SECRET) == 0
+    for data in (before, after, before):
+        assert all(each.error is None for each in (await imported(reader, data)).values())
+        assert await reader.value(HOLDS_SECRET) == 0
+    assert SECRET.encode() not in inflated(await exported(reader))
+    checked = await reader.node.check(guest.origin)
+    assert (checked.signed_size, checked.withheld, checked.erased) == (6, 0, 1)
+    assert await reader.rows(NEEDS) == await sender.rows(NEEDS)
+
+
+async def test_the_first_bundle_after_an_erasure_is_enough_and_an_older_one_adds_nothing(
+    sender: SyncNode, guest: Enrolled, reader: SyncNode
+) -> None:
+    (secret,) = await sender.node.publish_needs(guest.scid, SECRET)
+    before = await exported(sender)
+    await erase(sender.node, guest.scid, secret)
+    for data in (await exported(sender), before):  # the reader never held the bytes, and is offered them afterwards
+        assert all(each.error is None for each in (await imported(reader, data)).values())
+        assert await reader.value(HOLDS_SECRET) == 0
+    assert (await reader.node.check(guest.origin)).erased == 1
+
+
+def inflated(data: bytes) -> bytes:
+    return zlib.decompress(data, 16 + zlib.MAX_WBITS)

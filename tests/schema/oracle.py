@@ -56,10 +56,16 @@ class Oracle:
     """Rows of one database, and answers from them."""
 
     def __init__(
-        self, rows: dict[str, list[Row]], participants: dict[int, Row], regions: Regions, languages: Sequence[str]
+        self,
+        rows: dict[str, list[Row]],
+        participants: dict[int, Row],
+        suppressed: set[tuple[Any, ...]],
+        regions: Regions,
+        languages: Sequence[str],
     ) -> None:
         self.rows = rows
         self.participants = participants
+        self.suppressed = suppressed
         self.regions = regions
         self.languages = languages
         self.schema = build_schema(print_schema(SCHEMA))
@@ -74,6 +80,9 @@ class Oracle:
     async def of(cls, database: Database, regions: Regions, languages: Sequence[str] = ()) -> "Oracle":
         async with database.acquire() as connection:
             participants = {row["id"]: dict(row) for row in await connection.fetch("select * from participant")}
+            suppressed = {
+                tuple(row) for row in await connection.fetch("select publisher_id, type, record_id from suppression")
+            }
             logs = {row["id"]: dict(row) for row in await connection.fetch("select * from log")}
             entries = {
                 (row["log_id"], row["index"]): dict(row) for row in await connection.fetch("select * from entry")
@@ -84,7 +93,7 @@ class Oracle:
                     {**row, "_type": type_, "_log": logs[row["log_id"]], "_entry": entries[row["log_id"], row["index"]]}
                     for row in map(dict, await connection.fetch(f"select * from {table}"))
                 ]
-        return cls(rows, participants, regions, languages)
+        return cls(rows, participants, suppressed, regions, languages)
 
     def ask(self, query: str, variables: dict[str, Any]) -> Any:
         result = graphql_sync(self.schema, query, variable_values=variables)
@@ -97,11 +106,16 @@ class Oracle:
         return [
             row
             for row in self.rows[type_]
-            if row["publisher_id"] in known and (self.is_allowed(row) or (unverified and self.waits(row)))
+            if row["publisher_id"] in known
+            and not self.is_suppressed(row)
+            and (self.is_allowed(row) or (unverified and self.waits(row)))
         ]
 
     def is_allowed(self, row: Row) -> bool:
         return bool(self.participants[row["publisher_id"]]["trust"] == "allowed")
+
+    def is_suppressed(self, row: Row) -> bool:
+        return (row["publisher_id"], row["_type"], row["record_id"]) in self.suppressed
 
     def waits(self, row: Row) -> bool:
         trust = self.participants[row["publisher_id"]]["trust"]
@@ -180,7 +194,10 @@ class Oracle:
         unseen = [
             row
             for row in self.rows[type_]
-            if row not in visible and not self.is_allowed(row) and bound(row) and self.fits(row, f)
+            if row not in visible
+            and (self.is_suppressed(row) or not self.is_allowed(row))
+            and bound(row)
+            and self.fits(row, f)
         ]
         ascending = order in ("NEEDED_BY", "STARTS", "NAME")
         ranked = sorted(fitting, key=lambda row: self.key(row, order), reverse=not ascending)
@@ -224,6 +241,7 @@ class Oracle:
                 "treeSize": row["_log"]["size"],
                 "entryHash": row["_entry"]["leaf_hash"].hex(),
                 "verifiedAt": instant(row["_entry"]["received_at"]),
+                "asOf": None,  # nobody cosigns in the test's world
                 "proof": None,
             }[field]
         if type_ in ("Need", "Activity", "Update", "Organization"):

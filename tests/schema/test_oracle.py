@@ -104,6 +104,13 @@ async def peopled(world: World) -> None:
         )
 
 
+async def suppressed(world: World) -> None:
+    """Hide some of these records one by one."""
+    hidden_one_by_one = [("need", number) for number in (101, 102, 103, 119, 123)]  # 103 is in quarantine, and critical
+    for type_, number in [*hidden_one_by_one, ("activity", 200), ("activity", 201), ("update", 302)]:
+        await world.suppress(type_, number)
+
+
 class Writer:
     """Writes a random operation of the contract."""
 
@@ -290,6 +297,7 @@ async def test_random_questions_have_the_oracles_answers(
     engine: Engine, world: World, database: Database, regions: Regions
 ) -> None:
     await peopled(world)
+    await suppressed(world)
     oracles = {languages: await Oracle.of(database, regions, languages) for languages in ((), ("en-GB", "su"))}
     loop = asyncio.get_running_loop()
 

@@ -156,3 +156,16 @@ class World:
             received=received,
             published=published,
         )
+
+    async def suppress(self, type_: str, number: int) -> None:
+        """Have the operator hide the record of this number, of whichever publishers have one."""
+        async with self.database.acquire() as connection:
+            await connection.execute(
+                f"""
+                insert into suppression (publisher_id, type, record_id, at, actor)
+                select publisher_id, $1, record_id, $3, 'uji' from {RECORDS.named(type_).table} where record_id = $2
+                """,
+                type_,
+                uuid(number),
+                NOW,
+            )

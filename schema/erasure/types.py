@@ -1,0 +1,53 @@
+"""What is told of erasures: where the bytes are gone, and who has said so within the hours that the law gives."""
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from schema.common.scalars import DateTime
+from schema.compile.read import value
+from schema.erasure.mutations import RecordPart
+
+
+def _of(name: str) -> Any:
+    return lambda row, _arguments, _reader: row[name]
+
+
+def _named(name: str) -> Any:
+    return lambda row, _arguments, _reader: [each if "://" in each else f"gotong:{each}" for each in row[name]]
+
+
+@strawberry.enum(description="Where an erasure stands.")
+class ErasureState(Enum):
+    """Where it stands, the earliest first."""
+
+    IN_FILES = strawberry.enum_value(
+        "IN_FILES", description="No answer has it any more; the bytes are in files of this node for some minutes still."
+    )
+    WAITING = strawberry.enum_value("WAITING", description="It is done here; some peer has not acknowledged it yet.")
+    OVERDUE = strawberry.enum_value("OVERDUE", description="The same, and the 72 hours are over: ask those operators.")
+    DONE = strawberry.enum_value("DONE", description="It is done here, and every peer has acknowledged it.")
+
+
+@strawberry.type(description="What an author erased. For operators, and for the author's own people.")
+class Erasure:
+    """An erasure."""
+
+    id: strawberry.ID = value("The record.", _of("id"))
+    parts: list[RecordPart] = value(
+        "What of it.", lambda row, _arguments, _reader: [RecordPart(name) for name in row["parts"]]
+    )
+    erased_at: DateTime = value("When its author said so.", _of("erasedAt"))
+    executed_at: DateTime = value("When this node deleted it.", _of("executedAt"))
+    out_of_files_at: DateTime | None = value("When the bytes left this node's files.", _of("outOfFilesAt"))
+    acknowledged_by: list[strawberry.ID] = value(
+        "The operators who have signed that it is done on their node.", _named("acknowledgedBy")
+    )
+    missing: list[str] = value(
+        "The peers that have not, of what was written here alone: their operators' "
+        "ids, or the addresses of those never met.",
+        _named("missing"),
+    )
+    hours_left: int = value("How many of the 72 hours are left, negative when they are over.", _of("hoursLeft"))
+    state: ErasureState = value("Where it stands.", lambda row, _arguments, _reader: ErasureState[row["state"]])

@@ -1,0 +1,133 @@
+"""Who has erased what he was told to, as operators and authors see it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from auth.policy import PEERS_ADMIN, RECORDS_WRITE
+from federation.trust import add_peer
+from node.background import tell_alerts
+from schema.context import Caller
+from schema.engine import Engine
+from store.alerts import AlertKind
+from store.database import Database
+from tests.schema.test_moderation import asked, caller, operator
+from tests.schema.world import NOW, World, scid, uuid
+
+__all__ = ["operator"]
+
+PEER = "http://127.0.0.1:1"
+OF = """
+query ($publisher: ID, $first: Int, $after: String) {
+  erasures(publisher: $publisher, first: $first, after: $after) {
+    nodes { id parts erasedAt outOfFilesAt acknowledgedBy missing hoursLeft state }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+async def erased(database: Database, publisher: int, number: int, *, ago_h: int, swept: bool = True) -> None:
+    """Have a participant of this node erase the need of that number so many hours ago."""
+    at = NOW - timedelta(hours=ago_h)
+    async with database.acquire() as connection:
+        await connection.execute("update participant set hosted = true where id = $1", publisher)
+        await connection.execute(
+            """
+            insert into erasure (log_id, index, type, record_id, parts, at, executed_at, swept_at)
+            select id, $2::bigint, 'need', $3, '{1}', $4, $4, $5 from log where participant_id = $1
+            """,
+            publisher,
+            number,
+            uuid(number),
+            at,
+            at if swept else None,
+        )
+
+
+@pytest.fixture
+async def author(world: World, database: Database) -> int:
+    """A participant of this node that erased two needs, and a peer that has acknowledged neither."""
+    author = await world.participant(1)
+    for number, ago_h in ((11, 80), (12, 2)):
+        await world.need(author, number=number)
+        await erased(database, author, number, ago_h=ago_h)
+    await add_peer(database, PEER, trust="allowed", actor="uji")
+    return author
+
+
+async def test_operators_see_who_is_overdue_page_by_page(
+    engine: Engine, database: Database, author: int, operator: Caller
+) -> None:
+    first = (await asked(engine, OF, operator, first=1))["erasures"]
+    assert first["nodes"] == [
+        {
+            "id": f"gotong:{scid(1)}/need/{uuid(12)}",
+            "parts": ["BODY"],
+            "erasedAt": "2026-11-22T05:00:00.123Z",
+            "outOfFilesAt": "2026-11-22T05:00:00.123Z",
+            "acknowledgedBy": [],
+            "missing": [PEER],
+            "hoursLeft": 70,
+            "state": "WAITING",
+        }
+    ]
+    assert first["pageInfo"]["hasNextPage"]
+    last = (await asked(engine, OF, operator, first=1, after=first["pageInfo"]["endCursor"]))["erasures"]
+    assert [(each["state"], each["hoursLeft"]) for each in last["nodes"]] == [("OVERDUE", -8)]
+    assert not last["pageInfo"]["hasNextPage"]
+
+
+async def test_an_overdue_erasure_is_an_alert_until_everybody_has_said_that_it_is_done(
+    engine: Engine, database: Database, author: int, operator: Caller
+) -> None:
+    async def alerts() -> list[Any]:
+        shown = (await asked(engine, "{ alerts { kind subject count } }", operator))["alerts"]
+        return [each for each in shown if each["kind"] == "ERASURE_OVERDUE"]
+
+    overdue = {"kind": "ERASURE_OVERDUE", "subject": f"gotong/{scid(1)}/0", "count": 1}
+    assert await alerts() == [overdue]
+    assert AlertKind.ERASURE_OVERDUE in {each.kind for each in await tell_alerts(database, NOW)}
+    await erased(database, author, 10, ago_h=100, swept=False)
+    assert await alerts() == [overdue | {"count": 2}]
+    async with database.acquire() as connection:
+        await connection.execute("update erasure set swept_at = at")
+        await connection.execute("update peer set operator_scid = $1", scid(5))
+        await connection.execute(
+            """
+            insert into erasure_acknowledgement (log_id, operator_scid, size, at, note, received_at)
+            select id, $1, 12, $2, '', $2 from log where participant_id = $3
+            """,
+            scid(5),
+            NOW,
+            author,
+        )
+    assert await alerts() == []
+    states = [each["state"] for each in (await asked(engine, OF, operator))["erasures"]["nodes"]]
+    assert states == ["WAITING", "DONE", "DONE"]  # it has not said so yet of the newest, for which it has time
+    by = [each["acknowledgedBy"] for each in (await asked(engine, OF, operator))["erasures"]["nodes"]]
+    assert by == [[], [f"gotong:{scid(5)}"], [f"gotong:{scid(5)}"]]
+
+
+async def test_authors_see_their_own_and_nobody_sees_those_of_others(
+    engine: Engine, world: World, database: Database, author: int, operator: Caller
+) -> None:
+    other = await world.participant(2)
+    await world.need(other, number=21)
+    await erased(database, other, 21, ago_h=1)
+    mine = f"gotong:{scid(1)}"
+    for who in (caller(scid(1), RECORDS_WRITE), operator):
+        shown = (await asked(engine, OF, who, publisher=mine))["erasures"]["nodes"]
+        assert [each["id"] for each in shown] == [f"{mine}/need/{uuid(12)}", f"{mine}/need/{uuid(11)}"]
+    assert len((await asked(engine, OF, operator))["erasures"]["nodes"]) == 3
+    refused: list[tuple[Caller, str | None, str]] = [
+        (Caller(), mine, "NOT_AUTHENTICATED"),
+        (Caller(), None, "NOT_AUTHENTICATED"),
+        (caller(scid(1), RECORDS_WRITE), None, "SCOPE_MISSING"),
+        (caller(scid(1), RECORDS_WRITE), f"gotong:{scid(2)}", "SCOPE_MISSING"),
+        (caller(scid(1), RECORDS_WRITE, PEERS_ADMIN), f"gotong:{scid(2)}", "FORBIDDEN"),
+    ]
+    for who, publisher, code in refused:
+        answer = await engine.ask(OF, {"publisher": publisher}, caller=who)
+        assert [error["extensions"]["code"] for error in answer.errors] == [code]
