@@ -1,8 +1,8 @@
 """Make and read bundles: one file that holds the frames of a pull answer, gzipped, for a USB stick or a chat. Shell.
 
-A bundle is whatever stream of frames a pull could have answered with, for as many logs as one likes; nothing in it is
-believed because it is a file. It may be cut off anywhere: what was verified until then stays, and importing the whole
-file again goes on from there.
+A bundle is whatever stream of frames a pull could have answered with, for as many logs as one likes, and evidence about
+them; nothing in it is believed because it is a file. It may be cut off anywhere: what was verified until then stays,
+and importing the whole file again goes on from there.
 
 Rules, with the error that answers each:
 - B3.1 a bundle is a stream of frames (rules F), gzipped or not: CONTENT_CODING_INVALID.
@@ -17,13 +17,13 @@ from typing import BinaryIO, ClassVar
 
 from domain.errors import GotongError
 from federation import serve
-from federation.frames import Decoder, DidLine, EndOfLog, Frame, Log, Mark
+from federation.frames import Decoder, DidLine, End, EndOfLog, Evidence, Frame, Log, Mark, encode
 from federation.inflate import Inflater
 from federation.intake import Intake
 from federation.messages import Pull, Wanted
-from federation.sections import Assembler
+from federation.sections import UNASKED_EVIDENCE_MAX, Assembler
 from federation.trim import version_number
-from store import relay
+from store import evidence, relay
 from store.database import Database
 
 READ_BYTES = 64 * 1024
@@ -80,13 +80,34 @@ async def wanted_logs(database: Database, scids: Sequence[str] | None, since: Ma
     return wanted
 
 
-async def export(database: Database, wanted: Sequence[Wanted]) -> AsyncIterator[bytes]:
-    """Yield the bytes of a bundle of these logs."""
+async def export(
+    database: Database, wanted: Sequence[Wanted], scids: Sequence[str] | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of a bundle of these logs, and of what proves that a log of these participants was told twice.
+
+    None: of everybody relayed here. Evidence comes along whatever an earlier bundle held: a frozen log does not grow.
+    """
     gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP)
-    async for frames in serve.pull(database, Pull(list(wanted), BUNDLE_BYTES_MAX)):
+    async for frames in serve.sections(database, Pull(list(wanted), BUNDLE_BYTES_MAX)):
         if piece := gzip.compress(frames):
             yield piece
-    yield gzip.flush()
+    async for data in _evidence(database, scids):
+        if piece := gzip.compress(encode(Evidence(data))):
+            yield piece
+    yield gzip.compress(encode(End())) + gzip.flush()
+
+
+async def _evidence(database: Database, scids: Sequence[str] | None) -> AsyncIterator[bytes]:
+    """Yield the newest pieces of evidence about these participants, of those relayed here, after their logs."""
+    async with database.acquire() as connection:
+        relayed = {row.origin.split("/")[1] for row in await relay.heads(connection)}
+        about = relayed if scids is None else relayed.intersection(scids)
+        ids = await evidence.newest_about(connection, sorted(about), UNASKED_EVIDENCE_MAX)
+    for id_ in ids:
+        async with database.acquire() as connection:
+            data = await evidence.data(connection, id_)
+        if data is not None:
+            yield data
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

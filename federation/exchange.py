@@ -26,7 +26,7 @@ from federation.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.names import is_origin, parse_origin
 from federation.plan import LogForked, OwnLogLonger, Plan, asked_again, grown, plan
 from federation.receive import DidStates, Outcome, Receiver
-from federation.sections import Assembler, Pause
+from federation.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.sightings import note_sightings
 from federation.verify import check_checkpoint
 from store import choices, directory, guard, left_logs, participants, peers
@@ -309,7 +309,7 @@ class Exchange:
                         event = assembler.take(frame)
                         if isinstance(event, Pause):
                             self.done.pause_s = event.seconds
-                        elif event is not None:
+                        elif isinstance(event, Opened | Pulled | Closed):
                             await receiver.take(event)
             await receiver.settle()
             assembler.finish()

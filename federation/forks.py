@@ -6,24 +6,21 @@ proof: hashes that lead to the note it shows, or its DID log. Without a valid pr
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from domain.errors import GotongError
-from federation import did, did_service, evidence, tiles
+from federation import did, did_service, evidence
 from federation.client import PeerClient
 from federation.cosigners import same_text
 from federation.did_service import log_service
-from federation.evidence import Finding, Side
+from federation.evidence import Finding
 from federation.freeze import accept
 from federation.messages import HeadOfLog
-from federation.names import parse_origin
-from federation.note import Checkpoint, checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.note import checkpoint_and_keys, parse_checkpoint, parse_note
 from federation.receive import DidStates
-from federation.serve import read_tiles
-from federation.tiles import TileId
+from federation.tellings import HeldTelling, PeerTelling, fork_evidence
 from store import evidence as rows
 from store import held as held_
 from store.database import Database
@@ -33,35 +30,6 @@ COMPARED_PER_EXCHANGE_MAX = 1_000
 EVIDENCE_PER_EXCHANGE_MAX = 64
 
 _log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Tree:
-    """One telling of a log, read by its tiles: ours from the database, or the peer's from its static reads."""
-
-    database: Database
-    log_id: int
-    checkpoint: Checkpoint
-    peer: PeerClient | None = None
-
-    async def root(self, size: int) -> bytes:
-        """Return the root of the first `size` leaves; raises TileMissing, TileMalformed or the peer's errors."""
-        return tiles.edge_from_tiles(size, await self._tiles(tiles.root_tiles(size))).root()
-
-    async def side(self, size: int, note: bytes) -> Side:
-        """Return this telling of the first `size` leaves, proven by its note."""
-        total = self.checkpoint.size
-        if size == total:
-            return Side(note, self.checkpoint.root, ())
-        held = await self._tiles(tiles.consistency_tiles(size, total))
-        return Side(note, await self.root(size), tuple(tiles.prove_consistency(size, total, held)))
-
-    async def _tiles(self, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
-        if self.peer is not None:
-            name = parse_origin(self.checkpoint.origin)
-            return {each: await self.peer.tile(name.scid, name.epoch, each) for each in wanted}
-        async with self.database.acquire() as connection:
-            return await read_tiles(connection, self.log_id, wanted)
 
 
 class Forks:
@@ -129,7 +97,7 @@ class Forks:
         theirs = parse_checkpoint(parse_note(note).text)
         held = parse_checkpoint(parse_note(ours.checkpoint or b"").text)
         assert ours.log_id is not None
-        local = _Tree(self._database, ours.log_id, held)
+        local = HeldTelling(ours.checkpoint or b"", held, self._database, ours.log_id)
         if theirs.origin != head.origin or theirs.size == 0 or (theirs.size > held.size and not is_suspect):
             return None
         if theirs.size <= held.size and await local.root(theirs.size) == theirs.root:
@@ -140,28 +108,8 @@ class Forks:
             return None
         keys = [key.public_key for key in log_service(state).keys if key.retired is None]
         await asyncio.to_thread(checkpoint_and_keys, note, head.origin, keys)
-        remote = _Tree(self._database, ours.log_id, theirs, self._client)
-        size = await self._differing(local, remote)
-        sides = [await local.side(size, ours.checkpoint or b""), await remote.side(size, note)]
-        async with self._database.acquire() as connection:
-            lines, witness = (await held_.did_logs(connection, [ours.scid]))[ours.scid]
-        return evidence.build_fork(lines, witness, size, sides)
-
-    async def _differing(self, local: _Tree, remote: _Tree) -> int:
-        """Return the smallest size at which both trees differ, by the peer's hashes; a larger one if it gives none."""
-        high = min(local.checkpoint.size, remote.checkpoint.size)
-        try:
-            low = 0
-            while high - low > 1:
-                middle = (low + high) // 2
-                same = await local.root(middle) == await remote.root(middle)
-                low, high = (middle, high) if same else (low, middle)
-            await remote.side(high, b"")
-        except GotongError:
-            if remote.checkpoint.size > local.checkpoint.size:
-                raise
-            return remote.checkpoint.size  # its own note says what it has there; no proof of its is needed
-        return high
+        remote = PeerTelling(note, theirs, self._client)
+        return await fork_evidence(self._database, ours.scid, local, remote)
 
     async def _other_identity(self, ours: Held) -> bytes | None:
         theirs = did.split_lines(await self._client.did_log(ours.scid))

@@ -1,4 +1,4 @@
-"""Write and read the frames of a pull response. Pure: bytes in, frames out.
+"""Write and read the frames of a pull response, a bundle or a deposit. Pure: bytes in, frames out.
 
 A frame is a type byte, the length of its data as a big-endian u32, and the
 data. This module decides what one frame may hold and how large it may be; in
@@ -22,6 +22,7 @@ from domain.errors import GotongError
 from federation.did import LINE_BYTES_MAX
 from federation.did_witness import WITNESS_FILE_BYTES_MAX
 from federation.entry import ENTRY_BYTES_MAX, PAYLOAD_BYTES_MAX, SALT_BYTES
+from federation.evidence import EVIDENCE_BYTES_MAX
 from federation.merkle import HASH_BYTES, TREE_SIZE_MAX
 from federation.note import NOTE_BYTES_MAX
 from federation.verify import Received
@@ -72,6 +73,7 @@ class FrameType(IntEnum):
     END_OF_LOG = 7
     RETRY_AFTER = 8
     END = 9
+    EVIDENCE = 10
 
 
 class EndReason(IntEnum):
@@ -136,10 +138,17 @@ class End:
     """Ends the stream; without it something is missing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Shows that somebody signed two stories; only where nothing was asked for."""
+
+    data: bytes
+
+
 EntryData = Received
 """The next entry of the log, as `verify` takes it."""
 
-Frame = Log | DidLine | Witness | CheckpointNote | EntryData | Mark | EndOfLog | RetryAfter | End
+Frame = Log | DidLine | Witness | CheckpointNote | EntryData | Mark | EndOfLog | RetryAfter | End | Evidence
 
 _BYTES_MAX: Final[dict[int, int]] = {
     FrameType.LOG: ORIGIN_BYTES_MAX,
@@ -151,6 +160,7 @@ _BYTES_MAX: Final[dict[int, int]] = {
     FrameType.END_OF_LOG: 1,
     FrameType.RETRY_AFTER: _SECONDS.size,
     FrameType.END: 0,
+    FrameType.EVIDENCE: EVIDENCE_BYTES_MAX,
 }
 FRAME_BYTES_MAX = _HEADER.size + max(_BYTES_MAX.values())
 
@@ -194,6 +204,8 @@ def _taken_apart(frame: Frame) -> tuple[FrameType, bytes]:
             return FrameType.RETRY_AFTER, _SECONDS.pack(seconds)
         case End():
             return FrameType.END, b""
+        case Evidence(data):
+            return FrameType.EVIDENCE, data
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -305,4 +317,5 @@ _READ: Final[dict[int, Callable[[bytes], Frame]]] = {
     FrameType.END_OF_LOG: _read_end_of_log,
     FrameType.RETRY_AFTER: _read_retry_after,
     FrameType.END: _read_end,
+    FrameType.EVIDENCE: Evidence,
 }

@@ -2,6 +2,8 @@
 
 It decides which logs are let in at all and what of them is new; whether they hold is decided where it always is.
 Each log stands alone, as in a pull. Only failures of this node itself (its database) and of the stream are raised.
+A section whose signed note cannot stand beside what is held freezes the log where the section proves it, and so does
+evidence that comes along (rules Y); without proof a contradiction is only reported.
 
 Rules, with the error that answers each:
 - B2.1 a log whose key is here is not taken; a longer version of it that is really signed is told: OWN_LOG_LONGER.
@@ -17,12 +19,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+import structlog
+
 from domain.errors import GotongError
+from federation import evidence
 from federation.apply import HeadMoved
 from federation.did_service import log_service
 from federation.entry import Network
-from federation.evidence import LogFrozen
+from federation.evidence import Finding, LogFrozen
 from federation.frames import Frame
+from federation.freeze import accept
 from federation.names import parse_origin
 from federation.plan import (
     BLOCKED,
@@ -30,13 +36,16 @@ from federation.plan import (
     QUARANTINE_TOTAL_BYTES_MAX,
     QUARANTINED,
     QUARANTINED_PARTICIPANTS_MAX,
+    LogForked,
     OwnLogLonger,
     is_over_quota,
 )
 from federation.receive import OUR_OWN, DidStates, Receiver
-from federation.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled
+from federation.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled, Shown
+from federation.tellings import SectionTelling, contradicts, fork_evidence, section_telling
 from federation.trim import SectionGap, is_behind, new_entries, new_lines
 from federation.verify import check_checkpoint
+from store import evidence as evidence_rows
 from store import held as held_
 from store import peers
 from store.database import Database
@@ -45,6 +54,8 @@ from store.locks import Claims
 
 REPORTS_MAX = 100
 """Broken rules of one bundle or deposit that are kept as reports; the rest is only told."""
+
+_log = structlog.get_logger()
 
 
 class PublisherBlocked(GotongError):
@@ -106,6 +117,7 @@ class Intake:
         logs_max: int = UNASKED_LOGS_MAX,
     ) -> None:
         self._database = database
+        self._clock = clock
         self._claims = claims
         self._gate = gate
         self._peer_id = peer_id
@@ -117,18 +129,25 @@ class Intake:
         self._stop: int | None = None  # no batch that begins here or later is taken
         self._is_open = False  # whether what comes of this section is wanted
         self._claimed: set[str] = set()
+        self._telling: SectionTelling | None = None  # of the log being taken, if it says something else than ours
         self.taken: dict[str, Taken] = {}
+        self.findings: list[Finding] = []
 
     async def take(self, frame: Frame) -> None:
         """Take one frame, refusals going into `taken`. Raises rules F2 and the database's errors."""
         match self._assembler.take(frame):
             case Opened() as event:
                 await self._open(event)
-            case Pulled() as event if self._is_open:
-                await self._extend(event)
+            case Pulled() as event:
+                if self._telling is not None:
+                    self._telling.add(event)
+                if self._is_open:
+                    await self._extend(event)
             case Closed() as event:
                 await self._end(event)
-            case Pause() | None | Pulled():
+            case Shown(data):
+                await self._accept_shown(data)
+            case Pause() | None:
                 pass
 
     async def finish(self) -> None:
@@ -165,6 +184,7 @@ class Intake:
 
     async def _open(self, event: Opened) -> None:
         self._is_open = False
+        self._telling = None
         try:
             opened = await self._admitted(event)
         except OUR_OWN:
@@ -193,6 +213,7 @@ class Intake:
                 raise PublisherBlocked("this publisher is blocked here", scid=scid)
             self._held[event.origin] = held
             await self._states.load(self._database, [held])
+            self._telling = self._other_telling(event, held)
             if held.hosted:
                 self._require_not_longer(event, held)
                 return None
@@ -206,6 +227,13 @@ class Intake:
             return None
         lines = new_lines(event.lines, 0 if held is None else held.did_version)
         return Opened(event.origin, lines, event.witness, event.note)
+
+    def _other_telling(self, event: Opened, held: Held) -> SectionTelling | None:
+        state = self._states.get(held.scid, held.did_version)
+        try:
+            return None if state is None else section_telling(self._database, held, state, event)
+        except GotongError:
+            return None  # whoever verifies the section says what is wrong with its note
 
     def _require_not_longer(self, event: Opened, held: Held) -> None:
         state = self._states.get(held.scid, held.did_version)
@@ -239,9 +267,47 @@ class Intake:
             self._note(event.origin)
         else:
             self.taken.setdefault(event.origin, Taken())
+        await self._compare(event.origin)
         self._held.pop(event.origin, None)
         await self._claims.release([event.origin])
         self._claimed.discard(event.origin)
+
+    async def _compare(self, origin: str) -> None:
+        """Freeze the log if the section proves that it was told in two ways; what cannot be proven stays a report."""
+        theirs, self._telling = self._telling, None
+        taken = self.taken[origin]
+        if theirs is None or (taken.error is None and theirs.checkpoint.size > theirs.held.checkpoint.size):
+            return
+        try:
+            if not await contradicts(theirs):
+                return
+            data = await fork_evidence(self._database, parse_origin(origin).scid, theirs.held, theirs)
+            finding = await accept(self._database, data, self._clock(), peer_id=self._peer_id)
+        except OUR_OWN:
+            raise
+        except GotongError as error:
+            _log.info("fork_not_proven", origin=origin, code=error.code)
+            return
+        if finding is not None:
+            self.findings.append(finding)
+            taken.evidence = taken.evidence or theirs.note
+            taken.error = taken.error or LogForked("two trees were signed", origin=origin, size=finding.size)
+
+    async def _accept_shown(self, data: bytes) -> None:
+        """Take evidence that came along, unless it is here or is about nobody known; false evidence has no effect."""
+        try:
+            id_ = evidence.evidence_id(data)
+            async with self._database.acquire() as connection:
+                if not await evidence_rows.unknown(connection, [(id_, evidence.accused(data))]):
+                    return
+            finding = await accept(self._database, data, self._clock(), peer_id=self._peer_id)
+        except OUR_OWN:
+            raise
+        except GotongError as error:
+            _log.warning("evidence_refused", code=error.code, peer=self._peer_id)
+            return
+        if finding is not None:
+            self.findings.append(finding)
 
     def _note(self, origin: str) -> None:
         """Remember what the receiver says of a log, and what kept the rest of it out here."""

@@ -28,7 +28,7 @@ from federation.keys import KeyRing
 from federation.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.names import parse_origin
 from federation.receive import DidStates, Receiver
-from federation.sections import Assembler, Pause
+from federation.sections import Assembler, Closed, Opened, Pulled
 from federation.vault import Vault
 from store import backups, logs, participants
 from store import held as held_
@@ -217,7 +217,7 @@ async def _pull(
         async with _settled(receiver), contextlib.aclosing(client.pull(Pull([wanted]))) as stream:
             async for frames in stream:
                 for event in map(assembler.take, frames):
-                    if event is not None and not isinstance(event, Pause):
+                    if isinstance(event, Opened | Pulled | Closed):
                         await receiver.take(event)
         assembler.finish()
         outcome = receiver.outcomes.get(origin)

@@ -1,6 +1,7 @@
 """Decide whether the frames of a pull response stand in an order that makes sense, and put batches together. Pure.
 
     response  = *section [RETRY_AFTER] END
+    unasked   = *(section | EVIDENCE) [RETRY_AFTER] END      a bundle, a deposit
     section   = LOG *DID_LINE [WITNESS] CHECKPOINT *(1*ENTRY MARK) END_OF_LOG
               | LOG END_OF_LOG
 
@@ -9,8 +10,8 @@ participant's DID log are kept at a time.
 
 Rules, with the error that answers each:
 - F2.1 frames come in the order above, and nothing after END: STREAM_OUT_OF_ORDER.
-- F2.2 a section's DID lines have at most DID_BYTES_MAX bytes together, a batch at most what `verify` takes at once:
-  STREAM_SECTION_TOO_LARGE.
+- F2.2 a section's DID lines have at most DID_BYTES_MAX bytes together, a batch at most what `verify` takes at once, and
+  an unasked stream at most UNASKED_EVIDENCE_MAX pieces of evidence: STREAM_SECTION_TOO_LARGE.
 - F2.3 a log was asked for and has one section: STREAM_LOG_UNEXPECTED. Where nothing was asked for (a bundle, a
   deposit), there are at most UNASKED_LOGS_MAX of them.
 - F2.4 the stream ends with END: FRAME_TRUNCATED.
@@ -30,6 +31,7 @@ from federation.frames import (
     EndOfLog,
     EndReason,
     EntryData,
+    Evidence,
     Frame,
     FrameTruncated,
     Log,
@@ -42,6 +44,8 @@ from federation.verify import BATCH_BYTES_MAX, ENTRIES_PER_BATCH_MAX, Received
 DID_BYTES_MAX = 4 * 1024 * 1024
 UNASKED_LOGS_MAX = 100_000
 """Logs in a stream that answers no question; their names are remembered while it lasts."""
+UNASKED_EVIDENCE_MAX = 256
+"""Pieces of evidence in such a stream; each costs its reader signatures to verify."""
 
 
 class StreamOutOfOrder(GotongError):
@@ -51,7 +55,7 @@ class StreamOutOfOrder(GotongError):
 
 
 class StreamSectionTooLarge(GotongError):
-    """A section's DID log or a batch is larger than one step may be."""
+    """A section's DID log, a batch or a stream's evidence is more than one step may be."""
 
     code: ClassVar[str] = "STREAM_SECTION_TOO_LARGE"
 
@@ -97,7 +101,14 @@ class Pause:
     seconds: int
 
 
-Event = Opened | Pulled | Closed | Pause
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A piece of evidence came along; nothing of it is verified."""
+
+    data: bytes
+
+
+Event = Opened | Pulled | Closed | Pause | Shown
 
 
 class _At(Enum):
@@ -124,6 +135,7 @@ class Assembler:
         self._expected = None if asked is None else frozenset(asked)
         self._logs_max = logs_max
         self._came: set[str] = set()
+        self._evidence = 0
         self._at = _At.BETWEEN
         self._section = _Section("")
 
@@ -148,6 +160,8 @@ class Assembler:
                 return Closed(self._section.origin, reason)
             case RetryAfter(seconds) if self._at is _At.BETWEEN:
                 return Pause(seconds)
+            case Evidence(data) if self._at is _At.BETWEEN and self._expected is None:
+                return self._shown(data)
             case End() if self._at is _At.BETWEEN:
                 self._at = _At.OVER
             case _:
@@ -185,6 +199,12 @@ class Assembler:
     def _opened(self, note: bytes) -> Opened:
         section = self._section
         return Opened(section.origin, tuple(section.lines), section.witness, note)
+
+    def _shown(self, data: bytes) -> Shown:
+        self._evidence += 1
+        if self._evidence > UNASKED_EVIDENCE_MAX:
+            raise StreamSectionTooLarge("too much evidence", origin="", count_max=UNASKED_EVIDENCE_MAX)
+        return Shown(data)
 
     def _entry(self, frame: EntryData) -> None:
         section = self._section

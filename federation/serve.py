@@ -106,18 +106,24 @@ def read_hint(text: str) -> Position | None:
 
 async def pull(database: Database, asked: Pull) -> AsyncIterator[bytes]:
     """Yield the frames that answer a pull, some at a time, ending with the batch that reaches its `bytes_max`."""
+    async for frames in sections(database, asked):
+        yield frames
+    yield encode(End())
+
+
+async def sections(database: Database, asked: Pull) -> AsyncIterator[bytes]:
+    """Yield the frames of a pull's answer without the one that ends it."""
     sent_bytes = 0
     for start in range(0, len(asked.logs), IDENTITIES_PER_PAGE):
         wanted = asked.logs[start : start + IDENTITIES_PER_PAGE]
         async with database.acquire() as connection:
-            sections = await _sections(connection, wanted)
-        stream = _Stream(database, sections, asked.bytes_max - sent_bytes)
+            opened = await _sections(connection, wanted)
+        stream = _Stream(database, opened, asked.bytes_max - sent_bytes)
         async for frames in stream.frames():
             sent_bytes += len(frames)
             yield frames
         if stream.is_full:
             break
-    yield encode(End())
 
 
 class _Section:

@@ -82,6 +82,14 @@ async def data(connection: Connection, id_: bytes) -> bytes | None:
     return found
 
 
+async def newest_about(connection: Connection, scids: Sequence[str], limit: int) -> list[bytes]:
+    """Return the ids of the newest evidence about these participants, newest first."""
+    records = await connection.fetch(
+        "select id from evidence where scid = any($1) order by number desc limit $2", list(scids), limit
+    )
+    return [record["id"] for record in records]
+
+
 async def unknown(connection: Connection, offered: Sequence[tuple[bytes, str]]) -> list[bytes]:
     """Return those of these (id, scid) that are not here and are about somebody who is, in the order given."""
     records = await connection.fetch(

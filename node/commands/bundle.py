@@ -13,7 +13,7 @@ from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
     from federation.bundle import Extent
-    from federation.intake import Taken
+    from federation.intake import Intake, Taken
 
 app = typer.Typer(help="Logs as one file, checked like any other copy.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def export(
                 async with node.database.acquire() as connection:
                     scids = [row.scid for row in await participants.hosted(connection)]
             wanted = await bundle.wanted_logs(node.database, scids, before)
-            return len(wanted), await _write(file, bundle.export(node.database, wanted))
+            return len(wanted), await _write(file, bundle.export(node.database, wanted, scids))
 
     logs, written = asyncio.run(run())
     if str(file) == "-":
@@ -90,7 +90,7 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
 
     settings = Settings.load(data_dir)
 
-    async def run() -> tuple[dict[str, "Taken"], GotongError | None]:
+    async def run() -> tuple["Intake", GotongError | None]:
         async with opened(settings) as node:
             await node.operator()
             claims = Claims(lambda: connect(node.dsn, application_name="gotong bundle"))
@@ -99,18 +99,27 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
                 with _opened(file) as source:
                     await bundle.import_(intake, bundle.pieces_of(source))
             except GotongError as error:
-                return intake.taken, error
+                return intake, error
             finally:
                 await claims.close()
-            return intake.taken, None
+            return intake, None
 
-    taken, broken = asyncio.run(run())
+    intake, broken = asyncio.run(run())
+    taken = intake.taken
     logs = [_json(origin, each) for origin, each in taken.items()]
     ended: Json = None if broken is None else {"code": broken.code, "message": broken.message}
     lines = [_text(origin, each) for origin, each in taken.items()]
+    lines += [f"{each.origin}  FROZEN before size {each.size}: it was told in two ways" for each in intake.findings]
     if broken is not None:
         lines.append(f"ENDED EARLY  {broken.code}: {broken.message}. What is listed above is kept.")
-    show({"logs": logs, "ended": ended}, "\n".join(lines) or "The bundle holds no log.", as_json=as_json)
+    frozen: list[Json] = [
+        {"log": each.origin, "size": each.size, "evidence": each.id.hex()} for each in intake.findings
+    ]
+    show(
+        {"logs": logs, "frozen": frozen, "ended": ended},
+        "\n".join(lines) or "The bundle holds no log.",
+        as_json=as_json,
+    )
     if broken is not None or any(each.error for each in taken.values()):
         raise typer.Exit(1)
 

@@ -22,6 +22,7 @@ def _entry(data: bytes, rest: bytes = b"") -> bytes:
 _LOG, _LINE, _WITNESS = _frame(1, ORIGIN.encode()), _frame(2, b"{}"), _frame(3, b"[]")
 _CHECKPOINT, _BARE, _MARK = _frame(4, _NOTE), _entry(b"{}"), _frame(6, struct.pack(">Q", 1) + _HASH)
 _ALL, _BOUND, _PAUSE, _END = _frame(7, b"\x00"), _frame(7, b"\x01"), _frame(8, struct.pack(">I", 30)), _frame(9)
+_EVIDENCE = _frame(10, b"{}")
 
 
 def cases() -> Cases:
@@ -48,16 +49,18 @@ def _frames() -> Cases:
         "mark-without-proof": ("At the checkpoint's own size a proof is empty.", _frame(6, struct.pack(">Q", 7))),
         "end-of-log": ("A bound was reached.", _BOUND),
         "retry-after": ("Half a minute.", _PAUSE),
+        "evidence": ("A piece of evidence; whether it is one is for rules Y.", _EVIDENCE),
         "several": ("Frames follow each other without anything between.", _LOG + _LINE + _END),
         "nothing": ("No bytes are no frames.", b""),
     }
     for name, (about, data) in whole.items():
         yield valid("decode_frames", name, about, stream=data.hex())
     wrong = {
-        "unknown-type": ("FRAME_UNKNOWN", "There is no type 10.", _frame(10)),
+        "unknown-type": ("FRAME_UNKNOWN", "There is no type 11.", _frame(11)),
         "type-zero": ("FRAME_UNKNOWN", "There is no type 0.", _frame(0)),
         "long-origin": ("FRAME_TOO_LARGE", "An origin has at most 128 bytes.", _frame(1, b"g" * 129)),
         "length-alone": ("FRAME_TOO_LARGE", "A length is refused before its data come.", struct.pack(">BI", 4, 2**31)),
+        "long-evidence": ("FRAME_TOO_LARGE", "Evidence has at most 4 MiB.", struct.pack(">BI", 10, 2**22 + 1)),
         "end-with-data": ("FRAME_TOO_LARGE", "END has no data.", _frame(9, b"x")),
         "long-proof": ("FRAME_TOO_LARGE", "A proof has at most 128 hashes.", _frame(6, bytes(8) + _HASH * 129)),
         "empty-origin": ("FRAME_MALFORMED", "A name is not empty.", _frame(1)),
@@ -90,6 +93,12 @@ def _streams() -> Cases:
     }
     for name, (about, data) in whole.items():
         yield valid("read_stream", name, about, stream=data.hex(), asked=[ORIGIN])
+    unasked = {
+        "evidence": ("A bundle holds logs and evidence.", section + _EVIDENCE + _END),
+        "evidence-first": ("They come in any order.", _EVIDENCE * 2 + section + _PAUSE + _END),
+    }
+    for name, (about, data) in unasked.items():
+        yield valid("read_stream", name, about, stream=data.hex(), asked=None)
     wrong = {
         "entry-first": ("STREAM_OUT_OF_ORDER", "An entry stands outside a section.", _BARE + _END),
         "no-checkpoint": (
@@ -109,6 +118,7 @@ def _streams() -> Cases:
         "log-within-log": ("STREAM_OUT_OF_ORDER", "A section ends before the next.", _LOG + _CHECKPOINT + _LOG + _END),
         "after-end": ("STREAM_OUT_OF_ORDER", "Nothing follows END.", _END + _END),
         "pause-within": ("STREAM_OUT_OF_ORDER", "A pause stands between sections.", _LOG + _PAUSE + _ALL + _END),
+        "evidence-in-a-pull": ("STREAM_OUT_OF_ORDER", "A pull's answer holds none.", section + _EVIDENCE + _END),
         "not-asked": ("STREAM_LOG_UNEXPECTED", "That log was not asked for.", _frame(1, _OTHER.encode()) + _ALL + _END),
         "twice": ("STREAM_LOG_UNEXPECTED", "A log has one section.", (_LOG + _ALL) * 2 + _END),
         "no-end": ("FRAME_TRUNCATED", "A stream says that it ends.", section),
@@ -116,6 +126,22 @@ def _streams() -> Cases:
     }
     for name, (code, about, data) in wrong.items():
         yield refused("read_stream", code, name, about, stream=data.hex(), asked=[ORIGIN])
+    yield refused(
+        "read_stream",
+        "STREAM_OUT_OF_ORDER",
+        "evidence-within",
+        "Evidence stands between sections.",
+        stream=(_LOG + _EVIDENCE + _ALL + _END).hex(),
+        asked=None,
+    )
+    yield refused(
+        "read_stream",
+        "STREAM_SECTION_TOO_LARGE",
+        "much-evidence",
+        "A bundle holds at most 256 pieces of evidence.",
+        stream=[{"repeat": _EVIDENCE.hex(), "times": 257}, _END.hex()],
+        asked=None,
+    )
     batch = {"head": (_LOG + _CHECKPOINT).hex(), "entry": _BARE.hex(), "tail": (_MARK + _ALL + _END).hex()}
     yield refused(
         "read_stream",

@@ -20,6 +20,7 @@ from federation.frames import (
     EndOfLog,
     EndReason,
     EntryData,
+    Evidence,
     Frame,
     Log,
     Mark,
@@ -46,6 +47,7 @@ FRAMES: list[Frame] = [
     EntryData(b'{"v":1}', None, None),
     Mark(2, (bytes(32), bytes(32))),
     EndOfLog(EndReason.COMPLETE),
+    Evidence(b'{"kind":"fork"}'),
     RetryAfter(3),
     End(),
 ]

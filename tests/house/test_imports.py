@@ -67,6 +67,7 @@ FEDERATION_SHELL = {
     "suppress",
     "sightings",
     "sync",
+    "tellings",
     "trust",
     "vault",
     "vouch",

@@ -18,6 +18,7 @@ from federation.frames import (
     EndOfLog,
     EndReason,
     EntryData,
+    Evidence,
     Frame,
     FrameMalformed,
     FrameTooLarge,
@@ -45,6 +46,7 @@ frames_ = st.one_of(
     st.builds(EndOfLog, st.sampled_from(EndReason)),
     st.builds(RetryAfter, st.integers(0, 86_400)),
     st.just(End()),
+    st.builds(Evidence, data),
 )
 CODES = {"FRAME_UNKNOWN", "FRAME_TOO_LARGE", "FRAME_MALFORMED", "FRAME_TRUNCATED"}
 
@@ -129,7 +131,7 @@ def test_nothing_larger_than_a_reader_takes_is_written() -> None:
     ("stream", "error"),
     [
         (b"\x00\x00\x00\x00\x00", FrameUnknown),
-        (b"\x0a\x00\x00\x00\x00", FrameUnknown),
+        (b"\x0b\x00\x00\x00\x00", FrameUnknown),
         (b"\x01\x00\x00\x00\x00", FrameMalformed),
         (b"\x01\x00\x00\x00\x01\xff", FrameMalformed),
         (b"\x05\x00\x00\x00\x01\x00", FrameMalformed),
