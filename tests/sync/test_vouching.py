@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from domain.errors import GotongError
 from federation import succession, vouch, vouching
@@ -11,9 +15,10 @@ from federation.append import Draft
 from federation.client import PeerProtocolError
 from federation.entry import instant
 from federation.succession import SuccessorNotVouched, accept_successor
-from federation.vouching import Vouch, VouchForOneself
+from federation.vouching import Vouch, VouchForOneself, VouchMalformed
 from tests.erasure.test_nodes import cared
 from tests.nodes import fixed
+from tests.sockets import serving
 from tests.sync.conftest import MakeNode, SyncNode, client_of
 
 NAMES = "select old.scid, new.scid from succession join participant old on old.id = predecessor_id"
@@ -190,10 +195,21 @@ async def test_of_nobody_who_is_known_nothing_is_told_and_a_name_that_is_none_is
 
 async def test_a_peer_that_tells_lies_about_vouching_brings_nothing(village: Village) -> None:
     home, reader, old, new = village.home, village.reader, village.old, village.new
-    await keep_unchecked(home, signed_by(reader, Vouch(home.node.operator.scid, old, new, "test", clock_of(home))))
-    assert await cared(reader, home.url) == (0, 0)
-    assert await reader.value("select count(*) from vouch") == 0
-    assert await vouch.known(home.database, new) == []
+    forged = signed_by(reader, Vouch(home.node.operator.scid, old, new, "test", clock_of(home)))
+    good = signed_by(home, Vouch(home.node.operator.scid, old, new, "test", clock_of(home)))
+    answers = [vouch.write_list([forged, b"no note", forged]), b'{"vouches": 7}', vouch.write_list([forged, good])]
+
+    async def answer(_: Request) -> Response:
+        return Response(answers.pop(0), media_type="application/json")
+
+    app = Starlette(routes=[Route("/federation/v1/vouches/{scid}", answer)])
+    async with serving(app) as url, client_of(reader.node, url) as client:
+        assert await vouch.compare(client, reader.database, new, now=clock_of(reader)) == 0
+        with pytest.raises(VouchMalformed):
+            await vouch.compare(client, reader.database, new, now=clock_of(reader))
+        assert await reader.value("select count(*) from vouch") == 0
+        assert await vouch.compare(client, reader.database, new, now=clock_of(reader)) == 1
+    assert await shown(reader, old, new) == [home.node.operator.scid]
 
 
 async def test_what_a_replaced_key_signed_counts_no_more_and_can_be_said_again(village: Village) -> None:
