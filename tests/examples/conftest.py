@@ -22,6 +22,12 @@ from tests.dsn import dsn_of
 from tests.house.source import ROOT
 
 STARTED_TIMEOUT_S = 60
+NEIGHBOUR_ID = "gotong:QmTetanggaTetanggaTetanggaTetanggaTetangga1234"
+NEIGHBOUR = f"""
+insert into participant (scid, did, host, slug)
+values ('{NEIGHBOUR_ID[7:]}', 'did:webvh:{NEIGHBOUR_ID[7:]}:a.gotong.test:o:t', 'a.gotong.test', 't')
+"""
+"""Somebody of another node, who waits for an operator's decision."""
 TOLD_TIMEOUT_S = 60
 PUBLISH = """
 mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
@@ -121,6 +127,7 @@ def example_node(
         command = [sys.executable, "-m", "node.cli", *arguments]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
+    asyncio.run(_execute(dsn_of(database_server, name), NEIGHBOUR))
     gotong("init", "Simpul Contoh", "--region", "32.03.28", "--network", "test", "--no-cards")
     scopes = ["--scope", "peers:admin", "--scope", "records:write", "--scope", "restricted:read"]
     token = json.loads(gotong("token", "--as", "simpul-contoh", *scopes, "--lifetime", "3600", "--json"))

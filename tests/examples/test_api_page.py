@@ -11,7 +11,7 @@ import websockets
 from graphql import FieldNode, OperationDefinitionNode, OperationType, parse
 
 from schema.root import SCHEMA
-from tests.examples.conftest import ExampleNode
+from tests.examples.conftest import NEIGHBOUR_ID, ExampleNode
 from tests.house.source import ROOT
 
 BLOCK = re.compile(
@@ -35,12 +35,13 @@ def root_fields(query: str) -> list[str]:
     return [each.name.value for each in operation(query).selection_set.selections if isinstance(each, FieldNode)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ids(example_node: ExampleNode) -> dict[str, str]:
     """What stands for the ids of the page."""
     return {
         "gotong:Qm.../need/...": example_node.publish("Contoh"),
         "gotong:Qm.../activity/...": _activity(example_node),
+        "gotong:QmTetangga...": NEIGHBOUR_ID,
         "gotong:Qm...": example_node.organization,
     }
 
