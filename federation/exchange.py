@@ -113,7 +113,7 @@ class Exchange:
             async with self._database.acquire() as connection:
                 await choices.remember_left_out(connection, self._peer.id, self.done.outside)
                 await directory.remember_listed(connection, self._peer.id, is_listed=heads.listed)
-        if self.done.pause_s is None and await self._keep_left(heads):
+        if self.done.pause_s is None and await self._keep_left(heads) and await self._knows_operator(heads):
             self.since = heads.since
         return self.done
 
@@ -339,6 +339,13 @@ class Exchange:
 
     # ---- who is at home there ----------------------------------------------------------------------------------------
 
+    async def _knows_operator(self, heads: Heads) -> bool:
+        """Return whether it is known who runs the peer: before, nobody is found at home there, so all is told again."""
+        if not heads.operator:
+            return True
+        async with self._database.acquire() as connection:
+            return await participants.find(connection, heads.operator) is not None
+
     async def _find_homes(self, heads: Heads) -> int:
         """Return how many participants got this peer as their home, and with it its trust.
 
@@ -346,9 +353,9 @@ class Exchange:
         nobody can connect to and that its operator lets in.
         """
         offered: list[str] = []
-        for head in heads.logs:
+        for origin in (*(head.origin for head in heads.logs), *self._again):
             with contextlib.suppress(GotongError):
-                offered.append(parse_origin(head.origin).scid)
+                offered.append(parse_origin(origin).scid)
         if not offered or not heads.operator:
             return 0
         async with self._database.transaction() as connection:

@@ -11,6 +11,7 @@ import pytest
 from federation import serve
 from store import held as held_
 from store import relay
+from store.locks import Claims
 from store.relay import Position
 from tests.sync.conftest import MakeNode, SyncNode
 
@@ -171,3 +172,21 @@ async def _moves(nodes: list[SyncNode]) -> bool:
     before = [await everything(node) for node in nodes]
     await asyncio.sleep(1.0)  # many times what one hop takes: a circle that went on would be seen
     return [await everything(node) for node in nodes] != before
+
+
+async def test_who_came_by_a_relay_while_its_home_was_busy_is_found_at_home_all_the_same(make_node: MakeNode) -> None:
+    home, relay, b = await make_node("a"), await make_node("c"), await make_node("b")
+    await relay.add_peer(home.url)
+    await relay.pull(home.url)
+    await b.add_peer(home.url)
+    await b.add_peer(relay.url, "quarantined")
+    elsewhere = Claims(b.syncer.connect)
+    assert await elsewhere.take([home.node.operator.origin])
+    assert (await b.pull(home.url)).busy == 1
+    await elsewhere.close()
+    await b.pull(relay.url)
+    trust = "select trust from participant where scid = $1"
+    assert await b.value(trust, home.node.operator.scid) == "quarantined"
+    b.node.clock.advance(seconds=2)
+    await b.syncer.once(home.url, in_full=False)
+    assert await b.value(trust, home.node.operator.scid) == "allowed"
