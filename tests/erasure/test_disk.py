@@ -1,7 +1,9 @@
 """Erased bytes are nowhere: in no table, in no file of the server."""
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +11,33 @@ import pytest
 from federation.append import Appended, Draft, Once
 from store import outbox, peers
 from store.database import Connection, Database, connect
+from store.embedded import EmbeddedServer
 from store.sweep import pending, sweep
 from tests.clock import FrozenClock
+from tests.conftest import _template
 from tests.copies import Mirror
 from tests.erasure.story import erase
 from tests.nodes import TestNode, fixed, need_body, start_test_node
 
 NewDatabase = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[str]:
+    """A server of its own: snapshots in the databases of other tests would hold back what may be forgotten here."""
+    with tempfile.TemporaryDirectory(prefix="gotong-disk-") as directory:
+        Path(directory).chmod(0o755)
+        server = EmbeddedServer(Path(directory), durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(database_server: str) -> str:
+    """The migrated template on that server."""
+    return asyncio.run(_template(database_server))
 
 
 @pytest.fixture
