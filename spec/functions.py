@@ -4,10 +4,8 @@ The adapter between the language-neutral vectors and this implementation: it
 translates names, hex and texts, and decides nothing.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -16,9 +14,7 @@ from domain import ids
 from federation import (
     acknowledgement,
     add_checkpoint,
-    addresses,
     backup,
-    canonical,
     deposit,
     did,
     directory,
@@ -26,12 +22,9 @@ from federation import (
     epochs,
     erasure,
     evidence,
-    frames,
     interest,
     merkle,
-    messages,
     mirror_link,
-    multikey,
     names,
     note,
     proof,
@@ -45,7 +38,8 @@ from federation import (
     vouching,
 )
 from federation.did_service import LogKey, StatedHead
-from federation.sections import Assembler, Pulled
+from federation.sections import Pulled
+from spec import functions_wire
 
 Input = Mapping[str, Any]
 
@@ -385,59 +379,6 @@ def _open_restricted_answer(given: Input) -> Any:
     return {"salt": salt.hex(), "payload": payload.decode()}
 
 
-def _stream(given: Input) -> bytes:
-    stream = given["stream"]
-    return bytes.fromhex(stream if isinstance(stream, str) else "".join(stream))
-
-
-def _decode_frames(given: Input) -> Any:
-    decoder = frames.Decoder()
-    found = decoder.feed(_stream(given))
-    decoder.finish()
-    return [type(each).__name__ for each in found]
-
-
-def _read_stream(given: Input) -> Any:
-    decoder, assembler = frames.Decoder(), Assembler(given["asked"])
-    events = [assembler.take(frame) for frame in decoder.feed(_stream(given))]
-    decoder.finish()
-    assembler.finish()
-    return [type(each).__name__ for each in events if each is not None]
-
-
-def _body(given: Input) -> bytes:
-    return given["body"].encode() if "body" in given else json.dumps(given["value"]).encode()
-
-
-def _read_heads(given: Input) -> Any:
-    heads = messages.read_heads(_body(given))
-    return {"network": heads.network, "since": heads.since, "logs": [[each.origin, each.size] for each in heads.logs]}
-
-
-def _read_pull(given: Input) -> Any:
-    pull = messages.read_pull(_body(given))
-    logs = [[each.origin, each.size, each.did_version, each.upto] for each in pull.logs]
-    return {"bytes_max": pull.bytes_max, "logs": logs}
-
-
-def _decode_canonical(given: Input) -> Any:
-    return canonical.decode(bytes.fromhex(given["bytes"]))
-
-
-def _decode_multikey(given: Input) -> Any:
-    return multikey.decode_multikey(given["key"]).hex()
-
-
-def _permitted_addresses(given: Input) -> Any:
-    reach = addresses.reach_of(given["network"], private=given["private"])
-    found = [ip_address(each) for each in given["addresses"]]
-    return [str(each) for each in addresses.permitted("peer.example.org", found, reach)]
-
-
-def _read_evidence(given: Input) -> Any:
-    return [[each.number, each.id] for each in messages.read_evidence(_body(given))]
-
-
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -483,14 +424,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "open_restricted_answer": _open_restricted_answer,
     "check_backup_manifest": _check_backup_manifest,
     "open_backup_chunk": _open_backup_chunk,
-    "decode_frames": _decode_frames,
-    "read_stream": _read_stream,
-    "read_heads": _read_heads,
-    "read_pull": _read_pull,
-    "decode_canonical": _decode_canonical,
-    "decode_multikey": _decode_multikey,
-    "permitted_addresses": _permitted_addresses,
-    "read_evidence": _read_evidence,
+    **functions_wire.FUNCTIONS,
 }
 
 

@@ -20,7 +20,7 @@ EXAMPLES = 150
 VECTORS = ROOT / "spec" / "vectors"
 HARMLESS = (ValueError, KeyError, TypeError, AttributeError, UnicodeEncodeError)
 """What the adapter of the vectors itself raises for JSON that is no input of the function: not hex, not its members."""
-ADAPTERS = ("spec.functions", "encodings.utf_8", "ipaddress")
+ADAPTERS = ("spec.functions", "spec.functions_wire", "encodings.utf_8", "ipaddress")
 
 
 def raised_in(error: Exception) -> str:
