@@ -9,7 +9,7 @@ from starlette.requests import Request
 from api.payer import Networks, client_address
 from api.peer_budget import PeerBudgets, Purse, spend_bytes, spend_request
 from domain.errors import GotongError
-from federation.requests import Caller, CallerUnknown, Heard, Incoming, Requests, SignatureRequired
+from federation.requests.caller import Caller, CallerUnknown, Heard, Incoming, Requests, SignatureRequired
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The HTTP edge for other nodes: /federation/v1 and did.jsonl. Thin: paths, headers, body limits, streams.
 
 Every answer is public and unsigned; what a caller gets proves itself. Nothing
-here decides what is served (`federation.serve` and `store.relay` do) or who
+here decides what is served (`federation.sync.serve` and `store.relay` do) or who
 calls and how often (`api.callers`).
 """
 
@@ -22,13 +22,14 @@ from starlette.types import Message, Receive, Scope, Send
 from api.callers import Callers, Visit
 from api.errors import guarded
 from domain.errors import GotongError
-from federation import serve, static
-from federation.announce import HeadFeed
-from federation.client import FRAMES_TYPE
-from federation.entry import Network
-from federation.interest import read_interest
-from federation.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
-from federation.tiles import parse_tile_path
+from federation.log import static
+from federation.log.entry import Network
+from federation.log.tiles import parse_tile_path
+from federation.sync import serve
+from federation.sync.announce import HeadFeed
+from federation.sync.client import FRAMES_TYPE
+from federation.sync.interest import read_interest
+from federation.sync.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
 from store.database import Database
 
 HEARTBEAT_S = 15.0

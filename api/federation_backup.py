@@ -11,9 +11,9 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import body_of, plain_number
-from federation import keeping
-from federation.backup import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, MANIFEST_BYTES_MAX
-from federation.keeping import BackupNotKept
+from federation.backup import keeping
+from federation.backup.keeping import BackupNotKept
+from federation.backup.sealed import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, MANIFEST_BYTES_MAX
 from store.database import Database
 
 NO_STORE = {"cache-control": "no-store"}

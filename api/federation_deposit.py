@@ -1,7 +1,7 @@
 """The HTTP edge of a mirror: who joins, and what is deposited. Thin: bodies, signatures, statuses.
 
 Both are signed. Who joins is not known yet: its key is in the DID log that comes along, and the code in it is what
-counts. What is deposited goes where every copy goes (`federation.intake`).
+counts. What is deposited goes where every copy goes (`federation.sync.intake`).
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from api.callers import Callers, incoming
 from api.errors import guarded
 from api.federation import NO_STORE, body_of
 from domain.errors import GotongError
-from federation import did, did_service, mirror_join
-from federation.deposit import DEPOSIT_BYTES_MAX, write_answer
-from federation.deposits import Deposits
-from federation.entry import Network
-from federation.mirror_link import JOIN_BYTES_MAX, read_join, write
+from federation.did import service, webvh
+from federation.log.entry import Network
+from federation.mirror import join as mirror_join
+from federation.mirror.deposit import DEPOSIT_BYTES_MAX, write_answer
+from federation.mirror.deposits import Deposits
+from federation.mirror.link import JOIN_BYTES_MAX, read_join, write
 from store.database import Database
 
 DEPOSITS_AT_ONCE_MAX = 4
@@ -71,8 +72,8 @@ class DepositEdge:
         await mirror_join.require_code(self.database, joining.code, self.clock())
         lines = [line.encode() for line in joining.did_log]
         witness = None if joining.did_witness is None else joining.did_witness.encode()
-        state = await asyncio.to_thread(did.verify, lines, now=self.clock(), witness=witness)
-        did_service.require_gotong(state)
+        state = await asyncio.to_thread(webvh.verify, lines, now=self.clock(), witness=witness)
+        service.require_gotong(state)
         await self.callers.requests.introduced(incoming(request), body, state)
         joined = await mirror_join.join(
             self.database,

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import NO_STORE, body_of, log_of
-from federation import acknowledge
-from federation.names import origin as origin_of
+from federation.erasing import acknowledge
+from federation.log.names import origin as origin_of
 from store.database import Database
 
 

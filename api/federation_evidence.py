@@ -12,7 +12,7 @@ from api.callers import Callers
 from api.errors import guarded
 from api.federation import IMMUTABLE, NO_STORE, plain_number
 from domain.errors import GotongError
-from federation.messages import OfferedEvidence, write_evidence
+from federation.sync.messages import OfferedEvidence, write_evidence
 from store import evidence
 from store.database import Database
 

@@ -9,8 +9,8 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import body_of
-from federation.restricted import RestrictedParts
-from federation.restricted_request import REQUEST_BYTES_MAX
+from federation.restricted.release import RestrictedParts
+from federation.restricted.request import REQUEST_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from api.callers import Callers
 from api.errors import guarded
 from api.federation import body_of
 from domain.errors import GotongError
-from federation.add_checkpoint import REQUEST_BYTES_MAX, WitnessAtOtherSize
-from federation.static import LogNotHeld
-from federation.witness import Witness
+from federation.log.static import LogNotHeld
+from federation.witness.add_checkpoint import REQUEST_BYTES_MAX, WitnessAtOtherSize
+from federation.witness.cosigning import Witness
 
 SIZE_TYPE: Final = "text/x.tlog.size"
 NOTE_TYPE: Final = "text/plain; charset=utf-8"

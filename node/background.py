@@ -12,10 +12,10 @@ import structlog
 
 from domain.errors import GotongError
 from domain.records.need import URGENCY_RANK, Urgency
-from federation import requests
-from federation.backing_up import BackingUp
-from federation.plan import QUOTAS
-from federation.project import advance_states, make_known_types_due, settle
+from federation.backup.backing_up import BackingUp
+from federation.projection.project import advance_states, make_known_types_due, settle
+from federation.requests import caller
+from federation.sync.plan import QUOTAS
 from store import alerts, outbox, records
 from store.alerts import AlertRow
 from store.database import Database
@@ -68,7 +68,7 @@ async def tell_alerts(database: Database, now: datetime) -> list[AlertRow]:
 async def forget_nonces(database: Database, clock: Clock) -> None:
     """Forget, every minute until cancelled, which signed requests were heard long ago."""
     while True:
-        await _guarded("forget_nonces", lambda: requests.forget_nonces(database, clock()))
+        await _guarded("forget_nonces", lambda: caller.forget_nonces(database, clock()))
         await asyncio.sleep(FORGET_NONCES_S)
 
 

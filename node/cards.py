@@ -14,8 +14,8 @@ from typing import ClassVar
 import typer
 
 from domain.errors import GotongError
-from federation import cards
-from federation.enroll import KeepCards, no_cards
+from federation.identity import cards
+from federation.identity.enroll import KeepCards, no_cards
 from node.wiring import Node
 
 FILE_BYTES_MAX = 1024 * 1024

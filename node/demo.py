@@ -21,9 +21,9 @@ import httpx
 
 from auth.tokens import issue
 from domain.errors import GotongError
-from federation.append import Current, Draft, Parts
-from federation.proof import ProvenRecord, check
-from federation.trust import add_peer
+from federation.log.proof import ProvenRecord, check
+from federation.moderation.trust import add_peer
+from federation.publish.append import Current, Draft, Parts
 from node.identity import Introduction, make_operator, make_participant
 from node.sample import ABOUT_SELF, SampleNode, SampleOrganization, SampleRecord, load_sample
 from node.settings import Settings, write_file

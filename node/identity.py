@@ -14,13 +14,13 @@ import msgspec
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from federation import cards
-from federation.append import Current, Draft, Parts
-from federation.did import PLACEHOLDER
-from federation.did_create import Place
-from federation.did_syntax import compose
-from federation.enroll import Enrolled, create_participant, start_node, without_organization
-from federation.guests import admitting
+from federation.did.create import Place
+from federation.did.syntax import compose
+from federation.did.webvh import PLACEHOLDER
+from federation.identity import cards
+from federation.identity.enroll import Enrolled, create_participant, start_node, without_organization
+from federation.identity.guests import admitting
+from federation.publish.append import Current, Draft, Parts
 from node.cards import card_writer
 from node.wiring import Node, now
 

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 from domain.errors import GotongError
 from domain.import_map import ImportMap, check_header, parse_import_map
 from domain.importing import NeedDraft, Refusal, convert_all
-from federation import canonical
-from federation.append import Current, Draft, Once, Parts
-from federation.prepare import IdempotencyKeyReused
+from federation.encoding import canonical
+from federation.publish.append import Current, Draft, Once, Parts
+from federation.publish.prepare import IdempotencyKeyReused
 from node.wiring import Node, now
 
 FILE_BYTES_MAX = 512 * 1024 * 1024

@@ -7,11 +7,11 @@ reserved is its operator's; those of its other participants begin with it, so no
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation import did, did_service
-from federation.entry import NetworkMismatch
-from federation.identities import VERIFIED_BEFORE
-from federation.mirror_link import JOIN_ANSWER_BYTES_MAX, Invitation, Join, Joined, read_joined, write
-from federation.trust import Trust, add_peer
+from federation.did import service, webvh
+from federation.identity.identities import VERIFIED_BEFORE
+from federation.log.entry import NetworkMismatch
+from federation.mirror.link import JOIN_ANSWER_BYTES_MAX, Invitation, Join, Joined, read_joined, write
+from federation.moderation.trust import Trust, add_peer
 from node.wiring import Node
 from store import depositors, participants
 
@@ -79,7 +79,7 @@ async def published_at(node: Node) -> str:
         lines = await participants.did_lines(connection, operator.id) if mirrors else []
     if not mirrors:
         return node.settings.origin
-    stated = did_service.log_service(did.verify(lines, now=VERIFIED_BEFORE, scid=operator.scid)).base_url
+    stated = service.log_service(webvh.verify(lines, now=VERIFIED_BEFORE, scid=operator.scid)).base_url
     return stated if stated in mirrors else node.settings.origin
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from federation.trust import ParticipantNotFound
+from federation.moderation.trust import ParticipantNotFound
 from node.wiring import Node
 from store import participants, records
 from store.participants import ParticipantRow

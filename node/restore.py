@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import GotongError
-from federation import restore
-from federation.addresses import reach_of
-from federation.backup_contents import NodeBackup
-from federation.client import PeerClient, checked_url
-from federation.did_create import Place
-from federation.entry import Network, NetworkMismatch
-from federation.restore import Hosting, Source
-from federation.trust import add_peer
+from federation.backup import restore
+from federation.backup.contents import NodeBackup
+from federation.backup.restore import Hosting, Source
+from federation.did.create import Place
+from federation.log.entry import Network, NetworkMismatch
+from federation.moderation.trust import add_peer
+from federation.requests.addresses import reach_of
+from federation.sync.client import PeerClient, checked_url
 from node.actor import actor
 from node.identity import did_place
 from node.settings import Settings, write_file

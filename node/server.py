@@ -32,16 +32,16 @@ from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
 from auth.tokens import TokenVerifier
-from federation.aftercare import Aftercare
-from federation.announce import HeadFeed
-from federation.depositor import Depositor
-from federation.deposits import Deposits
-from federation.reapply import reapply
-from federation.requests import Requests
-from federation.sync import Syncer
-from federation.waiting import publish_for_ever
-from federation.witness import Witness
-from federation.witnessing import Witnessing
+from federation.erasing.reapply import reapply
+from federation.mirror.depositor import Depositor
+from federation.mirror.deposits import Deposits
+from federation.publish.waiting import publish_for_ever
+from federation.requests.caller import Requests
+from federation.sync.aftercare import Aftercare
+from federation.sync.announce import HeadFeed
+from federation.sync.loop import Syncer
+from federation.witness.cosigning import Witness
+from federation.witness.witnessing import Witnessing
 from node import background
 from node.erasing import sweep_files
 from node.logging import configure_logging

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from domain.errors import GotongError
-from federation.signatures import authority_of
+from federation.requests.signatures import authority_of
 
 PREFIX = "GOTONG_"
 FILE_NAME = "gotong.toml"

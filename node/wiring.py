@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from importlib import resources
 
 from domain.regions import Regions, parse_regions
-from federation.addresses import reach_of
-from federation.append import Appender
-from federation.backing_up import BackingUp
-from federation.client import PeerClient
-from federation.enroll import NodeMissing
-from federation.guard import Guard
-from federation.keys import KeyRing
-from federation.reseal import reseal
-from federation.restricted import RestrictedParts
-from federation.signer import Signer
+from federation.backup.backing_up import BackingUp
+from federation.identity.enroll import NodeMissing
+from federation.identity.keys import KeyRing
+from federation.publish.append import Appender
+from federation.publish.guard import Guard
+from federation.requests.addresses import reach_of
+from federation.requests.signer import Signer
+from federation.restricted.release import RestrictedParts
+from federation.restricted.reseal import reseal
+from federation.sync.client import PeerClient
 from node.database import database_dsn
 from node.settings import Settings
 from store import migrate, participants

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from auth.tokens import TokenVerifier, Viewer
 from domain.regions import Regions
-from federation.append import Appender
-from federation.restricted import RestrictedParts
+from federation.publish.append import Appender
+from federation.restricted.release import RestrictedParts
 from store.database import Database
 from store.wake import Wake
 

@@ -11,34 +11,19 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from domain import ids
-from federation import (
-    acknowledgement,
-    add_checkpoint,
-    backup,
-    deposit,
-    did,
-    directory,
-    entry,
-    epochs,
-    erasure,
-    evidence,
-    interest,
-    merkle,
-    mirror_link,
-    names,
-    note,
-    proof,
-    restricted_request,
-    sealed_to,
-    signatures,
-    tiles,
-    tlog_proof,
-    trim,
-    verify,
-    vouching,
-)
-from federation.did_service import LogKey, StatedHead
-from federation.sections import Pulled
+from federation.backup import sealed as backup
+from federation.did import webvh
+from federation.did.service import LogKey, StatedHead
+from federation.erasing import acknowledgement, erasure
+from federation.identity import epochs, vouching
+from federation.log import entry, merkle, names, note, proof, tiles, tlog_proof, verify
+from federation.mirror import deposit, directory, link
+from federation.requests import signatures
+from federation.restricted import request as restricted_request
+from federation.restricted import sealed_to
+from federation.sync import interest, trim
+from federation.sync.sections import Pulled
+from federation.witness import add_checkpoint, evidence
 from spec import functions_wire
 
 Input = Mapping[str, Any]
@@ -265,7 +250,7 @@ def _check_proof(given: Input) -> Any:
 
 
 def _parse_mirror_link(given: Input) -> Any:
-    found = mirror_link.parse_link(given["link"])
+    found = link.parse_link(given["link"])
     return {
         "address": found.url,
         "network": found.network,
@@ -277,7 +262,7 @@ def _parse_mirror_link(given: Input) -> Any:
 
 
 def _read_join(given: Input) -> Any:
-    mirror_link.read_join(given["body"].encode())
+    link.read_join(given["body"].encode())
 
 
 def _read_interest(given: Input) -> Any:
@@ -307,7 +292,7 @@ def _trim_entries(given: Input) -> Any:
 def _verify_evidence(given: Input) -> Any:
     now = entry.parse_instant(given["now"])
     known = given["known"]
-    state = None if known is None else did.verify([line.encode() for line in known], now=now)
+    state = None if known is None else webvh.verify([line.encode() for line in known], now=now)
     found = evidence.verify(given["evidence"].encode(), now, state)
     return {
         "id": found.id.hex(),

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from federation import addresses, canonical, frames, messages, multikey
-from federation.sections import Assembler
+from federation.encoding import canonical, multikey
+from federation.requests import addresses
+from federation.sync import frames, messages
+from federation.sync.sections import Assembler
 
 Input = Mapping[str, Any]
 

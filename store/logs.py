@@ -44,7 +44,7 @@ class LogRow:
 
 
 class Sealed(NamedTuple):
-    """A restricted part as it is kept: salt and canonical bytes in one, encrypted; see federation/vault.py."""
+    """A restricted part as kept: salt and canonical bytes in one, encrypted; see federation/restricted/vault.py."""
 
     key_number: int
     nonce: bytes

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from federation import did, tiles
-from federation.apply import apply, meet, ready
-from federation.did_service import log_service
-from federation.merkle import Edge
-from federation.verify import Batch, Head, Received, check_batch, check_checkpoint
+from federation.did import webvh
+from federation.did.service import log_service
+from federation.log import tiles
+from federation.log.merkle import Edge
+from federation.log.verify import Batch, Head, Received, check_batch, check_checkpoint
+from federation.sync.apply import apply, meet, ready
 from store import logs, participants
 from store.database import Database
 from store.logs import StoredEntry
@@ -34,7 +35,7 @@ class Mirror:
             log = await logs.head(source, self._origin)
             assert log is not None
             lines = await participants.did_lines(source, log.participant_id)
-            state = did.verify(lines, now=self._source.clock())
+            state = webvh.verify(lines, now=self._source.clock())
             head = await meet(mine, state, lines, held=0)
             await participants.set_trust(mine, [head.participant_id], trust, set_by="operator", tables={})
 
@@ -50,7 +51,7 @@ class Mirror:
             assert theirs is not None
             assert held is not None
             assert theirs.checkpoint is not None
-            state = did.verify(await participants.did_lines(source, theirs.participant_id), now=self._source.clock())
+            state = webvh.verify(await participants.did_lines(source, theirs.participant_id), now=self._source.clock())
             entries = await logs.entries(source, theirs.id, held.size, count)
             target = check_checkpoint(theirs.checkpoint, self._origin, log_service(state).keys)
             end = held.size + len(entries)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.append import Appender, Change, Current, Draft, Parts
-from federation.check import Checked, check_log
-from federation.did_create import Place
-from federation.enroll import Enrolled, create_participant, start_node
-from federation.keys import KeyRing
+from federation.did.create import Place
+from federation.identity.enroll import Enrolled, create_participant, start_node
+from federation.identity.keys import KeyRing
+from federation.log.check import Checked, check_log
+from federation.publish.append import Appender, Change, Current, Draft, Parts
 from store import logs
 from store.database import Database
 from tests.clock import FrozenClock

@@ -18,9 +18,9 @@ from bench.read import dataset
 from bench.read.dataset import Community, Record
 from domain.records.registry import RECORDS
 from domain.regions import parse_regions
-from federation.did_create import Place
-from federation.enroll import start_node
-from federation.keys import KeyRing
+from federation.did.create import Place
+from federation.identity.enroll import start_node
+from federation.identity.keys import KeyRing
 from store.database import Connection, Database
 from store.migrate import migrate, read_migrations
 from store.outbox import index_text

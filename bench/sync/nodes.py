@@ -15,7 +15,7 @@ import psutil
 
 from bench.cluster import dsn_of
 from bench.read.servers import ServerFailed, cpu_s, free_port
-from federation.trust import Trust, add_peer
+from federation.moderation.trust import Trust, add_peer
 from node.settings import Settings, write_file
 from node.wiring import Node, opened
 from store.database import Database, connect

@@ -15,11 +15,13 @@ from bench.sync.bulk import begin
 from bench.sync.nodes import Running
 from bench.sync.wire import Wire, counting, syncing
 from domain.ids import uuid7
-from federation import cards, did, entry, identities, merkle, note
-from federation.did_create import Place as DidPlace
-from federation.did_create import create, public_key
-from federation.exchange import Exchanged
-from federation.names import origin as origin_of
+from federation.did import webvh
+from federation.did.create import Place as DidPlace
+from federation.did.create import create, public_key
+from federation.identity import cards, identities
+from federation.log import entry, merkle, note
+from federation.log.names import origin as origin_of
+from federation.sync.exchange import Exchanged
 from node.wiring import Node, now
 from store import logs, participants
 from store.database import Connection
@@ -121,7 +123,7 @@ async def _participant(connection: Connection, place: DidPlace, number: int, at:
     participant_id = await participants.insert(
         connection, scid=made.scid, did=made.did, host=place.host, slug=place.slug, hosted=True, trust="allowed"
     )
-    state = did.verify([made.line], now=at, scid=made.scid)
+    state = webvh.verify([made.line], now=at, scid=made.scid)
     await identities.extend(connection, participant_id, state, [made.line])
     origin = origin_of(made.scid, 0)
     data = entry.genesis(made.scid, 0, "test", at, uuid7(int(at.timestamp() * 1000), number.to_bytes(10)))

@@ -14,11 +14,12 @@ from itertools import islice
 from bench.read import dataset, load
 from domain.ids import uuid7
 from domain.regions import parse_regions
-from federation import canonical, entry, merkle, note, tiles
-from federation.did_create import Place
-from federation.enroll import Enrolled, create_participant
-from federation.entry import SALT_BYTES
-from federation.keys import KeyRing, log_key_name
+from federation.did.create import Place
+from federation.encoding import canonical
+from federation.identity.enroll import Enrolled, create_participant
+from federation.identity.keys import KeyRing, log_key_name
+from federation.log import entry, merkle, note, tiles
+from federation.log.entry import SALT_BYTES
 from store import logs
 from store.database import Connection, Database
 from store.logs import LogRow, StoredEntry

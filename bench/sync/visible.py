@@ -22,7 +22,7 @@ from auth.tokens import issue
 from bench.sync import nodes
 from bench.sync.nodes import Place
 from domain.records.registry import RECORDS
-from federation.trust import set_participant_trust
+from federation.moderation.trust import set_participant_trust
 from node.identity import introduction, make_operator
 from node.wiring import TOKEN_KEY, now
 from store.database import Database

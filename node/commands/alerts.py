@@ -19,7 +19,7 @@ def alerts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what needs you, the most urgent first; each ends by itself when its reason does."""
     import asyncio
 
-    from federation.plan import QUOTAS
+    from federation.sync.plan import QUOTAS
     from node.background import CRITICAL
     from node.settings import Settings
     from node.wiring import now, opened

@@ -35,8 +35,8 @@ def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson
     """Deposit a sealed backup with a peer, now and from then on by itself; only two recovery cards open it."""
     import asyncio
 
-    from federation.client import checked_url
-    from federation.trust import PeerNotFound
+    from federation.moderation.trust import PeerNotFound
+    from federation.sync.client import checked_url
     from node.settings import Settings
     from node.wiring import opened
     from store import backups, peers

@@ -32,7 +32,7 @@ def confirm(yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False)
 
 
 async def _state(settings: "Settings") -> dict[str, Any]:
-    from federation.entry import instant, parse
+    from federation.log.entry import instant, parse
     from node.wiring import now, opened
     from store import logs, participants
 

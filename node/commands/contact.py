@@ -98,7 +98,7 @@ def rekey(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Encrypt all of them anew with a new key and destroy the old one; file backups of the database lose theirs."""
     import asyncio
 
-    from federation.reseal import rotate
+    from federation.restricted.reseal import rotate
     from node.settings import Settings
     from node.wiring import opened
 
@@ -113,7 +113,7 @@ def rekey(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def _decide(organization: str, participant: str, data_dir: DataDir, *, is_allowed: bool, as_json: bool) -> None:
     import asyncio
 
-    from federation.restricted import allow, deny
+    from federation.restricted.release import allow, deny
     from node.participants import hosted_participant
     from node.settings import Settings
     from node.wiring import opened

@@ -19,7 +19,7 @@ def list_(limit: Limit = LISTED_DEFAULT, data_dir: DataDir = None, as_json: AsJs
     """List erasures; of those written here, which peers have acknowledged them and which have not in 72 hours."""
     import asyncio
 
-    from federation.overview import overview
+    from federation.erasing.overview import overview
     from node.settings import Settings
     from node.wiring import now, opened
 

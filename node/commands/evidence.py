@@ -43,12 +43,12 @@ def verify(file: File, did_log: DidLog = None, as_json: AsJson = False) -> None:
     """Check a piece of evidence offline, without a node, and say what it proves and what not."""
     import sys
 
-    from federation import did
-    from federation.evidence import verify as verified
+    from federation.did import webvh
+    from federation.witness.evidence import verify as verified
     from node.wiring import now
 
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    known = None if did_log is None else did.verify(did.split_lines(did_log.read_bytes()), now=now())
+    known = None if did_log is None else webvh.verify(webvh.split_lines(did_log.read_bytes()), now=now())
     found = verified(data.removesuffix(b"\n"), now(), known)
     answer: dict[str, Json] = {
         "id": found.id.hex(),

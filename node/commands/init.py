@@ -48,7 +48,7 @@ def init(
     import asyncio
 
     from domain.errors import GotongError
-    from federation.mirror_link import parse_link
+    from federation.mirror.link import parse_link
     from node.actor import actor
     from node.identity import introduction, make_operator
     from node.mirror import invited_slug, join, require_network

@@ -29,9 +29,9 @@ def invite(
     """Invite a node that nobody can connect to, such as a laptop: it will deposit here. The link works once."""
     import asyncio
 
-    from federation.mirror_join import Invited
-    from federation.mirror_join import invite as make
-    from federation.mirror_link import write_link
+    from federation.mirror.join import Invited
+    from federation.mirror.join import invite as make
+    from federation.mirror.link import write_link
     from node.actor import actor
     from node.settings import Settings
     from node.wiring import now, opened
@@ -79,7 +79,7 @@ def join(
     """Deposit what is published here at a mirror that invited this node, and copy from it, by going out alone."""
     import asyncio
 
-    from federation.mirror_link import Joined, parse_link
+    from federation.mirror.link import Joined, parse_link
     from node import mirror
     from node.actor import actor
     from node.settings import Settings

@@ -22,7 +22,7 @@ def regions(
     """Copy only the logs of these regions and participants, to save data; without any, show what is chosen."""
     import asyncio
 
-    from federation.interest import InterestMalformed, interest_of
+    from federation.sync.interest import InterestMalformed, interest_of
     from node.actor import actor
     from node.settings import Settings
     from node.wiring import opened

@@ -9,8 +9,8 @@ from node.commands.keys import CardFiles, Organization, changed_json
 from node.output import AsJson, DataDir, show
 
 if TYPE_CHECKING:
-    from federation.custody import Changed
-    from federation.moving import Package
+    from federation.identity.custody import Changed
+    from federation.identity.moving import Package
 
 app = typer.Typer(help="Move a participant with its history to another host.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_
     """Let a participant go: nothing is published for it here any more; write what its new host needs."""
     import asyncio
 
-    from federation.moving import let_go
+    from federation.identity.moving import let_go
     from node.files import write_secret
     from node.participants import hosted_participant
     from node.settings import Settings
@@ -60,8 +60,8 @@ def in_(
     """Take a participant in: its log has to be copied here already. Asks for two of its recovery cards."""
     import asyncio
 
-    from federation.moving import read_package, take_in
-    from federation.names import parse_origin
+    from federation.identity.moving import read_package, take_in
+    from federation.log.names import parse_origin
     from node.cards import read_seed
     from node.files import read_bounded
     from node.identity import did_place
@@ -101,7 +101,7 @@ def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson =
     """Take back a participant that was let go, if no other host took it in."""
     import asyncio
 
-    from federation.moving import take_back
+    from federation.identity.moving import take_back
     from node.participants import known_participant
     from node.settings import Settings
     from node.wiring import opened

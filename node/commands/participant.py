@@ -37,8 +37,8 @@ def accept_successor(
     """Tell readers of this node that OLD goes on as NEW. Shows who vouches; ask people there too: nothing proves it."""
     import asyncio
 
-    from federation.entry import instant
-    from federation.succession import SuccessorNotVouched
+    from federation.identity.succession import SuccessorNotVouched
+    from federation.log.entry import instant
     from node.settings import Settings
 
     settings = Settings.load(data_dir)
@@ -66,7 +66,7 @@ def vouch(old: Old, new: New, note: Note = "", data_dir: DataDir = None, as_json
     """Sign, for everyone to read, that you know the people and that NEW, which says so, is who OLD was."""
     import asyncio
 
-    from federation.vouch import vouch
+    from federation.identity.vouch import vouch
     from node.actor import actor
     from node.settings import Settings
     from node.wiring import now, opened
@@ -82,7 +82,7 @@ def vouch(old: Old, new: New, note: Note = "", data_dir: DataDir = None, as_json
 
 
 async def _vouchers(settings: "Settings", old: str, new: str) -> "list[VouchRow]":
-    from federation.succession import claimed, vouchers
+    from federation.identity.succession import claimed, vouchers
     from node.wiring import opened
 
     async with opened(settings) as node, node.database.acquire() as connection:
@@ -90,7 +90,7 @@ async def _vouchers(settings: "Settings", old: str, new: str) -> "list[VouchRow]
 
 
 async def _accepted(settings: "Settings", old: str, new: str, *, without_vouch: bool) -> None:
-    from federation.succession import accept_successor
+    from federation.identity.succession import accept_successor
     from node.actor import actor
     from node.wiring import opened
 

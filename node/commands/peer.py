@@ -10,8 +10,8 @@ from node.actor import actor
 from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
-    from federation.sync import Syncer
-    from federation.trust import Trust
+    from federation.moderation.trust import Trust
+    from federation.sync.loop import Syncer
     from node.wiring import Node
     from store.peers import PeerRow
 
@@ -41,10 +41,10 @@ def add(
     url: Url, allow: Allow = False, private: Private = False, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """Copy from another node from now on; what it holds stays in quarantine until you allow it."""
-    from federation.addresses import reach_of
-    from federation.client import checked_url
-    from federation.outbound import check
-    from federation.trust import add_peer
+    from federation.moderation.trust import add_peer
+    from federation.requests.addresses import reach_of
+    from federation.requests.outbound import check
+    from federation.sync.client import checked_url
 
     address = checked_url(url)
 
@@ -117,8 +117,8 @@ def block(target: Target, reason: Reason = None, data_dir: DataDir = None, as_js
 @app.command("allow-backups")
 def allow_backups(url: Target, size: Bytes, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Keep sealed backups for a peer, up to so many bytes; 0 takes no more and keeps what is there."""
-    from federation.client import checked_url
-    from federation.trust import PeerNotFound
+    from federation.moderation.trust import PeerNotFound
+    from federation.sync.client import checked_url
     from store import audit, backups, depositors, peers
 
     async def run() -> None:
@@ -141,8 +141,8 @@ def allow_backups(url: Target, size: Bytes, data_dir: DataDir = None, as_json: A
 def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Copy what is new from the peers, now and once; a running node does this by itself."""
     from domain.errors import GotongError
-    from federation.client import checked_url
-    from federation.receive import OUR_OWN
+    from federation.sync.client import checked_url
+    from federation.sync.receive import OUR_OWN
     from store import peers
 
     address = None if url is None else checked_url(url)
@@ -208,8 +208,8 @@ def reports(limit: Limit = REPORTS_SHOWN_DEFAULT, data_dir: DataDir = None, as_j
 
 
 def _set_trust(target: str, trust: "Trust", reason: str | None, data_dir: Any, *, as_json: bool) -> None:
-    from federation.client import checked_url
-    from federation.trust import set_depositor_trust, set_participant_trust, set_peer_trust
+    from federation.moderation.trust import set_depositor_trust, set_participant_trust, set_peer_trust
+    from federation.sync.client import checked_url
 
     async def run() -> int:
         async with _opened(data_dir) as (node, _):
@@ -231,7 +231,7 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
     """Return the node's parts and a syncer that works when asked to."""
     import random
 
-    from federation.sync import Syncer
+    from federation.sync.loop import Syncer
     from node.settings import Settings
     from node.wiring import now, opened
     from store.database import Connection, connect
@@ -252,7 +252,7 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
 
 async def _deposit(node: "Node", url: str) -> int:
     """Return how many entries a peer took of what is published here; nothing for one that is no mirror of this node."""
-    from federation.depositor import hand_over
+    from federation.mirror.depositor import hand_over
     from store import depositors, peers
 
     async with node.database.acquire() as connection:

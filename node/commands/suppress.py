@@ -19,7 +19,7 @@ def suppress(
     import asyncio
 
     from domain.ids import parse_uri
-    from federation.suppress import set_suppressed
+    from federation.moderation.suppress import set_suppressed
     from node.settings import Settings
     from node.wiring import now, opened
 

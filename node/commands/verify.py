@@ -19,8 +19,8 @@ def verify(deep: Deep = False, data_dir: DataDir = None, as_json: AsJson = False
     """Check every log this node holds from its first byte: tree, signatures, tiles, payloads."""
     import asyncio
 
-    from federation.check import check_log
-    from federation.rebuild import compare
+    from federation.log.check import check_log
+    from federation.projection.rebuild import compare
     from node.background import sweep_once
     from node.settings import Settings
     from node.wiring import now, opened
@@ -69,7 +69,7 @@ def verify_proof(proof: ProofFile, as_json: AsJson = False) -> None:
 
     import orjson
 
-    from federation.proof import check
+    from federation.log.proof import check
     from node.wiring import now
 
     text = sys.stdin.read() if str(proof) == "-" else proof.read_text(encoding="utf-8")

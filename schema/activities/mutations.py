@@ -5,7 +5,7 @@ from typing import Any
 
 import strawberry
 
-from federation.prepare import Current, Parts
+from federation.publish.prepare import Current, Parts
 from schema.activities.types import Activity, ActivityStatus
 from schema.common import inputs, writing
 from schema.common.inputs import ContactInput, ExactPlaceInput, PlaceInput, TextInput, WriteInput

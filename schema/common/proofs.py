@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from federation import proof, tiles
-from federation.merkle import HASH_BYTES
-from federation.tiles import TILE_WIDTH, TileId
+from federation.log import proof, tiles
+from federation.log.merkle import HASH_BYTES
+from federation.log.tiles import TILE_WIDTH, TileId
 from store.cosignatures import WITH_COSIGNATURES
 from store.database import Connection
 from store.logs import BODY

@@ -17,11 +17,11 @@ from auth.tokens import NotAuthenticated
 from domain.errors import GotongError
 from domain.ids import RecordUri, parse_uri
 from domain.records.registry import RECORDS
-from federation.append import OutcomeUnknown, StoredBytesDiffer
-from federation.entry import Part
-from federation.guard import PublicationWaits
-from federation.prepare import Change, ClockOff, Current, Draft, Once, Parts
-from federation.waiting import NOT_NOW, keep
+from federation.log.entry import Part
+from federation.publish.append import OutcomeUnknown, StoredBytesDiffer
+from federation.publish.guard import PublicationWaits
+from federation.publish.prepare import Change, ClockOff, Current, Draft, Once, Parts
+from federation.publish.waiting import NOT_NOW, keep
 from schema.common import inputs
 from schema.compile.read import Act, Argument, Stored, Value, declare
 from schema.context import Caller, Services

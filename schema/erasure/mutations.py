@@ -8,8 +8,8 @@ import strawberry
 
 from domain.errors import GotongError
 from domain.ids import parse_uri
-from federation.erasure import erasable
-from federation.prepare import unchanged
+from federation.erasing.erasure import erasable
+from federation.publish.prepare import unchanged
 from schema.common import inputs
 from schema.common.inputs import WriteInput
 from schema.common.writing import RAISED, Deed, Outcome, UserError, Work, Written, mutation, user_error, written

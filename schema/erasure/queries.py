@@ -7,7 +7,7 @@ import strawberry
 
 from auth import policy
 from auth.policy import Forbidden, ScopeMissing
-from federation import overview
+from federation.erasing import overview
 from schema.common.writing import organization
 from schema.compile.read import Answer, Argument, declare
 from schema.context import Caller, Services

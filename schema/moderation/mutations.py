@@ -9,9 +9,9 @@ import strawberry
 
 from domain.errors import GotongError
 from domain.ids import parse_uri
-from federation import suppress
-from federation import trust as decide
-from federation.client import checked_url
+from federation.moderation import suppress
+from federation.moderation import trust as decide
+from federation.sync.client import checked_url
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
 from schema.common.writing import RAISED, Deed, UserError, Written, mutation, own

@@ -5,7 +5,7 @@ from typing import Any
 
 import strawberry
 
-from federation.plan import QUOTAS
+from federation.sync.plan import QUOTAS
 from schema.compile.read import Answer, Argument, declare
 from schema.context import Caller, Services
 from schema.moderation import pages

@@ -9,7 +9,7 @@ from domain.errors import GotongError
 from domain.instants import format_instant
 from domain.records.need import NeedStatus, default_expiry
 from domain.records.need import Urgency as UrgencyText
-from federation.prepare import Current, Parts
+from federation.publish.prepare import Current, Parts
 from schema.common import inputs, writing
 from schema.common.inputs import (
     ContactInput,

@@ -9,7 +9,7 @@ import strawberry
 from auth import policy
 from domain.ids import parse_uri
 from domain.release import Rule
-from federation.writing import writable_head
+from federation.publish.writing import writable_head
 from schema.common.scalars import BigInt, DateTime
 from schema.compile.read import Answer, Argument, declare, value
 from store import restricted

@@ -8,7 +8,7 @@ import strawberry
 from auth import policy
 from domain.errors import GotongError
 from domain.ids import parse_uri
-from federation import restricted as federated
+from federation.restricted import release as federated
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
 from schema.common.writing import Deed, Outcome, Written, mutation, user_error

@@ -14,7 +14,7 @@ import strawberry
 
 from auth.policy import RESTRICTED_READ
 from domain.records.parts import Reachable
-from federation import canonical
+from federation.encoding import canonical
 from schema.compile.read import after, value
 from store.logs import RESTRICTED, Sealed
 

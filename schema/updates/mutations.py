@@ -4,7 +4,7 @@ import strawberry
 
 from domain.errors import GotongError
 from domain.ids import RecordUri, parse_uri
-from federation.prepare import Current, Parts, RecordNotFound
+from federation.publish.prepare import Current, Parts, RecordNotFound
 from schema.common import inputs, writing
 from schema.common.inputs import TextInput, WriteInput
 from schema.common.records import ExternalIdInput

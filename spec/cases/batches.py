@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from federation import entry, tlog_proof
-from federation.note import Checkpoint, Signer, sign_checkpoint
+from federation.log import entry, tlog_proof
+from federation.log.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
 from spec.cases.keys import (
     AT,

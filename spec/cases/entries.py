@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from federation import canonical, entry
-from federation.entry import EpochStart
+from federation.encoding import canonical
+from federation.log import entry
+from federation.log.entry import EpochStart
 from spec.cases.keys import AT, GENESIS_ID, ORIGIN, SCID, Cases, record_id, refused, salt, valid
 
 _ID = str(record_id(0))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from federation import entry
-from federation.entry import EpochStart
+from federation.log import entry
+from federation.log.entry import EpochStart
 from spec.cases import naive
 from spec.cases.batches import small_log
 from spec.cases.keys import AT, GENESIS_ID, SCID, Cases, record_id, refused, valid

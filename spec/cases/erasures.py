@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from federation import acknowledgement, base64text, canonical
-from federation.acknowledgement import Acknowledgement
-from federation.merkle import leaf_hash
+from federation.encoding import base64text, canonical
+from federation.erasing import acknowledgement
+from federation.erasing.acknowledgement import Acknowledgement
+from federation.log.merkle import leaf_hash
 from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, record_id, refused, valid
 
 _MEMBERS: dict[str, Any] = {

@@ -4,11 +4,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from federation import canonical, did, did_create, entry, evidence
-from federation.did_service import LogKey, LogService, StatedHead, log_service
-from federation.entry import EpochStart
-from federation.evidence import Side
-from federation.note import Checkpoint, Signer, sign_checkpoint
+from federation.did import create, webvh
+from federation.did.service import LogKey, LogService, StatedHead, log_service
+from federation.encoding import canonical
+from federation.log import entry
+from federation.log.entry import EpochStart
+from federation.log.note import Checkpoint, Signer, sign_checkpoint
+from federation.witness import evidence
+from federation.witness.evidence import Side
 from spec.cases import naive
 from spec.cases.keys import AT, Cases, private_key, public_key, refused, seed, valid
 from spec.cases.proofs import CREATED, DID_LEAVES, DID_ORIGIN
@@ -20,12 +23,12 @@ _FROM = EpochStart(3, naive.root(DID_LEAVES[:3]), DID_LEAVES[0])
 
 
 def _line(before: list[bytes], number: int, *keys: LogKey, epoch: int = 0, next_: str = "") -> bytes:
-    state = did.verify(before, now=AT + timedelta(days=20))
+    state = webvh.verify(before, now=AT + timedelta(days=20))
     service = LogService("https://vectors.gotong.test", "test", epoch, keys, _FROM if epoch else None)
-    return did_create.update(
+    return create.update(
         state,
         update_key=seed(f"update {number}"),
-        next_public_key=did_create.public_key(seed(f"update {number + 1}{next_}")),
+        next_public_key=create.public_key(seed(f"update {number + 1}{next_}")),
         now=AT + timedelta(days=number),
         service=service if keys else log_service(state),
     )

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from federation import base64text
-from federation.merkle import EMPTY_ROOT
-from federation.note import Checkpoint, KeyType, Note, Signature, Signer, Verifier, checkpoint_text, cosign, sign
+from federation.encoding import base64text
+from federation.log.merkle import EMPTY_ROOT
+from federation.log.note import Checkpoint, KeyType, Note, Signature, Signer, Verifier, checkpoint_text, cosign, sign
 from spec.cases import naive
 from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, public_key, refused, valid
 

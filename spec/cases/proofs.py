@@ -3,19 +3,20 @@
 import json
 from typing import Any
 
-from federation import did_create, entry, proof
-from federation.note import Checkpoint, Signer, sign_checkpoint
+from federation.did import create
+from federation.log import entry, proof
+from federation.log.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
 from spec.cases.batches import PAYLOAD, small_log
 from spec.cases.keys import AT, ORIGIN, Cases, private_key, public_key, refused, salt, seed, valid
 
-CREATED = did_create.create(
-    did_create.Place("vectors.gotong.test", None, "dapur"),
+CREATED = create.create(
+    create.Place("vectors.gotong.test", None, "dapur"),
     base_url="https://vectors.gotong.test",
     network="test",
     log_public_key=public_key("log"),
     update_key=seed("update 0"),
-    next_public_key=did_create.public_key(seed("update 1")),
+    next_public_key=create.public_key(seed("update 1")),
     now=AT,
 )
 DID_ORIGIN = entry.origin(CREATED.scid, 0)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from federation import base64text, entry, signatures
-from federation.multikey import multihash_text
-from federation.signatures import Message, Parameters
+from federation.encoding import base64text
+from federation.encoding.multikey import multihash_text
+from federation.log import entry
+from federation.requests import signatures
+from federation.requests.signatures import Message, Parameters
 from spec.cases.keys import AT, Cases, private_key, public_key, refused, valid
 
 NAME = "verify_request"

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from federation import backup, canonical
-from federation.backup import Manifest
-from federation.restricted_request import write_request
+from federation.backup import sealed
+from federation.backup.sealed import Manifest
+from federation.encoding import canonical
+from federation.restricted.request import write_request
 from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, public_key, refused, seed, valid
 
 _NODE = "QmNodeNodeNodeNodeNodeNodeNodeNodeNodeNodeNodd"
@@ -91,7 +92,7 @@ def _manifest(**changes: Any) -> Manifest:
         "origin": ORIGIN,
         "size": 9,
         "bytes": 40,
-        "chunks": [backup.hash_of(chunk) for chunk in _sealed()],
+        "chunks": [sealed.hash_of(chunk) for chunk in _sealed()],
         "key": "ab" * 80,
         "reader": seed("reader").hex(),
     }
@@ -99,11 +100,11 @@ def _manifest(**changes: Any) -> Manifest:
 
 
 def _sealed() -> list[bytes]:
-    return list(backup.seal_chunks(b"what is at home only", seed("chunk key")))
+    return list(sealed.seal_chunks(b"what is at home only", seed("chunk key")))
 
 
 def _signed(manifest: Manifest, key: str = "log") -> str:
-    return backup.sign_manifest(manifest, private_key(key)).decode()
+    return sealed.sign_manifest(manifest, private_key(key)).decode()
 
 
 def _manifests() -> Cases:

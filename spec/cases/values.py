@@ -2,7 +2,7 @@
 
 import json
 
-from federation.multikey import encode_multikey, multibase_encode
+from federation.encoding.multikey import encode_multikey, multibase_encode
 from spec.cases.keys import SCID, Cases, public_key, refused, valid
 
 _KEY = encode_multikey(public_key("log"))

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from federation import note, vouching
-from federation.entry import instant
-from federation.vouching import Vouch
+from federation.identity import vouching
+from federation.identity.vouching import Vouch
+from federation.log import note
+from federation.log.entry import instant
 from spec.cases.keys import AT, SCID, Cases, private_key, public_key, refused, valid
 
 OLD = "QmPredecessorPredecessorPredecessorPredecesso1"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from federation import base64text
-from federation.add_checkpoint import write
-from federation.merkle import EMPTY_ROOT
-from federation.note import Checkpoint, Signer, checkpoint_text, sign
+from federation.encoding import base64text
+from federation.log.merkle import EMPTY_ROOT
+from federation.log.note import Checkpoint, Signer, checkpoint_text, sign
+from federation.witness.add_checkpoint import write
 from spec.cases import naive
 from spec.cases.keys import ORIGIN, Cases, private_key, refused, valid
 

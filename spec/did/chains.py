@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from federation.did import entry_hash
+from federation.did.webvh import entry_hash
 from spec.did.case import NO_PREROTATION, Case, both, drop, parameter, refused, set_, version_id
 from spec.did.writer import PLACEHOLDER, Edit, Json, Writer, move, multikey, proof, witness_id
 

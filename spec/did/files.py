@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from federation import did
-from federation.did_service import LogService, StatedHead, log_service, require_gotong
-from federation.did_state import DidState
-from federation.entry import EpochStart
+from federation.did import webvh
+from federation.did.service import LogService, StatedHead, log_service, require_gotong
+from federation.did.state import DidState
+from federation.log.entry import EpochStart
 from spec.did import chains, entries, participants, valid
 from spec.did.case import Case
 
@@ -27,7 +27,7 @@ def files() -> dict[str, str]:
 def answer(given: dict[str, Any]) -> dict[str, Any]:
     """Return what the log in a vector's `input` says, as JSON; raises the DidError of the rule it breaks."""
     witness = given.get("witness")
-    state = did.verify(
+    state = webvh.verify(
         [line.encode() for line in given["lines"]],
         now=datetime.fromisoformat(given["now"]),
         witness=None if witness is None else witness.encode(),

@@ -17,10 +17,10 @@ from api.graphql import GraphQLEndpoint
 from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
-from federation.append import Draft
-from federation.client import PeerClient
-from federation.enroll import Enrolled
-from federation.restricted import RestrictedParts
+from federation.identity.enroll import Enrolled
+from federation.publish.append import Draft
+from federation.restricted.release import RestrictedParts
+from federation.sync.client import PeerClient
 from node import background
 from schema.context import Services
 from schema.engine import Engine

@@ -6,10 +6,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from federation import tiles
-from federation.entry import origin
-from federation.proof import check
-from federation.tiles import TileId
+from federation.log import tiles
+from federation.log.entry import origin
+from federation.log.proof import check
+from federation.log.tiles import TileId
 from store import logs
 from tests.api.conftest import Served
 from tests.api.test_writing import published

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from federation.guard import PublicationWaits
-from federation.waiting import publish_waiting
+from federation.publish.guard import PublicationWaits
+from federation.publish.waiting import publish_waiting
 from store.database import Connection
 from store.logs import LogRow
 from tests.api.conftest import Served

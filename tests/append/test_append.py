@@ -8,10 +8,10 @@ import pytest
 
 from domain.errors import GotongError
 from domain.records.base import RecordInvalid
-from federation import canonical
-from federation.append import Appender, Draft, Once, StoredBytesDiffer
-from federation.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
-from federation.writing import ParticipantNotHosted
+from federation.encoding import canonical
+from federation.publish.append import Appender, Draft, Once, StoredBytesDiffer
+from federation.publish.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
+from federation.publish.writing import ParticipantNotHosted
 from store import logs, outbox, peers
 from store.database import Database, DiskFull
 from tests.clock import FrozenClock

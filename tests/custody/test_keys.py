@@ -9,13 +9,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
-from federation import did_create, identities, note, rekey
-from federation.custody import renew_kit, rotate
-from federation.did_service import cosign_keys, log_service, request_keys
-from federation.did_state import DidState
-from federation.enroll import Enrolled
-from federation.keys import KeyRing, document_key_name, log_key_name
-from federation.rekey import CardsDoNotFit
+from federation.did import create
+from federation.did.service import cosign_keys, log_service, request_keys
+from federation.did.state import DidState
+from federation.identity import identities, rekey
+from federation.identity.custody import renew_kit, rotate
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import KeyRing, document_key_name, log_key_name
+from federation.identity.rekey import CardsDoNotFit
+from federation.log import note
 from store import logs, outbox
 from store.database import Database
 from tests.clock import FrozenClock
@@ -153,7 +155,7 @@ async def _power_cut_at(monkeypatch: pytest.MonkeyPatch, module: object, name: s
     ("module", "name"),
     [
         (KeyRing, "get_or_create"),
-        (did_create, "update"),
+        (create, "update"),
         (identities, "extend"),
         (outbox, "announce"),
     ],

@@ -4,9 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from federation.append import Draft
-from federation.succession import SuccessionNotClaimed, SuccessorAccepted, SuccessorNotVouched, accept_successor
-from federation.trust import ParticipantNotFound
+from federation.identity.succession import (
+    SuccessionNotClaimed,
+    SuccessorAccepted,
+    SuccessorNotVouched,
+    accept_successor,
+)
+from federation.moderation.trust import ParticipantNotFound
+from federation.publish.append import Draft
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.nodes import fixed, start_test_node

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from federation.append import Draft
-from federation.entry import Part
-from federation.heal import take_bodies
-from federation.prepare import Appended, unchanged
-from federation.project import settle
+from federation.log.entry import Part
+from federation.projection.project import settle
+from federation.publish.append import Draft
+from federation.publish.prepare import Appended, unchanged
+from federation.sync.heal import take_bodies
 from store import logs, records
 from store.database import Database
 from store.logs import StoredEntry

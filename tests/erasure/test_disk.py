@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.append import Appended, Draft, Once
+from federation.publish.append import Appended, Draft, Once
 from store import outbox, peers
 from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer

@@ -1,10 +1,10 @@
 """Erasing over sockets, on two and three nodes: destroyed everywhere, acknowledged, and withheld bodies healed."""
 
-from federation import acknowledge
-from federation.acknowledgement import Acknowledgement, sign
-from federation.aftercare import Aftercare
-from federation.merkle import Edge
-from federation.overview import overview
+from federation.erasing import acknowledge
+from federation.erasing.acknowledgement import Acknowledgement, sign
+from federation.erasing.overview import overview
+from federation.log.merkle import Edge
+from federation.sync.aftercare import Aftercare
 from store import peers
 from store.database import Connection
 from store.sweep import sweep

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from federation.fold import Reason
-from federation.rebuild import compare
+from federation.projection.fold import Reason
+from federation.projection.rebuild import compare
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.copies import Mirror, content

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.check import StoredLogBroken
-from federation.reapply import reapply
+from federation.erasing.reapply import reapply
+from federation.log.check import StoredLogBroken
 from store.database import Database
 from store.sweep import pending, sweep
 from tests.clock import FrozenClock

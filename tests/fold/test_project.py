@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from federation.append import Appender, Draft
-from federation.fold import Reason
-from federation.project import advance_states, settle
+from federation.projection.fold import Reason
+from federation.projection.project import advance_states, settle
+from federation.publish.append import Appender, Draft
 from store import logs, participants
 from store.database import Database
 from tests.clock import FrozenClock

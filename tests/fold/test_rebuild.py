@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.append import Draft
-from federation.rebuild import Difference, compare
+from federation.projection.rebuild import Difference, compare
+from federation.publish.append import Draft
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, need_body, start_test_node

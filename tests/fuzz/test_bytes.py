@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation import did, did_service
-from federation.frames import (
+from federation.did import service, webvh
+from federation.sync.frames import (
     CheckpointNote,
     Decoder,
     DidLine,
@@ -28,9 +28,9 @@ from federation.frames import (
     Witness,
     encode,
 )
-from federation.inflate import Inflater
-from federation.messages import HeadOfLog, Pull, Wanted, read_heads, read_pull, write_heads, write_pull
-from federation.sections import Assembler
+from federation.sync.inflate import Inflater
+from federation.sync.messages import HeadOfLog, Pull, Wanted, read_heads, read_pull, write_heads, write_pull
+from federation.sync.sections import Assembler
 from tests.fuzz.mutations import spoilt
 from tests.house.source import ROOT
 
@@ -71,7 +71,7 @@ def read_stream(data: bytes) -> None:
 
 def read_did_log(data: bytes) -> None:
     """Verify a DID log and ask of it what Gotong asks."""
-    did_service.require_gotong(did.verify(did.split_lines(data), now=NOW))
+    service.require_gotong(webvh.verify(webvh.split_lines(data), now=NOW))
 
 
 def inflated(data: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from domain.errors import GotongError
-from federation.trust import add_peer
+from federation.moderation.trust import add_peer
 from tests.clock import START
 from tests.fuzz.mutations import INTERESTING
 from tests.nodes import need_draft

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from domain.errors import error_classes
-from federation.fold import Reason
+from federation.projection.fold import Reason
 from node.docs import import_everything
 from tests.house.source import ROOT, modules
 from tests.house.test_imports import is_pure
@@ -21,7 +21,7 @@ RULE_IN_DOCUMENT = re.compile(
 MENTION = re.compile(r"\b[A-Z]\d\.\d+\b")
 CODE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bWITHHELD\b")
 CODE_IN_DOCUMENT = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
-LIMIT = re.compile(r"^\| `(?P<module>federation\.\w+)\.(?P<name>\w+)` \| (?P<value>\d+) \|", re.MULTILINE)
+LIMIT = re.compile(r"^\| `(?P<module>federation\.\w+\.\w+)\.(?P<name>\w+)` \| (?P<value>\d+) \|", re.MULTILINE)
 
 
 def stated_rules() -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.canonical import (
+from federation.encoding.canonical import (
     DEPTH_MAX,
     INTEGER_MAX,
     JSON,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shamir_mnemonic import generate_mnemonics  # type: ignore[import-untyped]
 
-from federation.cards import (
+from federation.did.create import public_key
+from federation.identity.cards import (
     CARDS,
     WORDS_PER_CARD,
     CardMistyped,
@@ -22,7 +23,6 @@ from federation.cards import (
     split,
     update_key,
 )
-from federation.did_create import public_key
 
 SEED = bytes(range(32))
 KIT = split(SEED)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation import did
-from federation.cards import update_key
-from federation.did_create import Created, Place, create, deactivate, public_key, update
-from federation.did_errors import (
+from federation.did import webvh
+from federation.did.create import Created, Place, create, deactivate, public_key, update
+from federation.did.errors import (
     DidDeactivated,
     DidError,
     DidHostRefused,
@@ -22,7 +21,7 @@ from federation.did_errors import (
     DidSyntaxInvalid,
     DidTimeNotMonotonic,
 )
-from federation.did_service import (
+from federation.did.service import (
     DocumentKey,
     LogKey,
     StatedHead,
@@ -32,10 +31,11 @@ from federation.did_service import (
     request_keys,
     require_gotong,
 )
-from federation.did_state import DidState
-from federation.entry import EpochStart
-from federation.multikey import MultikeyInvalid
-from federation.rekey import closed
+from federation.did.state import DidState
+from federation.encoding.multikey import MultikeyInvalid
+from federation.identity.cards import update_key
+from federation.identity.rekey import closed
+from federation.log.entry import EpochStart
 
 NOW = datetime(2026, 11, 22, 7, 30, 15, 999_999, tzinfo=UTC)
 KIT = bytes(range(32))
@@ -63,7 +63,7 @@ def _created(place: Place = PLACE, *, operator: bool = False) -> Created:
 
 
 def _state(created: Created) -> DidState:
-    return did.verify([created.line], now=NOW)
+    return webvh.verify([created.line], now=NOW)
 
 
 def test_a_new_guest_states_its_log_and_nothing_else() -> None:
@@ -95,7 +95,7 @@ def test_the_same_arguments_give_the_same_bytes() -> None:
 @pytest.mark.parametrize("writer", ["java", "python", "ts"])
 def test_our_lines_have_the_shape_of_published_ones(writer: str) -> None:
     """The same members of the same types as other implementations write, with nothing they do not know."""
-    theirs = [json.loads(line) for line in did.split_lines((PUBLISHED / writer / "did.jsonl").read_bytes())]
+    theirs = [json.loads(line) for line in webvh.split_lines((PUBLISHED / writer / "did.jsonl").read_bytes())]
     created = _created()
     second = update(_state(created), update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW)
     for ours, published in zip([json.loads(created.line), json.loads(second)], theirs, strict=False):
@@ -112,7 +112,7 @@ def test_our_lines_have_the_shape_of_published_ones(writer: str) -> None:
 def test_an_update_keeps_what_it_is_not_told_to_change() -> None:
     state = _state(_created(operator=True))
     line = update(state, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW + timedelta(days=1))
-    after = did.extend(state, [line], now=NOW + timedelta(days=1))
+    after = webvh.extend(state, [line], now=NOW + timedelta(days=1))
     assert after.document == state.document
     assert (after.version_count, after.update_keys != state.update_keys) == (2, True)
 
@@ -121,9 +121,9 @@ def test_a_move_renames_everything_and_remembers_every_former_name() -> None:
     first = _state(_created(operator=True))
     there = Place("melati.gotong.test", None, "rt05")
     line = update(first, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW, place=there)
-    second = did.extend(first, [line], now=NOW)
+    second = webvh.extend(first, [line], now=NOW)
     back = update(second, update_key=KEYS[2], next_public_key=public_key(KEYS[3]), now=NOW, place=PLACE)
-    third = did.extend(second, [back], now=NOW)
+    third = webvh.extend(second, [back], now=NOW)
     assert second.did == f"did:webvh:{first.scid}:melati.gotong.test:o:rt05"
     assert second.document["alsoKnownAs"] == [first.did]
     assert first.did not in json.dumps({**second.document, "alsoKnownAs": None})
@@ -139,7 +139,7 @@ def test_a_log_key_is_retired_where_its_log_stood() -> None:
     head = StatedHead(12, b"\x07" * 32)
     service = replace(log_service(state), keys=(LogKey("#log-0-0", LOG_KEY, head), LogKey("#log-0-1", NEW_LOG_KEY)))
     line = update(state, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW, service=service)
-    after = did.extend(state, [line], now=NOW)
+    after = webvh.extend(state, [line], now=NOW)
     assert log_service(after) == service
     with pytest.raises(DidServiceRewritten):
         update(
@@ -160,7 +160,7 @@ def test_a_new_epoch_starts_from_a_stated_head() -> None:
         from_=EpochStart(12, b"\x07" * 32, b"\x08" * 32),
     )
     line = update(state, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW, service=service)
-    after = did.extend(state, [line], now=NOW)
+    after = webvh.extend(state, [line], now=NOW)
     assert log_service(after) == service
     assert origin(after) == f"gotong/{state.scid}/1"
 
@@ -171,7 +171,7 @@ def test_after_the_end_there_is_nothing_to_write() -> None:
         deactivate(state, update_key=KEYS[1], now=NOW, service=log_service(state))
     last = closed(log_service(state), StatedHead(7, b"\x07" * 32))
     line = deactivate(state, update_key=KEYS[1], now=NOW, service=last)
-    after = did.extend(state, [line], now=NOW)
+    after = webvh.extend(state, [line], now=NOW)
     assert after.deactivated
     assert after.next_key_hashes == ()
     assert log_service(after) == last
@@ -190,7 +190,7 @@ def test_only_the_committed_key_may_sign() -> None:
 def test_two_updates_in_one_second_are_a_second_apart() -> None:
     state = _state(_created())
     line = update(state, update_key=KEYS[1], next_public_key=public_key(KEYS[2]), now=NOW)
-    assert did.extend(state, [line], now=NOW).version_time == state.version_time + timedelta(seconds=1)
+    assert webvh.extend(state, [line], now=NOW).version_time == state.version_time + timedelta(seconds=1)
 
 
 def test_a_clock_that_runs_behind_writes_nothing() -> None:
@@ -264,6 +264,6 @@ def test_any_life_of_a_participant_verifies(host: str, port: int | None, slug: s
     for n, step_s in enumerate(seconds, start=1):
         now += timedelta(seconds=step_s)
         line = update(state, update_key=KEYS[n], next_public_key=public_key(KEYS[n + 1]), now=now)
-        state = did.extend(state, [line], now=now)
+        state = webvh.extend(state, [line], now=now)
     require_gotong(state)
     assert state.did == created.did

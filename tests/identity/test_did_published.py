@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from federation import did
-from federation.dataintegrity import sign
-from federation.did_create import public_key
-from federation.did_errors import DidError, DidSyntaxInvalid
-from federation.did_state import DidState, Version
-from federation.did_syntax import parse
-from federation.multikey import did_key_url, multihash_text
+from federation.did import webvh
+from federation.did.create import public_key
+from federation.did.errors import DidError, DidSyntaxInvalid
+from federation.did.state import DidState, Version
+from federation.did.syntax import parse
+from federation.encoding.dataintegrity import sign
+from federation.encoding.multikey import did_key_url, multihash_text
 
 HERE = Path(__file__).parents[1] / "vectors" / "didwebvh"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -37,7 +37,7 @@ REFUSED_DIDS = {
 
 
 def _lines(name: str) -> tuple[bytes, ...]:
-    return did.split_lines((HERE / name / "did.jsonl").read_bytes())
+    return webvh.split_lines((HERE / name / "did.jsonl").read_bytes())
 
 
 def _witness(name: str) -> bytes | None:
@@ -46,7 +46,7 @@ def _witness(name: str) -> bytes | None:
 
 
 def _verified(name: str) -> DidState:
-    return did.verify(_lines(name), now=NOW, witness=_witness(name))
+    return webvh.verify(_lines(name), now=NOW, witness=_witness(name))
 
 
 def test_no_published_log_is_left_out() -> None:
@@ -127,12 +127,12 @@ def test_new_witnesses_do_not_approve_their_own_appointment(writer: str) -> None
     assert refusal.value.code == "DID_WITNESS_PROOFS_MISSING"
 
     seed = bytes(31) + b"\x11"  # wit-1 in script.yaml
-    version_id = did.version_id_of(_lines(name)[1])
+    version_id = webvh.version_id_of(_lines(name)[1])
     url = did_key_url(public_key(seed))
     proof = sign({"versionId": version_id}, seed, verification_method=url, created="2026-06-01T00:00:00Z")
     witness = json.loads(_witness(name) or b"")
     witness.append({"versionId": version_id, "proof": [proof]})
-    state = did.verify(_lines(name), now=NOW, witness=json.dumps(witness).encode())
+    state = webvh.verify(_lines(name), now=NOW, witness=json.dumps(witness).encode())
     assert state.version_count == 2
 
 

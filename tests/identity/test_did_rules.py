@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import error_classes
-from federation.did_errors import DidError
+from federation.did.errors import DidError
 from spec.did.files import VECTORS, answer, files
 
 FILES = files()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation import did, did_witness
-from federation.canonical import NotCanonical
-from federation.did_errors import DidEntryMalformed, DidError, DidLogTooLarge, DidScidMismatch, DidServiceMalformed
-from federation.did_service import require_gotong
-from federation.did_syntax import DID_CHARS_MAX, compose, parse
+from federation.did import webvh, witness
+from federation.did.errors import DidEntryMalformed, DidError, DidLogTooLarge, DidScidMismatch, DidServiceMalformed
+from federation.did.service import require_gotong
+from federation.did.syntax import DID_CHARS_MAX, compose, parse
+from federation.encoding.canonical import NotCanonical
 from spec.did.case import drop, new_epoch, parameter, retired, rule, set_, updated
 from spec.did.writer import Writer, move, multikey
 
@@ -27,23 +27,23 @@ def test_no_changed_byte_of_a_line_is_accepted(lines: tuple[bytes, ...], positio
     line = bytearray(lines[-1])
     line[position % len(line)] ^= flip
     with pytest.raises(DidError):
-        did.verify([*lines[:-1], bytes(line)], now=NOW)
+        webvh.verify([*lines[:-1], bytes(line)], now=NOW)
 
 
 def test_no_changed_bit_of_a_first_line_is_accepted() -> None:
-    state = did.verify(LINES[:1], now=NOW)
+    state = webvh.verify(LINES[:1], now=NOW)
     for position in range(len(LINES[0])):
         line = bytearray(LINES[0])
         line[position] ^= 1 << position % 8
         with pytest.raises(DidError):
-            did.verify([bytes(line)], now=NOW)
-    assert did.verify(LINES[:1], now=NOW) == state
+            webvh.verify([bytes(line)], now=NOW)
+    assert webvh.verify(LINES[:1], now=NOW) == state
 
 
 @given(st.lists(st.binary(max_size=80), max_size=3))
 def test_any_bytes_are_refused_by_name(lines: list[bytes]) -> None:
     with pytest.raises(DidError):
-        did.verify(lines, now=NOW)
+        webvh.verify(lines, now=NOW)
 
 
 json_values = st.recursive(
@@ -72,7 +72,7 @@ def test_any_json_in_any_place_is_refused_by_name(path: tuple[str | int, ...], v
     entry = json.loads(LINES[0])
     set_(*path, to=value)(entry)
     with pytest.raises(DidError):
-        did.verify([json.dumps(entry).encode()], now=NOW)
+        webvh.verify([json.dumps(entry).encode()], now=NOW)
 
 
 SERVICE_PATHS = [
@@ -95,84 +95,84 @@ def test_any_json_in_a_service_is_refused_by_name_or_is_a_service(path: tuple[st
     except NotCanonical:
         return  # no writer could have hashed this value
     with suppress(DidServiceMalformed, DidEntryMalformed):  # the latter for floats that read back as large integers
-        require_gotong(did.verify(lines, now=NOW))
+        require_gotong(webvh.verify(lines, now=NOW))
 
 
 @pytest.mark.parametrize("known", [1, 2])
 def test_extending_says_the_same_as_verifying_everything(known: int) -> None:
-    state = did.verify(LINES[:known], now=NOW)
-    assert did.extend(state, LINES[known:], now=NOW) == did.verify(LINES, now=NOW)
+    state = webvh.verify(LINES[:known], now=NOW)
+    assert webvh.extend(state, LINES[known:], now=NOW) == webvh.verify(LINES, now=NOW)
 
 
 def test_extending_by_nothing_changes_nothing() -> None:
-    state = did.verify(LINES, now=NOW)
-    assert did.extend(state, [], now=NOW) == state
+    state = webvh.verify(LINES, now=NOW)
+    assert webvh.extend(state, [], now=NOW) == state
 
 
 def test_a_state_is_left_alone_by_what_extends_it() -> None:
-    state = did.verify(LINES[:1], now=NOW)
-    did.extend(state, LINES[1:], now=NOW)
+    state = webvh.verify(LINES[:1], now=NOW)
+    webvh.extend(state, LINES[1:], now=NOW)
     state.document["id"] = "changed"
-    assert state == did.verify(LINES[:1], now=NOW)
+    assert state == webvh.verify(LINES[:1], now=NOW)
 
 
 def test_extending_asks_for_the_approval_of_new_entries_only() -> None:
     writer = Writer().first(parameter("witness", rule(1, 20)))
-    state = did.verify(writer.lines, now=NOW, witness=writer.witnessed((1, 20)).encode())
+    state = webvh.verify(writer.lines, now=NOW, witness=writer.witnessed((1, 20)).encode())
     writer.next()
     with pytest.raises(DidError):
-        did.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((1, 20)).encode())
-    assert did.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((2, 20)).encode()).version_count == 2
+        webvh.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((1, 20)).encode())
+    assert webvh.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((2, 20)).encode()).version_count == 2
 
 
 def test_a_log_that_says_the_same_in_another_layout_has_the_same_version_ids() -> None:
     """Evidence of two stories compares ids, never bytes: anyone can re-indent a line."""
     spaced = [json.dumps(json.loads(line)).encode() for line in LINES]
     assert spaced != list(LINES)
-    assert did.verify(spaced, now=NOW) == did.verify(LINES, now=NOW)
-    assert [did.version_id_of(line) for line in spaced] == [did.version_id_of(line) for line in LINES]
+    assert webvh.verify(spaced, now=NOW) == webvh.verify(LINES, now=NOW)
+    assert [webvh.version_id_of(line) for line in spaced] == [webvh.version_id_of(line) for line in LINES]
 
 
 def test_the_clock_decides_only_about_the_future() -> None:
     at = datetime(2026, 11, 1, tzinfo=UTC)
-    did.verify(LINES[:1], now=at - timedelta(seconds=did.AHEAD_S_MAX))
+    webvh.verify(LINES[:1], now=at - timedelta(seconds=webvh.AHEAD_S_MAX))
     with pytest.raises(DidError) as refusal:
-        did.verify(LINES[:1], now=at - timedelta(seconds=did.AHEAD_S_MAX + 1))
+        webvh.verify(LINES[:1], now=at - timedelta(seconds=webvh.AHEAD_S_MAX + 1))
     assert refusal.value.code == "DID_TIME_IN_FUTURE"
-    assert refusal.value.details["ahead_s"] == did.AHEAD_S_MAX + 1
+    assert refusal.value.details["ahead_s"] == webvh.AHEAD_S_MAX + 1
 
 
 def test_the_asked_scid_is_checked() -> None:
-    state = did.verify(LINES, now=NOW)
-    assert did.verify(LINES, now=NOW, scid=state.scid) == state
+    state = webvh.verify(LINES, now=NOW)
+    assert webvh.verify(LINES, now=NOW, scid=state.scid) == state
     with pytest.raises(DidScidMismatch):
-        did.verify(LINES, now=NOW, scid=Writer().first(parameter("ttl", 1)).scid)
+        webvh.verify(LINES, now=NOW, scid=Writer().first(parameter("ttl", 1)).scid)
 
 
 def test_limits_are_enforced_before_work_is_done() -> None:
     with pytest.raises(DidLogTooLarge):
-        did.verify([b" " * (did.LINE_BYTES_MAX + 1)], now=NOW)
+        webvh.verify([b" " * (webvh.LINE_BYTES_MAX + 1)], now=NOW)
     with pytest.raises(DidLogTooLarge):
-        did.verify([b""] * (did.VERSIONS_MAX + 1), now=NOW)
+        webvh.verify([b""] * (webvh.VERSIONS_MAX + 1), now=NOW)
     witnessed = Writer().first(parameter("witness", rule(1, 20)))
     with pytest.raises(DidLogTooLarge):
-        did.verify(witnessed.lines, now=NOW, witness=b" " * (did_witness.WITNESS_FILE_BYTES_MAX + 1))
-    version_id = did.version_id_of(witnessed.lines[0])
-    many = json.dumps([{"versionId": version_id, "proof": [{}] * (did_witness.WITNESS_PROOFS_MAX + 1)}])
+        webvh.verify(witnessed.lines, now=NOW, witness=b" " * (witness.WITNESS_FILE_BYTES_MAX + 1))
+    version_id = webvh.version_id_of(witnessed.lines[0])
+    many = json.dumps([{"versionId": version_id, "proof": [{}] * (witness.WITNESS_PROOFS_MAX + 1)}])
     with pytest.raises(DidLogTooLarge):
-        did.verify(witnessed.lines, now=NOW, witness=many.encode())
+        webvh.verify(witnessed.lines, now=NOW, witness=many.encode())
 
 
 def test_lines_are_split_at_newlines_and_nothing_else() -> None:
-    assert did.split_lines(b"") == ()
-    assert did.split_lines(b"a\nb\n") == did.split_lines(b"a\nb") == (b"a", b"b")
-    assert did.split_lines(b"a\r\n\n") == (b"a\r", b"")
+    assert webvh.split_lines(b"") == ()
+    assert webvh.split_lines(b"a\nb\n") == webvh.split_lines(b"a\nb") == (b"a", b"b")
+    assert webvh.split_lines(b"a\r\n\n") == (b"a\r", b"")
     with pytest.raises(DidEntryMalformed):
-        did.verify(did.split_lines(b"\n"), now=NOW)
+        webvh.verify(webvh.split_lines(b"\n"), now=NOW)
 
 
 def test_a_did_comes_apart_and_together_again() -> None:
-    state = did.verify(LINES[:1], now=NOW)
+    state = webvh.verify(LINES[:1], now=NOW)
     parts = parse(state.did)
     assert (parts.host, parts.port, parts.path, parts.slug) == ("mawar.gotong.test", 8443, ("o", "rt05"), "rt05")
     assert compose(state.scid, parts.host, parts.port, parts.slug) == state.did
@@ -182,5 +182,7 @@ def test_a_did_comes_apart_and_together_again() -> None:
 
 def test_the_writer_of_cases_makes_good_logs_when_it_breaks_nothing() -> None:
     for writer in (updated(), retired(), new_epoch()):
-        assert did.verify(writer.lines, now=NOW).version_count == len(writer.lines)
-    assert did.verify(Writer().first(drop("parameters", "nextKeyHashes")).lines, now=NOW).update_keys == (multikey(0),)
+        assert webvh.verify(writer.lines, now=NOW).version_count == len(writer.lines)
+    assert webvh.verify(Writer().first(drop("parameters", "nextKeyHashes")).lines, now=NOW).update_keys == (
+        multikey(0),
+    )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation import multikey
-from federation.multikey import (
+from federation.encoding import multikey
+from federation.encoding.multikey import (
     MultikeyInvalid,
     base58_decode,
     base58_encode,

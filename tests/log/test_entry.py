@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation import canonical, entry, names
-from federation.entry import (
+from federation.encoding import canonical
+from federation.log import entry, names
+from federation.log.entry import (
     Entry,
     EntryMalformed,
     EntryNotCanonical,

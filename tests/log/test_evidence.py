@@ -11,12 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation import base64text, canonical, did, did_create, evidence, note
-from federation.did_service import LogKey, LogService, StatedHead, log_service
-from federation.did_state import DidState
-from federation.entry import EpochStart
-from federation.evidence import Side
-from federation.note import Checkpoint, Note, Signature, Signer
+from federation.did import create, webvh
+from federation.did.service import LogKey, LogService, StatedHead, log_service
+from federation.did.state import DidState
+from federation.encoding import base64text, canonical
+from federation.log import note
+from federation.log.entry import EpochStart
+from federation.log.note import Checkpoint, Note, Signature, Signer
+from federation.witness import evidence
+from federation.witness.evidence import Side
 from spec.cases import naive
 from spec.cases.keys import private_key, seed
 
@@ -31,8 +34,8 @@ class Owner:
 
     def __init__(self, name: str) -> None:
         self.keys = [private_key(f"{name} log {number}") for number in range(3)]
-        first = did_create.create(
-            did_create.Place("vectors.gotong.test", None, name), base_url="https://vectors.gotong.test",
+        first = create.create(
+            create.Place("vectors.gotong.test", None, name), base_url="https://vectors.gotong.test",
             network="test", log_public_key=self._public(0), update_key=self._update(0),
             next_public_key=self._next(1), now=AT,
         )  # fmt: skip
@@ -45,7 +48,7 @@ class Owner:
 
     def _next_version(self, number: int, *keys: LogKey, epoch: int, from_: EpochStart | None = None) -> None:
         service = LogService("https://vectors.gotong.test", "test", epoch, tuple(keys), from_)
-        line = did_create.update(
+        line = create.update(
             self.state(number), update_key=self._update(number), next_public_key=self._next(number + 1),
             now=AT + timedelta(days=number), service=service,
         )  # fmt: skip
@@ -57,7 +60,7 @@ class Owner:
         self._next_version(2, LogKey("#log-1-0", self._public(2)), epoch=1, from_=from_)
 
     def state(self, versions: int | None = None) -> DidState:
-        return did.verify(self.lines[:versions], now=NOW)
+        return webvh.verify(self.lines[:versions], now=NOW)
 
     def origin(self, epoch: int = 0) -> str:
         return f"gotong/{self.scid}/{epoch}"
@@ -76,7 +79,7 @@ class Owner:
         return seed(f"update {number}")
 
     def _next(self, number: int) -> bytes:
-        return did_create.public_key(self._update(number))
+        return create.public_key(self._update(number))
 
 
 @cache
@@ -165,7 +168,7 @@ def test_an_epoch_that_is_over_accuses_nobody() -> None:
 def test_two_versions_of_one_number_are_a_fork_of_the_identity() -> None:
     who = owner()
     service = log_service(who.state(1))
-    other = did_create.update(
+    other = create.update(
         who.state(1), update_key=who._update(1), next_public_key=who._next(7), now=AT + timedelta(days=1),
         service=service,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.merkle import (
+from federation.log.merkle import (
     EMPTY_ROOT,
     ConsistencyProofInvalid,
     Edge,

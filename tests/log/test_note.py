@@ -5,9 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation import note
-from federation.merkle import EMPTY_ROOT
-from federation.note import (
+from federation.log import note
+from federation.log.merkle import EMPTY_ROOT
+from federation.log.note import (
     Checkpoint,
     CheckpointMalformed,
     CheckpointSignatureInvalid,

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation import did_create, entry, proof
-from federation.did import verify as verify_did
-from federation.did_service import LogKey, LogService, StatedHead
-from federation.note import Checkpoint, Signer, sign_checkpoint
+from federation.did import create
+from federation.did.service import LogKey, LogService, StatedHead
+from federation.did.webvh import verify as verify_did
+from federation.log import entry, proof
+from federation.log.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive
 from spec.cases.batches import PAYLOAD, small_log
 from spec.cases.keys import AT, private_key, public_key, salt, seed
@@ -104,10 +105,10 @@ def test_a_retired_key_proves_only_the_tree_it_was_retired_at() -> None:
     later = AT + timedelta(days=1)
     retired = LogKey("#log-0-0", public_key("log"), StatedHead(SIZE, root))
     keys = (retired, LogKey("#log-0-1", public_key("new log")))
-    line = did_create.update(
+    line = create.update(
         verify_did([LINE], now=AT),
         update_key=seed("update 1"),
-        next_public_key=did_create.public_key(seed("update 2")),
+        next_public_key=create.public_key(seed("update 2")),
         now=later,
         service=LogService("https://vectors.gotong.test", "test", 0, keys),
     )

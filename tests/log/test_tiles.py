@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from federation import tiles
-from federation.merkle import Edge, leaf_hash, verify_consistency, verify_inclusion
-from federation.note import parse_vkey, verify_checkpoint
-from federation.tiles import ENTRIES, EntryBundleMalformed, TileHash, TileId, TileMissing, TilePathMalformed
+from federation.log import tiles
+from federation.log.merkle import Edge, leaf_hash, verify_consistency, verify_inclusion
+from federation.log.note import parse_vkey, verify_checkpoint
+from federation.log.tiles import ENTRIES, EntryBundleMalformed, TileHash, TileId, TileMissing, TilePathMalformed
 from spec.cases import naive
 
 TESSERA = Path(__file__).parent.parent / "vectors" / "tlog-tiles" / "log"

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation import entry, tiles, verify
-from federation.merkle import Edge, leaf_hash
-from federation.note import Checkpoint
-from federation.verify import Batch, BatchTooLarge, BeyondCheckpoint, Head, NotAPrefix, Received
+from federation.log import entry, tiles, verify
+from federation.log.merkle import Edge, leaf_hash
+from federation.log.note import Checkpoint
+from federation.log.verify import Batch, BatchTooLarge, BeyondCheckpoint, Head, NotAPrefix, Received
 from spec.cases import naive
 from spec.cases.keys import AT, GENESIS_ID, ORIGIN, SCID, record_id
 

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from api.federation_deposit import DepositEdge
-from federation import bundle, mirror_join
-from federation.append import Appender
-from federation.bundle import Extent
-from federation.client import PeerClient
-from federation.depositor import Depositor, Handed
-from federation.deposits import Deposits
-from federation.enroll import start_node
-from federation.intake import Intake, Taken
-from federation.keys import KeyRing
-from federation.mirror_link import Invitation, Join, Joined, parse_link, read_joined, write, write_link
-from federation.sync import Syncer
-from federation.trust import Trust, add_peer
+from federation.identity.enroll import start_node
+from federation.identity.keys import KeyRing
+from federation.mirror import join as mirror_join
+from federation.mirror.depositor import Depositor, Handed
+from federation.mirror.deposits import Deposits
+from federation.mirror.link import Invitation, Join, Joined, parse_link, read_joined, write, write_link
+from federation.moderation.trust import Trust, add_peer
+from federation.publish.append import Appender
+from federation.sync import bundle
+from federation.sync.bundle import Extent
+from federation.sync.client import PeerClient
+from federation.sync.intake import Intake, Taken
+from federation.sync.loop import Syncer
 from store import depositors, participants, peers
 from store.database import Connection, Database, connect
 from store.locks import Claims

@@ -4,12 +4,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from federation import depositor
-from federation.addresses import TEST
-from federation.client import PeerClient
-from federation.depositor import hand_over
-from federation.keys import KeyRing
-from federation.signer import Signer
+from federation.identity.keys import KeyRing
+from federation.mirror import depositor
+from federation.mirror.depositor import hand_over
+from federation.requests.addresses import TEST
+from federation.requests.signer import Signer
+from federation.sync.client import PeerClient
 from store.database import Database
 from tests.clock import FrozenClock
 

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from federation import bundle, receive
-from federation.intake import Intake
+from federation.sync import bundle, receive
+from federation.sync.intake import Intake
 from store.database import Database, connect
 from store.locks import Claims
 from tests.clock import FrozenClock

@@ -5,14 +5,14 @@ import zlib
 import pytest
 
 from domain.errors import GotongError
-from federation import serve
-from federation.bundle import BundleIsBomb, Extent, NothingToExport, extents, frames_of
-from federation.enroll import Enrolled
-from federation.frames import Decoder, DidLine, EntryData, Log, Mark, encode
-from federation.intake import QuarantineFull
-from federation.plan import QUARANTINE_ENTRIES_MAX
-from federation.sections import Assembler
-from federation.trust import set_participant_trust
+from federation.identity.enroll import Enrolled
+from federation.moderation.trust import set_participant_trust
+from federation.sync import serve
+from federation.sync.bundle import BundleIsBomb, Extent, NothingToExport, extents, frames_of
+from federation.sync.frames import Decoder, DidLine, EntryData, Log, Mark, encode
+from federation.sync.intake import QuarantineFull
+from federation.sync.plan import QUARANTINE_ENTRIES_MAX
+from federation.sync.sections import Assembler
 from store import peers
 from tests.erasure.story import erase
 from tests.mirror.conftest import MakeNode, SyncNode, exported, imported, new_intake, run_import

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from federation import serve
-from federation.rebuild import compare
-from federation.trust import set_participant_trust
+from federation.moderation.trust import set_participant_trust
+from federation.projection.rebuild import compare
+from federation.sync import serve
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, MakeNode, SyncNode, exported, imported
 from tests.nodes import need_draft

@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from domain.errors import GotongError
-from federation.bundle import export, wanted_logs
-from federation.client import PeerProtocolError, PeerUnreachable
-from federation.depositor import hand_over
-from federation.did_create import Place
-from federation.enroll import create_participant
-from federation.mirror_link import Invitation
-from federation.trust import set_participant_trust
+from federation.did.create import Place
+from federation.identity.enroll import create_participant
+from federation.mirror.depositor import hand_over
+from federation.mirror.link import Invitation
+from federation.moderation.trust import set_participant_trust
+from federation.sync.bundle import export, wanted_logs
+from federation.sync.client import PeerProtocolError, PeerUnreachable
 from store import depositors
 from tests.mirror.conftest import NEEDS, Laptop, MakeLaptop, MakeNode, Mirror
 from tests.nodes import BASE_URL, need_draft, seed_of
@@ -74,8 +74,8 @@ async def test_the_mirror_answers_for_the_identity_and_for_all_static_reads(mirr
 async def test_a_second_deposit_brings_only_what_is_new_and_long_logs_come_in_steps(
     mirror: Mirror, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("federation.depositor.STEP_BYTES", 20_000)
-    monkeypatch.setattr("federation.serve.PAGE_ENTRIES_MAX", 16)
+    monkeypatch.setattr("federation.mirror.depositor.STEP_BYTES", 20_000)
+    monkeypatch.setattr("federation.sync.serve.PAGE_ENTRIES_MAX", 16)
     scid = laptop.node.operator.scid
     await laptop.node.appender.append(scid, [need_draft(f"Beras {number}") for number in range(300)])
     assert (await laptop.deposit(mirror.url)).entries == 301
@@ -189,7 +189,7 @@ async def test_a_spent_quota_says_when_to_go_on_and_nothing_is_lost(
 ) -> None:
     scid = laptop.node.operator.scid
     await laptop.node.appender.append(scid, [need_draft(f"Beras {number}") for number in range(100)])
-    monkeypatch.setattr("federation.deposits.DEPOSIT_BYTES_PER_HOUR_MAX", 2_000)
+    monkeypatch.setattr("federation.mirror.deposits.DEPOSIT_BYTES_PER_HOUR_MAX", 2_000)
     with pytest.raises(GotongError) as refusal:
         await laptop.deposit(mirror.url)
     assert refusal.value.code == "PEER_BUSY"
@@ -197,7 +197,7 @@ async def test_a_spent_quota_says_when_to_go_on_and_nothing_is_lost(
     clock = laptop.node.clock()
     left_s = 3_600 - clock.minute * 60 - clock.second
     assert refusal.value.details["retry_after_s"] == left_s
-    monkeypatch.setattr("federation.deposits.DEPOSIT_BYTES_PER_HOUR_MAX", 100_000)
+    monkeypatch.setattr("federation.mirror.deposits.DEPOSIT_BYTES_PER_HOUR_MAX", 100_000)
     mirror.served.node.clock.now += timedelta(seconds=left_s)
     assert (await laptop.deposit(mirror.url)).entries == 101
 
@@ -205,7 +205,7 @@ async def test_a_spent_quota_says_when_to_go_on_and_nothing_is_lost(
 async def test_a_depositor_brings_only_so_many_participants(
     mirror: Mirror, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("federation.deposits.DEPOSITED_PARTICIPANTS_MAX", 2)
+    monkeypatch.setattr("federation.mirror.deposits.DEPOSITED_PARTICIPANTS_MAX", 2)
     made = [await laptop.node.participant(f"dapur-ibu-{n}", host="cermin.gotong.test") for n in range(3)]
     handed = await laptop.deposit(mirror.url)
     assert sorted(handed.refused.values()) == ["DEPOSITOR_FULL", "DEPOSITOR_FULL"]

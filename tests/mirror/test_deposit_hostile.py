@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from domain.errors import GotongError
-from federation import depositor
-from federation.bundle import export, wanted_logs
-from federation.client import FRAMES_TYPE
-from federation.deposit import read_answer
-from federation.deposits import Deposits
-from federation.frames import Decoder, DidLine, EntryData, encode
-from federation.signer import Signer
+from federation.mirror import depositor
+from federation.mirror.deposit import read_answer
+from federation.mirror.deposits import Deposits
+from federation.requests.signer import Signer
+from federation.sync.bundle import export, wanted_logs
+from federation.sync.client import FRAMES_TYPE
+from federation.sync.frames import Decoder, DidLine, EntryData, encode
 from store import peers
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, Laptop, Mirror
@@ -129,16 +129,16 @@ async def test_a_mirror_that_lies_about_what_it_holds_hurts_only_itself(
     def lied(data: bytes, asked: Any) -> Any:
         return [type(each)(each.origin, 2, 1) for each in true(data, asked)]
 
-    monkeypatch.setattr("federation.depositor.read_answer", lied)
+    monkeypatch.setattr("federation.mirror.depositor.read_answer", lied)
     assert (await laptop.deposit(mirror.url)).refused == {laptop.node.operator.origin: depositor.NOTHING_TAKEN}
-    monkeypatch.setattr("federation.depositor.read_answer", true)
+    monkeypatch.setattr("federation.mirror.depositor.read_answer", true)
     assert (await laptop.deposit(mirror.url)).entries == 3
 
 
 async def test_killed_at_any_point_a_depositor_goes_on_and_the_mirror_holds_all_of_it_once(
     mirror: Mirror, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("federation.serve.PAGE_ENTRIES_MAX", 16)
+    monkeypatch.setattr("federation.sync.serve.PAGE_ENTRIES_MAX", 16)
     scid, origin = laptop.node.operator.scid, laptop.node.operator.origin
     for start in range(0, 1_500, 500):
         await laptop.node.appender.append(scid, [need_draft(f"Beras {start + n}") for n in range(500)])
@@ -178,7 +178,7 @@ async def _run_and_kill(laptop: Laptop, url: str, after_s: float) -> None:
 async def test_cancelled_at_any_point_a_mirror_has_whole_batches_and_the_next_deposit_ends_it(
     mirror: Mirror, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("federation.serve.PAGE_ENTRIES_MAX", 16)
+    monkeypatch.setattr("federation.sync.serve.PAGE_ENTRIES_MAX", 16)
     scid, origin = laptop.node.operator.scid, laptop.node.operator.origin
     await laptop.node.appender.append(scid, [need_draft(f"Beras {n}") for n in range(400)])
     body = await deposit_of(laptop)

@@ -4,12 +4,14 @@ import zlib
 
 import pytest
 
-from federation import bundle, evidence, note, serve
-from federation.bundle import Extent
-from federation.enroll import Enrolled
-from federation.frames import End, EntryData, Evidence, Mark, encode
-from federation.intake import Taken
-from federation.keys import log_key_name
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import log_key_name
+from federation.log import note
+from federation.sync import bundle, serve
+from federation.sync.bundle import Extent
+from federation.sync.frames import End, EntryData, Evidence, Mark, encode
+from federation.sync.intake import Taken
+from federation.witness import evidence
 from tests.mirror.conftest import Laptop, MakeNode, Mirror, SyncNode, exported, new_intake, run_import
 from tests.mirror.test_bundle import tampered
 from tests.nodes import need_draft

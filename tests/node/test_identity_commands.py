@@ -4,10 +4,10 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from federation.cards import combine, split
-from federation.did_create import Place
-from federation.enroll import create_participant
-from federation.keys import KeyRing
+from federation.did.create import Place
+from federation.identity.cards import combine, split
+from federation.identity.enroll import create_participant
+from federation.identity.keys import KeyRing
 from store.database import Database
 from tests.node.conftest import Gotong
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from federation.append import Appender, Draft
-from federation.keys import KeyRing
+from federation.identity.keys import KeyRing
+from federation.publish.append import Appender, Draft
 from store.database import Database
 from tests.node.conftest import Gotong
 from tests.nodes import fixed

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from federation.addresses import (
+from federation.requests.addresses import (
     PRIVATE,
     PUBLIC,
     TEST,

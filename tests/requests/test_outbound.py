@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from federation.addresses import PUBLIC, TEST, Address, PeerAddressPrivate, PeerAddressRefused
-from federation.client import PeerClient, PeerProtocolError, PeerUnreachable
-from federation.outbound import ADDRESSES_KEPT_S, OutboundTransport, check
+from federation.requests.addresses import PUBLIC, TEST, Address, PeerAddressPrivate, PeerAddressRefused
+from federation.requests.outbound import ADDRESSES_KEPT_S, OutboundTransport, check
+from federation.sync.client import PeerClient, PeerProtocolError, PeerUnreachable
 
 Handler = Callable[[bytes], bytes]
 

@@ -13,10 +13,10 @@ from http_message_signatures import (  # type: ignore[attr-defined, unused-ignor
     algorithms,
 )
 
-from federation import signatures
-from federation.multikey import multihash_text
-from federation.signatures import Parameters, SignatureMalformed
-from federation.signer import message_of
+from federation.encoding.multikey import multihash_text
+from federation.requests import signatures
+from federation.requests.signatures import Parameters, SignatureMalformed
+from federation.requests.signer import message_of
 
 KEY = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode("n4Ni-HpISpVObnQMW0wOhCKROaIKqKtW_2ZYb2p9KcU="))
 """The RFC's test-key-ed25519."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from api.federation_restricted import RestrictedEdge
 from domain.ids import RecordUri, parse_uri
-from federation.append import Draft
-from federation.client import PeerClient
-from federation.enroll import Enrolled
-from federation.restricted import RestrictedParts
+from federation.identity.enroll import Enrolled
+from federation.publish.append import Draft
+from federation.restricted.release import RestrictedParts
+from federation.sync.client import PeerClient
 from store import restricted
 from store.peers import PeerRow
 from store.restricted import Release

@@ -10,14 +10,14 @@ import pytest
 
 from api.federation_backup import BackupEdge
 from domain.errors import GotongError
-from federation import backup, restore
-from federation.addresses import TEST
-from federation.backing_up import BackingUp
-from federation.client import PeerClient
-from federation.keys import KeyRing
-from federation.prepare import Draft, unchanged
-from federation.restore import Hosting, Source
-from federation.vault import Vault
+from federation.backup import restore, sealed
+from federation.backup.backing_up import BackingUp
+from federation.backup.restore import Hosting, Source
+from federation.identity.keys import KeyRing
+from federation.publish.prepare import Draft, unchanged
+from federation.requests.addresses import TEST
+from federation.restricted.vault import Vault
+from federation.sync.client import PeerClient
 from store import backups, logs, participants, peers, restricted
 from store.database import Database
 from store.peers import PeerRow
@@ -212,9 +212,9 @@ async def test_a_backup_signed_by_somebody_else_is_passed_by(home: Side, keeper:
     await deposit(home, keeper)
     await keeper.sync.pull(home.sync.url)
     (row,) = await keeper.sync.rows("select manifest from backup where scid = $1", home.guest.scid)
-    manifest = backup.read_manifest(row[0])
+    manifest = sealed.read_manifest(row[0])
     stranger = keeper.sync.node.keys.get(f"log-{keeper.guest.scid}-0-0")
-    forged = backup.sign_manifest(manifest, stranger)
+    forged = sealed.sign_manifest(manifest, stranger)
     await keeper.sync.rows("update backup set manifest = $2 where scid = $1", home.guest.scid, forged)
     found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"))
     assert (found.contents, list(found.refused.values())) == (None, ["BACKUP_UNPROVEN"])
@@ -270,7 +270,7 @@ async def test_a_deposit_that_was_cut_off_goes_on_and_hides_nothing(
     await deposit(home, keeper)
     await keeper.sync.pull(home.sync.url)
     home.sync.node.clock.advance(seconds=1)
-    monkeypatch.setattr(backup, "CHUNK_BYTES_MAX", 64)
+    monkeypatch.setattr(sealed, "CHUNK_BYTES_MAX", 64)
     await home.publish()
     maker = backing_up(home)
     async with home.sync.database.acquire() as connection:

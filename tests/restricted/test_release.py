@@ -5,13 +5,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
-from federation import canonical, restricted_request, sealed_to
-from federation.client import PeerProtocolError
-from federation.entry import PayloadCommitmentMismatch
-from federation.keys import log_key_name
-from federation.restricted import allow, deny
-from federation.trust import set_participant_trust
-from federation.writing import ParticipantNotHosted
+from federation.encoding import canonical
+from federation.identity.keys import log_key_name
+from federation.log.entry import PayloadCommitmentMismatch
+from federation.moderation.trust import set_participant_trust
+from federation.publish.writing import ParticipantNotHosted
+from federation.restricted import request, sealed_to
+from federation.restricted.release import allow, deny
+from federation.sync.client import PeerProtocolError
 from store import restricted
 from tests.restricted.nodes import PART, PHONE, Side, introduce, side_of
 from tests.sync.conftest import MakeNode, client_of
@@ -81,7 +82,7 @@ async def test_a_neighbour_on_the_same_node_is_decided_about_like_anybody(home: 
 
 
 async def test_an_older_revision_than_the_homes_is_not_given(home: Side, asker: Side) -> None:
-    from federation.append import Draft
+    from federation.publish.append import Draft
     from tests.nodes import fixed, need_body
 
     uri = await home.publish()
@@ -127,7 +128,7 @@ async def raw(home: Side, asker: Side, body: bytes) -> str:
 async def request_by(home: Side, asker: Side, key: Ed25519PrivateKey, *, who: str, node: str) -> bytes:
     uri = await home.publish()
     placed = await home.sync.rows("select leaf_hash from entry order by index desc limit 1")
-    return restricted_request.write_request(
+    return request.write_request(
         asker=who, node=node, record=str(uri), leaf=placed[0][0], key=bytes(31) + b"\x09", log_key=key
     )
 
@@ -206,13 +207,13 @@ async def test_what_passes_between_the_nodes_holds_no_phone_number(
     await asker.sync.pull(home.sync.url)
     await allow_asker(home, asker)
     answers: list[bytes] = []
-    true_write = restricted_request.write_answer
+    true_write = request.write_answer
 
     def kept(sealed: bytes) -> bytes:
         answers.append(true_write(sealed))
         return answers[-1]
 
-    monkeypatch.setattr(restricted_request, "write_answer", kept)
+    monkeypatch.setattr(request, "write_answer", kept)
     await asker.parts.request(asker.guest.scid, uri)
     assert len(answers) == 1
     assert PHONE.encode() not in answers[0]

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from federation import canonical, entry
-from federation.append import Appender, Draft, Once
-from federation.enroll import Enrolled
-from federation.keys import KeyRing
-from federation.prepare import IdempotencyKeyReused
-from federation.reseal import reseal, rotate
-from federation.vault import RestrictedUnreadable, Vault
+from federation.encoding import canonical
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import KeyRing
+from federation.log import entry
+from federation.publish.append import Appender, Draft, Once
+from federation.publish.prepare import IdempotencyKeyReused
+from federation.restricted.reseal import reseal, rotate
+from federation.restricted.vault import RestrictedUnreadable, Vault
 from store import logs
 from store.database import Database
 from store.logs import RESTRICTED, Sealed

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from auth.policy import PEERS_ADMIN, RECORDS_WRITE
-from federation.trust import add_peer
+from federation.moderation.trust import add_peer
 from node.background import tell_alerts
 from schema.context import Caller
 from schema.engine import Engine

@@ -9,8 +9,8 @@ import pytest
 
 from auth.policy import PEERS_ADMIN
 from auth.tokens import Viewer
-from federation.plan import QUARANTINE_ENTRIES_MAX
-from federation.trust import add_peer
+from federation.moderation.trust import add_peer
+from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from node.background import tell_alerts
 from schema.context import Caller
 from schema.engine import Engine

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from domain.ids import RecordUri
-from federation.prepare import RecordNotFound
-from federation.suppress import ParticipantNotSuppressible, set_suppressed
+from federation.moderation.suppress import ParticipantNotSuppressible, set_suppressed
+from federation.publish.prepare import RecordNotFound
 from schema.context import Caller
 from schema.engine import Engine
 from store.database import Database, connect

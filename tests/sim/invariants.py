@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.records.registry import RECORDS
-from federation.check import check_log
-from federation.enroll import Enrolled
+from federation.identity.enroll import Enrolled
+from federation.log.check import check_log
 from node.background import sweep_once
 from store import logs
 from store.database import Database

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from domain.errors import GotongError
-from federation.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
+from federation.sync.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
 from tests.nodes import need_draft
 from tests.sim.network import Network
 

@@ -13,15 +13,15 @@ from api.federation import FederationEdge
 from api.federation_evidence import EvidenceEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
-from federation.announce import HeadFeed
-from federation.append import Appender, at_once
-from federation.client import Limits, PeerClient
-from federation.did_create import Place
-from federation.enroll import Enrolled, create_participant, start_node
-from federation.guard import Guard
-from federation.keys import KeyRing
-from federation.requests import Requests
-from federation.sync import Syncer
+from federation.did.create import Place
+from federation.identity.enroll import Enrolled, create_participant, start_node
+from federation.identity.keys import KeyRing
+from federation.publish.append import Appender, at_once
+from federation.publish.guard import Guard
+from federation.requests.caller import Requests
+from federation.sync.announce import HeadFeed
+from federation.sync.client import Limits, PeerClient
+from federation.sync.loop import Syncer
 from store.database import Connection, Database, connect
 from store.wake import Wake
 from tests.nodes import seed_of

@@ -16,11 +16,11 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import GotongError
-from federation.append import Appended, Draft, Once
-from federation.enroll import Enrolled
-from federation.erasure import NothingToErase
-from federation.prepare import unchanged
-from federation.trust import add_peer, set_participant_trust
+from federation.erasing.erasure import NothingToErase
+from federation.identity.enroll import Enrolled
+from federation.moderation.trust import add_peer, set_participant_trust
+from federation.publish.append import Appended, Draft, Once
+from federation.publish.prepare import unchanged
 from tests.clock import START
 from tests.nodes import fixed, need_body
 from tests.sim import invariants

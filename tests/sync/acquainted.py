@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from federation.signer import Signer
+from federation.requests.signer import Signer
 from tests.sync.conftest import MakeNode, SyncNode
 
 HEADS = "/federation/v1/heads"

@@ -19,18 +19,18 @@ from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
-from federation.addresses import TEST
-from federation.announce import HeadFeed
-from federation.client import Limits, PeerClient
-from federation.enroll import Enrolled
-from federation.exchange import Exchanged
-from federation.requests import Requests
-from federation.signatures import authority_of
-from federation.signer import Signer
-from federation.sync import Syncer
-from federation.trust import add_peer
-from federation.witness import Witness
-from federation.witnessing import Witnessing
+from federation.identity.enroll import Enrolled
+from federation.moderation.trust import add_peer
+from federation.requests.addresses import TEST
+from federation.requests.caller import Requests
+from federation.requests.signatures import authority_of
+from federation.requests.signer import Signer
+from federation.sync.announce import HeadFeed
+from federation.sync.client import Limits, PeerClient
+from federation.sync.exchange import Exchanged
+from federation.sync.loop import Syncer
+from federation.witness.cosigning import Witness
+from federation.witness.witnessing import Witnessing
 from store import peers
 from store.database import Connection, Database, connect
 from store.peers import PeerRow

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from federation.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, encode
+from federation.sync.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, encode
 
 FrameTamper = Callable[[list[Frame]], list[Frame]]
 BytesTamper = Callable[[bytes], bytes]

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.ids import uuid7
-from federation import canonical, entry, merkle, note, tiles
-from federation.enroll import Enrolled
-from federation.keys import log_key_name
-from federation.verify import Received
+from federation.encoding import canonical
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import log_key_name
+from federation.log import entry, merkle, note, tiles
+from federation.log.verify import Received
 from store import logs
 from store.logs import StoredEntry
 from tests.nodes import TestNode

@@ -15,9 +15,9 @@ from api.errors import guarded, install
 from api.federation import FederationEdge, body_of
 from api.payer import networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
-from federation.client import PeerClient, PeerProtocolError
-from federation.requests import Requests
-from federation.signatures import authority_of
+from federation.requests.caller import Requests
+from federation.requests.signatures import authority_of
+from federation.sync.client import PeerClient, PeerProtocolError
 from tests.sockets import serving
 from tests.sync.acquainted import HEADS, JSON, PULL, Acquainted, answer, become_acquainted
 from tests.sync.conftest import MakeNode, SyncNode, callers_of, client_of

@@ -2,8 +2,8 @@
 
 import json
 
-from federation import note
-from federation.keys import log_key_name
+from federation.identity.keys import log_key_name
+from federation.log import note
 from tests.sockets import serving
 from tests.sync.conftest import MakeNode, Scene
 from tests.sync.liar import Liar, kept_in, notes

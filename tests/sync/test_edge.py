@@ -12,7 +12,7 @@ import pytest
 import api.errors
 import api.federation
 from domain.errors import GotongError, error_classes
-from federation.inflate import PIECE_BYTES_MAX, Inflater
+from federation.sync.inflate import PIECE_BYTES_MAX, Inflater
 from tests.house.source import modules
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode

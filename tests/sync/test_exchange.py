@@ -8,16 +8,18 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from federation import identities, serve, tiles
-from federation.addresses import TEST
-from federation.client import PeerClient
-from federation.entry import parse as parse_entry
-from federation.merkle import Edge, leaf_hash, verify_consistency
-from federation.messages import Heads
-from federation.note import parse_checkpoint, parse_note
-from federation.plan import QUARANTINE_ENTRIES_MAX
-from federation.tiles import ENTRIES, TileId
-from federation.trust import set_participant_trust, set_peer_trust
+from federation.identity import identities
+from federation.log import tiles
+from federation.log.entry import parse as parse_entry
+from federation.log.merkle import Edge, leaf_hash, verify_consistency
+from federation.log.note import parse_checkpoint, parse_note
+from federation.log.tiles import ENTRIES, TileId
+from federation.moderation.trust import set_participant_trust, set_peer_trust
+from federation.requests.addresses import TEST
+from federation.sync import serve
+from federation.sync.client import PeerClient
+from federation.sync.messages import Heads
+from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from store.database import connect
 from store.outbox import sequence
 from tests.nodes import need_draft
@@ -167,7 +169,7 @@ async def test_records_of_a_newer_program_are_kept_and_handed_on_and_shown_after
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from domain.records.registry import RECORDS, Registry
-    from federation.project import make_known_types_due, settle
+    from federation.projection.project import make_known_types_due, settle
     from tests.nodes import need_body
 
     a, b, c = await make_node("a"), await make_node("b"), await make_node("c")
@@ -187,7 +189,9 @@ async def test_records_of_a_newer_program_are_kept_and_handed_on_and_shown_after
 
     need = next(each for each in RECORDS if each.name == "need")
     others = [each for each in RECORDS if each.name != "need"]
-    monkeypatch.setattr("federation.project.RECORDS", Registry([*others, dataclasses.replace(need, version=99)]))
+    monkeypatch.setattr(
+        "federation.projection.project.RECORDS", Registry([*others, dataclasses.replace(need, version=99)])
+    )
     async with c.database.transaction() as connection:
         await make_known_types_due(connection, as_of=c.node.clock())
     async with c.database.transaction() as connection:
@@ -309,8 +313,9 @@ async def test_a_pull_request_that_makes_no_sense_is_told_so(make_node: MakeNode
 
 
 async def test_a_new_did_line_travels_without_new_entries(make_node: MakeNode) -> None:
-    from federation import cards, did
-    from federation.did_create import Place, public_key, update
+    from federation.did import webvh as did
+    from federation.did.create import Place, public_key, update
+    from federation.identity import cards
     from store import participants
     from tests.nodes import seed_of
 

@@ -5,12 +5,13 @@ from typing import Any
 import httpx
 import pytest
 
-from federation import evidence, note
-from federation.enroll import Enrolled
-from federation.evidence import LogFrozen
-from federation.freeze import accept
-from federation.keys import log_key_name
-from federation.rebuild import compare
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import log_key_name
+from federation.log import note
+from federation.projection.rebuild import compare
+from federation.witness import evidence
+from federation.witness.evidence import LogFrozen
+from federation.witness.freeze import accept
 from store.outbox import sequence
 from tests.nodes import need_draft
 from tests.sockets import serving

@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation.entry import ENTRY_BYTES_MAX, PAYLOAD_BYTES_MAX
-from federation.frames import (
+from federation.log.entry import ENTRY_BYTES_MAX, PAYLOAD_BYTES_MAX
+from federation.log.merkle import TREE_SIZE_MAX
+from federation.sync.frames import (
     FRAME_BYTES_MAX,
     CheckpointNote,
     Decoder,
@@ -30,8 +31,7 @@ from federation.frames import (
     Witness,
     encode,
 )
-from federation.merkle import TREE_SIZE_MAX
-from federation.sections import Assembler
+from federation.sync.sections import Assembler
 
 data = st.binary(max_size=400)
 hashes = st.binary(min_size=32, max_size=32)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from federation.guard import MARKER_FILE, Guard, PublicationWaits
-from federation.prepare import ClockOff
+from federation.publish.guard import MARKER_FILE, Guard, PublicationWaits
+from federation.publish.prepare import ClockOff
 from store.database import Connection, connect
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from domain.errors import GotongError
-from federation.client import FRAMES_TYPE
-from federation.frames import DidLine, EntryData, Frame, Log, Mark, RetryAfter, encode, encode_entry
+from federation.sync.client import FRAMES_TYPE
+from federation.sync.frames import DidLine, EntryData, Frame, Log, Mark, RetryAfter, encode, encode_entry
 from tests.sync.conftest import MakeNode, Scene
 from tests.sync.liar import (
     FrameTamper,

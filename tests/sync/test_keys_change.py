@@ -1,9 +1,9 @@
 """Keys change at home, and other nodes go on reading: between the entry and the next record, and behind a thief."""
 
-from federation import note
-from federation.custody import rotate
-from federation.keys import log_key_name
-from federation.verify import Received
+from federation.identity.custody import rotate
+from federation.identity.keys import log_key_name
+from federation.log import note
+from federation.log.verify import Received
 from tests.nodes import need_body, seed_of
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.raw import append_raw, hand_built

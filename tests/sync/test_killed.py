@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from federation import serve
+from federation.sync import serve
 from tests.house.source import ROOT
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from federation import serve
-from federation.messages import Wanted
-from federation.news import NEWS_LOGS_MAX, Bell, News, read_news
-from federation.plan import grown
+from federation.sync import serve
+from federation.sync.messages import Wanted
+from federation.sync.news import NEWS_LOGS_MAX, Bell, News, read_news
+from federation.sync.plan import grown
 from store.held import Held
 from tests.clock import START
 from tests.sync.conftest import MakeNode

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from federation.messages import HeadOfLog, Wanted
-from federation.plan import (
+from federation.sync.messages import HeadOfLog, Wanted
+from federation.sync.plan import (
     QUARANTINE_BYTES_MAX,
     QUARANTINE_ENTRIES_MAX,
     QUARANTINE_TOTAL_BYTES_MAX,

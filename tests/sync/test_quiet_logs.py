@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from federation import serve
+from federation.sync import serve
 from store import held as held_
 from store import relay
 from store.locks import Claims

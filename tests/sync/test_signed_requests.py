@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api.callers import incoming
-from federation.client import PeerProtocolError
-from federation.requests import NONCES_KEPT_S, Requests, SignatureReplayed, forget_nonces
-from federation.signatures import SKEW_S_MAX, authority_of
-from federation.signer import LIFETIME_S
-from federation.trust import set_peer_trust
+from federation.moderation.trust import set_peer_trust
+from federation.requests.caller import NONCES_KEPT_S, Requests, SignatureReplayed, forget_nonces
+from federation.requests.signatures import SKEW_S_MAX, authority_of
+from federation.requests.signer import LIFETIME_S
+from federation.sync.client import PeerProtocolError
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.sockets import serving

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from federation.addresses import TEST
-from federation.client import Limits, PeerClient
-from federation.news import News
-from federation.trust import set_peer_trust
+from federation.moderation.trust import set_peer_trust
+from federation.requests.addresses import TEST
+from federation.sync.client import Limits, PeerClient
+from federation.sync.news import News
 from tests.sockets import serving, url_of
 from tests.sync.conftest import MakeNode, SyncNode, sync_node
 from tests.sync.liar import Liar

@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from domain.records.registry import RECORDS
-from federation import canonical, entry, merkle, note
-from federation.append import Draft
-from federation.check import check_log
-from federation.custody import rotate
-from federation.enroll import Enrolled
-from federation.entry import EpochStart
-from federation.keys import log_key_name
-from federation.names import origin as origin_of
-from federation.rebuild import compare
-from federation.recover import EpochSizeOutOfRange, left_behind, recover
-from federation.verify import Received
+from federation.encoding import canonical
+from federation.identity.custody import rotate
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import log_key_name
+from federation.identity.recover import EpochSizeOutOfRange, left_behind, recover
+from federation.log import entry, merkle, note
+from federation.log.check import check_log
+from federation.log.entry import EpochStart
+from federation.log.names import origin as origin_of
+from federation.log.verify import Received
+from federation.projection.rebuild import compare
+from federation.publish.append import Draft
 from store import epochs, logs
 from store.logs import StoredEntry
 from tests.nodes import fixed, need_body, seed_of
@@ -200,8 +201,8 @@ async def test_an_owner_cannot_rewrite_history_through_an_epoch(
 
     with monkeypatch.context() as patched:
         patched.setattr(epochs, "copy_entries", rewritten)
-        patched.setattr("federation.recover._start", lying_start)
-        patched.setattr("federation.recover.adopt", unchecked)
+        patched.setattr("federation.identity.recover._start", lying_start)
+        patched.setattr("federation.identity.recover.adopt", unchecked)
         origin = await theft.recover(3)
     assert await theft.pull() == {origin: "EPOCH_REWRITES_HISTORY"}
     assert await theft.titles(theft.reader) == ["Beras", "Kirim uang ke rekening saya", "Selimut"]
@@ -221,8 +222,8 @@ async def test_a_copy_that_is_not_what_the_identity_states_is_refused(
         return 0
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.recover._start", lying_start)
-        patched.setattr("federation.recover.adopt", unchecked)
+        patched.setattr("federation.identity.recover._start", lying_start)
+        patched.setattr("federation.identity.recover.adopt", unchecked)
         origin = await theft.recover(3)
     assert await theft.pull() == {origin: "EPOCH_PREFIX_DIFFERS"}
     assert await theft.reader.rows(SHOWN, theft.guest.scid) == [(0,)]
@@ -244,7 +245,11 @@ async def test_a_recovery_that_was_cut_off_changes_nothing_and_can_be_given_agai
     def cut(*_: object, **__: object) -> None:
         raise PowerCut
 
-    for step in ("federation.recover.logs.insert_entries", "federation.adopt.project", "federation.recover.adopt"):
+    for step in (
+        "federation.identity.recover.logs.insert_entries",
+        "federation.identity.adopt.project",
+        "federation.identity.recover.adopt",
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(step, cut)
             with pytest.raises(PowerCut):

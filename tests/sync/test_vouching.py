@@ -10,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.errors import GotongError
-from federation import succession, vouch, vouching
-from federation.append import Draft
-from federation.client import PeerProtocolError
-from federation.entry import instant
-from federation.succession import SuccessorNotVouched, accept_successor
-from federation.vouching import Vouch, VouchForOneself, VouchMalformed
+from federation.identity import succession, vouch, vouching
+from federation.identity.succession import SuccessorNotVouched, accept_successor
+from federation.identity.vouching import Vouch, VouchForOneself, VouchMalformed
+from federation.log.entry import instant
+from federation.publish.append import Draft
+from federation.sync.client import PeerProtocolError
 from tests.erasure.test_nodes import cared
 from tests.nodes import fixed
 from tests.sockets import serving

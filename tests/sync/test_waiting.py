@@ -8,9 +8,9 @@ import pytest
 from domain.errors import GotongError
 from domain.instants import format_instant
 from domain.records.need import Urgency, default_expiry
-from federation.guard import PublicationWaits
-from federation.prepare import IdempotencyKeyReused, Once
-from federation.waiting import keep, publish_waiting
+from federation.publish.guard import PublicationWaits
+from federation.publish.prepare import IdempotencyKeyReused, Once
+from federation.publish.waiting import keep, publish_waiting
 from store import waiting as rows
 from store.database import Connection
 from store.logs import LogRow

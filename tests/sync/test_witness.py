@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from federation import add_checkpoint, base64text, note
-from federation.cosigners import cosigner_name
-from federation.enroll import Enrolled
-from federation.evidence import LogFrozen
-from federation.keys import log_key_name
-from federation.merkle import EMPTY_ROOT
-from federation.note import Checkpoint, Signer
+from federation.encoding import base64text
+from federation.identity.enroll import Enrolled
+from federation.identity.keys import log_key_name
+from federation.log import note
+from federation.log.merkle import EMPTY_ROOT
+from federation.log.note import Checkpoint, Signer
+from federation.witness import add_checkpoint
+from federation.witness.cosigners import cosigner_name
+from federation.witness.evidence import LogFrozen
 from spec.cases import naive
 from tests.sync.conftest import MakeNode, SyncNode
 

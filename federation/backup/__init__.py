@@ -1,0 +1,1 @@
+"""Sealed backups: made, kept for peers, brought home."""

@@ -1,0 +1,1 @@
+"""Erasing on the author's word, and who has said that it is done."""

@@ -1,0 +1,1 @@
+"""Nodes that nobody can connect to, and the mirrors that hold their logs."""

@@ -1,0 +1,1 @@
+"""What an operator decides about peers, participants and records."""

@@ -1,0 +1,65 @@
+"""Carry out that an operator hides one record here, or shows it again. Shell; every decision leaves an audit line.
+
+It is this node's alone: the log, its proofs and what is relayed stay as they are, and no other node is told. A
+participant as a whole is hidden by trust, not so.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+
+from domain.errors import GotongError
+from domain.ids import RecordUri
+from domain.records.registry import RECORDS
+from federation.publish.prepare import RecordNotFound
+from store import audit, outbox, participants, records, suppressions
+from store.database import Connection, Database
+from store.participants import ParticipantRow
+
+
+class ParticipantNotSuppressible(GotongError):
+    """Single records are suppressed; a participant is hidden by quarantining or blocking it."""
+
+    code: ClassVar[str] = "PARTICIPANT_NOT_SUPPRESSIBLE"
+
+
+async def set_suppressed(
+    database: Database, uri: RecordUri, *, suppressed: bool, actor: str, now: datetime, reason: str | None = None
+) -> bool:
+    """Hide a record here or show it again; return whether that changed anything.
+
+    Raises RecordNotFound, ParticipantNotSuppressible.
+    """
+    async with database.transaction() as connection:
+        publisher, revision = await known(connection, uri)
+        assert uri.type is not None
+        assert uri.id is not None
+        if suppressed:
+            changed = await suppressions.insert(
+                connection, publisher.id, uri.type, uri.id, actor=actor, reason=reason, now=now
+            )
+        else:
+            changed = await suppressions.delete(connection, publisher.id, uri.type, uri.id)
+        details = {"suppressed": suppressed, "changed": changed} | ({} if reason is None else {"reason": reason})
+        await audit.record(connection, actor=actor, action="record.suppress", subject=str(uri), details=details)
+        if changed and revision is not None and publisher.trust == "allowed":
+            kind = outbox.SUPPRESSED if suppressed else outbox.PUBLISHED
+            await outbox.record(connection, [outbox.Change(kind, uri.type, publisher.id, uri.id, revision)])
+            await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
+    return changed
+
+
+async def known(connection: Connection, uri: RecordUri) -> tuple[ParticipantRow, int | None]:
+    """Return the publisher of a record and the revision its row shows, None for one without a row that is suppressed.
+
+    Raises RecordNotFound, ParticipantNotSuppressible.
+    """
+    if uri.id is None or uri.type is None:
+        raise ParticipantNotSuppressible("quarantine or block the participant instead", id=str(uri))
+    record_type = next((each for each in RECORDS if each.name == uri.type and not each.one_per_log), None)
+    publisher = await participants.find(connection, uri.scid)
+    if record_type is None or publisher is None:
+        raise RecordNotFound("no such record is here", field="id")
+    row = (await records.shown(connection, record_type.table, publisher.id, [uri.id])).get(uri.id)
+    if row is None and await suppressions.one(connection, uri) is None:
+        raise RecordNotFound("no such record is here", field="id")
+    return publisher, None if row is None else row.revision

@@ -1,0 +1,1 @@
+"""From verified entries to rows."""

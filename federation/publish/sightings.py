@@ -1,0 +1,49 @@
+"""Learn from a peer what it holds of the logs hosted here: what the guard decides by. Shell.
+
+A peer's word that it holds more counts for nothing without our own key's signature.
+"""
+
+from collections.abc import Sequence
+
+from domain.errors import GotongError
+from federation.did.service import log_service
+from federation.log import tiles
+from federation.log.note import Checkpoint, parse_checkpoint, parse_note
+from federation.log.verify import check_checkpoint
+from federation.sync.messages import HeadOfLog
+from federation.sync.receive import DidStates
+from federation.sync.serve import read_tiles
+from store import guard
+from store.database import Connection, Database
+from store.held import Held
+
+
+async def note_sightings(
+    database: Database, states: DidStates, peer_id: int, heads: Sequence[HeadOfLog], held: dict[str, Held]
+) -> None:
+    """Keep that the peer answered, and which of its heads of our own logs are prefixes of what is held here."""
+    ours = [(head, held[head.origin]) for head in heads if head.origin in held and held[head.origin].hosted]
+    await states.load(database, [each for _, each in ours])
+    async with database.transaction() as connection:
+        run = await guard.note_asked(connection, peer_id, reached=True)
+        for head, each in ours:
+            state = states.get(each.scid, each.did_version)
+            if each.log_id is None or state is None:
+                continue
+            try:
+                theirs = parse_checkpoint(parse_note(head.checkpoint.encode()).text)
+                agrees = await _is_prefix(connection, each, theirs)
+                if not agrees:
+                    check_checkpoint(head.checkpoint.encode(), head.origin, log_service(state).keys)
+            except GotongError:
+                continue  # not ours: anybody can write any note
+            await guard.note_sighting(connection, each.log_id, peer_id, size=theirs.size, agrees=agrees, run=run)
+
+
+async def _is_prefix(connection: Connection, ours: Held, theirs: Checkpoint) -> bool:
+    """Return whether a tree is what ours was at its size."""
+    assert ours.log_id is not None
+    if theirs.size > ours.size:
+        return False
+    held = await read_tiles(connection, ours.log_id, tiles.root_tiles(theirs.size))
+    return tiles.edge_from_tiles(theirs.size, held).root() == theirs.root

@@ -1,0 +1,1 @@
+"""Parts that stay at home until their owner lets somebody read them."""

@@ -1,0 +1,1 @@
+"""Copying logs between nodes: what is asked, what is answered, what is taken in."""

@@ -1,0 +1,152 @@
+"""Ask peers, from time to time, for what no pull brings: missing bodies, who executed erasures, who vouches. Shell.
+
+All of it by connections that this node opens, so that it works behind a router: what it has to say itself is brought to
+the peer as well. Nothing is believed: bodies are checked against their entries, statements against their operators'
+identities.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from domain.errors import GotongError
+from federation.erasing import acknowledge
+from federation.identity import vouch
+from federation.identity.keys import KeyRing
+from federation.identity.vouching import VouchMalformed
+from federation.log.names import parse_origin
+from federation.log.static import PAYLOADS_BYTES_MAX, PAYLOADS_MAX
+from federation.sync.client import PeerClient, PeerProtocolError
+from federation.sync.heal import read_payloads, take_bodies
+from store import erasures, peers, vouches
+from store.database import Connection, Database
+from store.erasures import Withheld
+from store.locks import Claims
+from store.peers import PeerRow
+
+ROUND_S = 30.0
+ASKED_AGAIN_S = 3_600.0
+"""How long a peer is not asked again for the bodies of a log that it could not give."""
+HEALED_LOGS_PER_ROUND_MAX = 32
+VOUCHES_ASKED_AGAIN_S = 600.0
+"""How long a peer is not asked again who vouches for a successor."""
+CLAIMS_MAX = 1_024
+CLAIMS_PER_ROUND_MAX = 32
+ANSWER_BYTES_MAX = 128 * 1024
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Aftercare:
+    """Looks after peers, one after the other. `client` makes a client for a peer."""
+
+    database: Database
+    keys: KeyRing
+    client: Callable[[PeerRow], PeerClient]
+    clock: Callable[[], datetime]
+    connect: Callable[[], Awaitable[Connection]]
+    _claims: Claims = field(init=False)
+    _asked: dict[tuple[int, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._claims = Claims(self.connect)
+
+    async def run(self) -> None:
+        """Look after all peers every ROUND_S, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._round()
+                except GotongError as error:
+                    _log.warning("aftercare_failed", code=error.code, message=error.message)
+                await asyncio.sleep(ROUND_S)
+        finally:
+            await self._claims.close()
+
+    async def _round(self) -> None:
+        await acknowledge.acknowledge(self.database, self.keys, self.clock)
+        async with self.database.acquire() as connection:
+            known = await peers.every(connection)
+        for peer in known:
+            claim = f"aftercare {peer.id}"
+            if peer.trust == "blocked" or not await self._claims.take([claim]):
+                continue
+            try:
+                await self.once(peer)
+            except GotongError as error:
+                _log.debug("aftercare_failed", peer=peer.url, code=error.code)
+            finally:
+                await self._claims.release([claim])
+
+    async def close(self) -> None:
+        """Give back what is claimed; after `once`, when `run` is not used."""
+        await self._claims.close()
+
+    async def once(self, peer: PeerRow) -> tuple[int, int]:
+        """Return how many bodies and how many statements the peer gave. Raises the Peer and the database's errors."""
+        async with self.database.acquire() as connection:
+            with_erasures = await erasures.logs_with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
+            missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX)
+            claimed = await vouches.claimed(connection, CLAIMS_MAX)
+        now_s = asyncio.get_running_loop().time()
+        missing = [each for each in missing if self._asked.get((peer.id, each.origin), 0.0) <= now_s]
+        claimed = [each for each in claimed if self._asked.get((peer.id, each), 0.0) <= now_s][:CLAIMS_PER_ROUND_MAX]
+        if not with_erasures and not missing and not claimed:
+            return 0, 0
+        bodies = statements = 0
+        async with self.client(peer) as client:
+            for log in missing:
+                bodies += await self._heal(client, peer, log)
+            for each in with_erasures:
+                with suppress(PeerProtocolError):  # it does not have that log
+                    statements += await self._compare(client, each.id, each.origin)
+            for successor in claimed:
+                self._asked[peer.id, successor] = now_s + VOUCHES_ASKED_AGAIN_S
+                with suppress(PeerProtocolError, VouchMalformed):  # a version that knows nothing of vouching
+                    statements += await vouch.compare(client, self.database, successor, now=self.clock())
+        return bodies, statements
+
+    async def _heal(self, client: PeerClient, peer: PeerRow, log: Withheld) -> int:
+        try:
+            path = f"log/{log.origin.removeprefix('gotong/')}/payloads"
+            data = await client.read(
+                path,
+                {"from": str(log.first), "n": str(log.count)},
+                answer_type="application/octet-stream",
+                bytes_max=PAYLOADS_BYTES_MAX + ANSWER_BYTES_MAX,
+            )
+            taken = await take_bodies(self.database, log.origin, read_payloads(data, log.first), now=self.clock())
+        except PeerProtocolError:
+            taken = 0
+        if not taken:
+            self._asked[peer.id, log.origin] = asyncio.get_running_loop().time() + ASKED_AGAIN_S
+        return taken
+
+    async def _compare(self, client: PeerClient, log_id: int, origin: str) -> int:
+        """Take what the peer knows of a log's erasures, bring what it does not; return how much was new here."""
+        scid, epoch = parse_origin(origin)
+        path = f"erasures/{scid}/{epoch}"
+        data = await client.read(path, {}, answer_type="application/json", bytes_max=ANSWER_BYTES_MAX)
+        theirs = acknowledge.read_list(data)
+        taken = 0
+        for note in theirs:
+            with suppress(GotongError):  # of an operator not known here, or of a tree not held yet
+                taken += await acknowledge.take(self.database, note, origin=origin, now=self.clock())
+        async with self.database.acquire() as connection:
+            ours = await erasures.acknowledgements(connection, log_id, acknowledge.ACKNOWLEDGEMENTS_SERVED_MAX)
+        for _, note in ours.values():
+            if note not in theirs:
+                with suppress(PeerProtocolError):
+                    await client.post(
+                        path,
+                        note,
+                        content_type="text/plain; charset=utf-8",
+                        answer_type="application/json",
+                        bytes_max=64,
+                    )
+        return taken

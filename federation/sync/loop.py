@@ -1,0 +1,283 @@
+"""Keep this node's copy of its peers' logs up to date. Shell.
+
+One task a peer: it pulls when the peer says that something grew, when the time
+has come, and when an operator changed something. A peer belongs to one process
+at a time (a claim that ends with the process), so several processes on one
+database listen once. What is due is kept in the database, what to pull is
+decided in `plan`, and losing any message costs no more than a poll.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from domain.errors import GotongError
+from federation.log.entry import Network
+from federation.moderation.trust import PeerNotFound
+from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
+from federation.sync.exchange import Exchange, Exchanged, report
+from federation.sync.news import Bell
+from federation.sync.receive import OUR_OWN, DidStates
+from store import guard, peers
+from store.database import Connection, Database
+from store.locks import Claims
+from store.peers import PeerRow
+
+POLL_S_DEFAULT = 30.0
+BACKOFF_S_MAX = 3_600.0
+PEERS_POLL_S = 1.0
+FULL_HEADS = timedelta(hours=12)
+"""How often a peer is asked for all it holds although its hint says what changed: cosignatures come with it."""
+PAUSE_MAX = timedelta(days=2)
+"""No pause is as long: a later time was set by a clock that was ahead, and counts for nothing."""
+NEWS_RETRY_S = 1.0
+NEWS_RETRY_S_MAX = 30.0
+"""So soon a peer is heard again, however long it was away. What lay in a village for a week waits no hour more."""
+NEWS_SETTLE_S = 0.005
+"""Peers announce log by log; what comes within this is one exchange."""
+
+AWAY = (PeerUnreachable, PeerTimeout)
+NOT_REPORTED = (*OUR_OWN, *AWAY, PeerBusy)
+"""A peer that is down or slow breaks no rule."""
+AWAY_CODES = tuple(error.code for error in AWAY)
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Served:
+    """A peer that this process serves; `bell` wakes its task."""
+
+    url: str
+    bell: Bell
+    task: "asyncio.Task[None]"
+
+
+@dataclass(slots=True)
+class Syncer:
+    """Pulls from peers. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1."""
+
+    database: Database
+    client: Callable[[PeerRow], PeerClient]
+    network: Network
+    clock: Callable[[], datetime]
+    connect: Callable[[], Awaitable[Connection]]
+    jitter: Callable[[], float]
+    poll_s: float = POLL_S_DEFAULT
+    backoff_s_max: float = BACKOFF_S_MAX
+    _states: DidStates = field(default_factory=DidStates)
+    _claims: Claims = field(init=False)
+    _served: dict[int, _Served] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._claims = Claims(self.connect)
+
+    async def close(self) -> None:
+        """Give back what is claimed; after `once`, when `run` is not used."""
+        await self._claims.close()
+
+    # ---- one exchange ------------------------------------------------------------------------------------------------
+
+    async def once(self, url: str, *, in_full: bool = True) -> Exchanged:
+        """Return what one exchange with the peer did, or raise why it failed, both remembered with the peer.
+
+        Raises PeerNotFound, PeerBlocked, the Peer errors, what the stream broke, and the database's errors.
+        """
+        peer = await self._peer(url)
+        async with self.client(peer) as client:
+            return await self._exchange(url, client, in_full=in_full)
+
+    async def _exchange(self, url: str, client: PeerClient, *, in_full: bool) -> Exchanged:
+        peer = await self._peer(url)
+        if peer.trust == "blocked":
+            return Exchanged()
+        exchange = self._exchange_with(peer, client)
+        in_full = in_full or peer.asked_all_at is None or self.clock() - peer.asked_all_at >= FULL_HEADS
+        try:
+            done = await exchange.run(None if in_full else peer.since)
+        except GotongError as error:
+            await self._failed(peer, error, client.skew_ms or None)
+            raise
+        await self._succeeded(peer, exchange, in_full=in_full)
+        return done
+
+    def _exchange_with(self, peer: PeerRow, client: PeerClient) -> Exchange:
+        return Exchange(
+            self.database,
+            client,
+            peer,
+            network=self.network,
+            clock=self.clock,
+            claims=self._claims,
+            states=self._states,
+        )
+
+    async def _peer(self, url: str) -> PeerRow:
+        async with self.database.acquire() as connection:
+            peer = await peers.find(connection, url)
+        if peer is None:
+            raise PeerNotFound("no peer was added under this address", url=url)
+        return peer
+
+    async def _succeeded(self, peer: PeerRow, exchange: Exchange, *, in_full: bool) -> None:
+        now = self.clock()
+        pause_s = exchange.done.pause_s or self.poll_s * (0.9 + 0.2 * self.jitter())
+        next_pull_at = now + timedelta(seconds=pause_s)
+        if exchange.again_at is not None and exchange.done.pause_s is None:
+            next_pull_at = min(next_pull_at, exchange.again_at)
+        async with self.database.acquire() as connection:
+            await peers.succeeded(
+                connection,
+                peer.id,
+                operator_scid=exchange.operator_scid,
+                since=exchange.since,
+                skew_ms=exchange.skew_ms,
+                at=now,
+                next_pull_at=next_pull_at,
+                asked_all=in_full,
+            )
+
+    async def _failed(self, peer: PeerRow, error: GotongError, skew_ms: int | None) -> None:
+        """Remember the failure; back off twice as long as before, up to a bound, not in step with others."""
+        wait_s = min(self.backoff_s_max, self.poll_s * 2.0 ** min(peer.failures, 30))
+        if isinstance(error, PeerBusy):
+            wait_s = max(wait_s, float(error.details.get("retry_after_s") or 0))
+        wait_s *= 0.5 + 0.5 * self.jitter()
+        with contextlib.suppress(*OUR_OWN):
+            async with self.database.acquire() as connection:
+                await guard.note_asked(connection, peer.id, reached=False)
+                await peers.failed(
+                    connection,
+                    peer.id,
+                    code=error.code,
+                    next_pull_at=self.clock() + timedelta(seconds=wait_s),
+                    skew_ms=skew_ms,
+                )
+            if not isinstance(error, NOT_REPORTED):
+                await report(self.database, peer, None, error, None)
+
+    # ---- all peers, for as long as the process lives -----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve all peers that no other process serves, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._look_after_peers()
+                except GotongError as error:
+                    _log.warning("peers_not_read", code=error.code)
+                await asyncio.sleep(PEERS_POLL_S)
+        finally:
+            tasks = [served.task for served in self._served.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._claims.close()
+
+    async def _look_after_peers(self) -> None:
+        async with self.database.acquire() as connection:
+            known = {peer.id: peer for peer in await peers.every(connection) if peer.trust != "blocked"}
+        for number in [number for number, served in self._served.items() if number not in known or served.task.done()]:
+            await self._stop(number)
+        free = [number for number in known if number not in self._served]
+        taken = await self._claims.take([_claim(number) for number in free])
+        for number in free:
+            if _claim(number) in taken:
+                self._start(known[number])
+        now = self.clock()
+        for number, peer in known.items():
+            if number in self._served and not now < peer.next_pull_at < now + PAUSE_MAX:
+                self._served[number].bell.ring()
+
+    def _start(self, peer: PeerRow) -> None:
+        bell = Bell(_rests_until(peer))
+        task = asyncio.create_task(self._serve(peer, bell), name=f"sync {peer.url}")
+        self._served[peer.id] = _Served(peer.url, bell, task)
+
+    async def _stop(self, number: int) -> None:
+        task = self._served.pop(number).task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._claims.release([_claim(number)])
+
+    async def _serve(self, peer: PeerRow, bell: Bell) -> None:
+        url = peer.url
+        async with self.client(peer) as client:
+            listening = asyncio.create_task(self._listen(url, client, bell), name=f"listen {url}")
+            try:
+                while True:
+                    sizes = await bell.rung(NEWS_SETTLE_S)
+                    if sizes and await self._followed(url, client, sizes):
+                        continue
+                    await self._attempt(url, client)
+                    with contextlib.suppress(GotongError):
+                        bell.rests_until = _rests_until(await self._peer(url))
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    async def _followed(self, url: str, client: PeerClient, sizes: dict[str, int]) -> bool:
+        """Return whether the logs that the peer named were pulled and nothing else was to do.
+
+        Whatever goes wrong here goes wrong again in the exchange that follows, and is remembered there.
+        """
+        try:
+            peer = await self._peer(url)
+            return peer.trust != "blocked" and await self._exchange_with(peer, client).follow(sizes)
+        except GotongError as error:
+            _log.debug("news_not_followed", peer=url, code=error.code)
+        except Exception:
+            _log.exception("news_not_followed", peer=url)
+        return False
+
+    async def _attempt(self, url: str, client: PeerClient) -> None:
+        try:
+            done = await self._exchange(url, client, in_full=False)
+        except GotongError as error:
+            _log.warning("sync_failed", peer=url, code=error.code, message=error.message)
+            if isinstance(error, OUR_OWN):
+                await asyncio.sleep(PEERS_POLL_S)
+            return
+        except Exception:
+            _log.exception("sync_failed", peer=url)
+            await asyncio.sleep(self.poll_s)
+            return
+        if done.entries or done.refused:
+            _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
+
+    async def _listen(self, url: str, client: PeerClient, bell: Bell) -> None:
+        """Ring the bell whenever the peer says that something grew; connect again for ever.
+
+        A peer that was away and is there again is asked at once: its pause was for being away.
+        """
+        last_id: str | None = None
+        pause_s = NEWS_RETRY_S
+        was_away = False
+        while True:
+            try:
+                async with contextlib.aclosing(client.news(last_id)) as stream:
+                    async for news in stream:
+                        if was_away and (await self._peer(url)).last_error_code in AWAY_CODES:
+                            bell.rests_until = None
+                        was_away = False
+                        last_id = news.id or last_id
+                        pause_s = NEWS_RETRY_S
+                        bell.tell(news, self.clock())
+            except GotongError as error:
+                was_away = was_away or isinstance(error, AWAY)
+                _log.debug("listening_failed", peer=url, code=error.code)
+            await asyncio.sleep(pause_s * (0.5 + self.jitter()))
+            pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)
+
+
+def _rests_until(peer: PeerRow) -> datetime | None:
+    """Return until when a peer is left alone after a failure: news must not undo a back-off."""
+    return peer.next_pull_at if peer.failures else None
+
+
+def _claim(number: int) -> str:
+    return f"peer {number}"

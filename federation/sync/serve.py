@@ -1,0 +1,248 @@
+"""Answer what other nodes ask about the logs here: heads, and pulls as a stream. Shell; reads only.
+
+Only checkpoints that are held in full are served, so that every batch can end
+where it likes: the proof from there to the checkpoint is always at hand. A log
+whose first pull is still under way is therefore not relayed yet, and one that
+is being extended is relayed up to its last complete checkpoint.
+
+The stream is made page by page: one statement for a page's entries, however
+many logs it spans, and one for the hashes of a proof where a page ends inside
+a log. Between pages nothing is held in the database.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from federation.log import tiles
+from federation.log.entry import Network
+from federation.log.tiles import TILE_WIDTH, TileId
+from federation.sync.frames import (
+    CheckpointNote,
+    DidLine,
+    End,
+    EndOfLog,
+    EndReason,
+    Log,
+    Mark,
+    Witness,
+    encode,
+    encode_entry,
+)
+from federation.sync.interest import Interest
+from federation.sync.messages import HeadOfLog, Pull, Wanted, write_heads
+from federation.sync.sections import DID_BYTES_MAX
+from store import choices, evidence, participants, relay
+from store.database import Connection, Database
+from store.relay import Position, Range, RelayEntry, RelayRow
+
+PAGE_ENTRIES_MAX = 1_024
+PAGE_BYTES_MAX = 1024 * 1024
+IDENTITIES_PER_PAGE = 16
+"""Logs whose DID lines are read by one statement."""
+
+
+# ---- heads ----------------------------------------------------------------------------------------------------------
+
+
+async def heads(
+    database: Database,
+    network: Network,
+    since: str | None,
+    now: datetime,
+    *,
+    interest: Interest | None = None,
+    listed: bool = False,
+) -> bytes:
+    """Return the JSON answer: every log relayed here, or those that may have changed since the hint.
+
+    With an `interest`, of these only the operator's, those of the participants named, and those whose records say that
+    they are in its regions; the others are counted.
+    """
+    async with database.transaction(isolation="repeatable_read", readonly=True) as connection:
+        position = await relay.position(connection)
+        after = None if since is None else read_hint(since)
+        rows = None if after is None else await relay.heads_changed(connection, after)
+        if rows is None:
+            rows = await relay.heads(connection)
+        operator = await participants.operator(connection)
+        newest = await evidence.newest_number(connection)
+        wanted = rows
+        if interest is not None:
+            inside = await choices.inside(connection, interest.regions, interest.scids)
+            inside |= set() if operator is None else {operator.id}
+            wanted = [row for row in rows if row.participant_id in inside]
+    return write_heads(
+        network=network,
+        operator="" if operator is None else operator.scid,
+        now=now,
+        since=write_hint(position),
+        logs=[head_of(row) for row in wanted],
+        evidence=newest,
+        left_out=len(rows) - len(wanted),
+        listed=listed,
+    )
+
+
+def head_of(row: RelayRow) -> HeadOfLog:
+    """Return what heads say about one log."""
+    return HeadOfLog(row.origin, row.size, row.checkpoint.decode(), row.did_version, row.hosted)
+
+
+def write_hint(position: Position) -> str:
+    """Return a position as the opaque text that others hand back."""
+    return f"{position.stream}:{position.transaction}"
+
+
+def read_hint(text: str) -> Position | None:
+    """Return the position a hint names, None for one that this program did not write."""
+    stream, _, transaction = text.partition(":")
+    if not transaction.isascii() or not transaction.isdecimal() or len(transaction) > 18:
+        return None
+    return Position(stream, int(transaction))
+
+
+# ---- pull -----------------------------------------------------------------------------------------------------------
+
+
+async def pull(database: Database, asked: Pull) -> AsyncIterator[bytes]:
+    """Yield the frames that answer a pull, some at a time, ending with the batch that reaches its `bytes_max`."""
+    async for frames in sections(database, asked):
+        yield frames
+    yield encode(End())
+
+
+async def sections(database: Database, asked: Pull) -> AsyncIterator[bytes]:
+    """Yield the frames of a pull's answer without the one that ends it."""
+    sent_bytes = 0
+    for start in range(0, len(asked.logs), IDENTITIES_PER_PAGE):
+        wanted = asked.logs[start : start + IDENTITIES_PER_PAGE]
+        async with database.acquire() as connection:
+            opened = await _sections(connection, wanted)
+        stream = _Stream(database, opened, asked.bytes_max - sent_bytes)
+        async for frames in stream.frames():
+            sent_bytes += len(frames)
+            yield frames
+        if stream.is_full:
+            break
+
+
+class _Section:
+    """One log's part of the stream: what precedes its entries, and which entries are still to come."""
+
+    def __init__(self, row: RelayRow, wanted: Wanted, opening: bytes) -> None:
+        self.row = row
+        self.opening = opening
+        self.at = wanted.size
+        self.stop = row.size if wanted.upto is None else min(row.size, wanted.upto)
+        self._tiles: dict[TileId, bytes] = {}
+
+    def next_range(self, entries_max: int) -> Range:
+        """Return the next entries to read; a page inside a log ends at a multiple of a page, where proofs are short."""
+        stop = min(self.stop, self.at + entries_max, self.at - self.at % PAGE_ENTRIES_MAX + PAGE_ENTRIES_MAX)
+        return Range(self.row.log_id, self.at, max(self.at, stop))
+
+    async def mark(self, database: Database) -> bytes:
+        """Return the frame that ends a batch here."""
+        if self.at == self.row.checkpoint_size:
+            return encode(Mark(self.at))
+        needed = tiles.consistency_tiles(self.at, self.row.checkpoint_size)
+        missing = [tile for tile in needed if tile not in self._tiles]
+        if missing:
+            async with database.acquire() as connection:
+                self._tiles |= await read_tiles(connection, self.row.log_id, missing)
+        return encode(Mark(self.at, tuple(tiles.prove_consistency(self.at, self.row.checkpoint_size, self._tiles))))
+
+    def end(self) -> bytes:
+        """Return the frame that ends the section."""
+        is_complete = self.at >= self.row.checkpoint_size
+        return encode(EndOfLog(EndReason.COMPLETE if is_complete else EndReason.BOUNDED))
+
+
+class _Stream:
+    def __init__(self, database: Database, sections: Sequence[_Section], bytes_max: int) -> None:
+        self._database = database
+        self._sections = sections
+        self._left_bytes = bytes_max
+        self._opened = 0  # sections whose opening was sent
+        self.is_full = False
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        first = 0
+        while first < len(self._sections) and not self.is_full:
+            pieces, first = await self._page(first)
+            frames = b"".join(pieces)
+            self._left_bytes -= len(frames)
+            if self._left_bytes <= 0:
+                self.is_full = True
+            if self.is_full and first < len(self._sections) and first < self._opened:
+                frames += self._sections[first].end()
+            yield frames
+
+    async def _page(self, first: int) -> tuple[list[bytes], int]:
+        """Return the frames of one page and the first section that is not finished by it."""
+        ranges: list[Range] = []
+        entries_left = PAGE_ENTRIES_MAX
+        for section in self._sections[first:]:
+            ranges.append(section.next_range(entries_left))
+            entries_left -= ranges[-1].stop - ranges[-1].start
+            if entries_left == 0 or ranges[-1].stop < section.stop:
+                break
+        page: list[RelayEntry] = []
+        if any(each.stop > each.start for each in ranges):
+            async with self._database.acquire() as connection:
+                page = await relay.entries(connection, ranges, PAGE_BYTES_MAX)
+            self.is_full = not page  # entries never go away; should they, the stream still ends
+        by_number: dict[int, list[RelayEntry]] = {}
+        for entry in page:
+            by_number.setdefault(entry.number, []).append(entry)
+        pieces: list[bytes] = []
+        for number, each in enumerate(ranges, 1):
+            section = self._sections[first]
+            pieces += await self._section_frames(first, section, by_number.get(number, []))
+            if section.at < each.stop or section.at < section.stop:
+                break
+            pieces.append(section.end())
+            first += 1
+        return pieces, first
+
+    async def _section_frames(self, number: int, section: _Section, page: list[RelayEntry]) -> list[bytes]:
+        pieces: list[bytes] = []
+        if number >= self._opened:
+            pieces.append(section.opening)
+            self._opened = number + 1
+        if page:
+            pieces += [encode_entry(entry.data, entry.salt, entry.body) for entry in page]
+            section.at = page[-1].index + 1
+            pieces.append(await section.mark(self._database))
+        return pieces
+
+
+async def _sections(connection: Connection, wanted: Sequence[Wanted]) -> list[_Section]:
+    rows = await relay.relayed(connection, [each.origin for each in wanted])
+    found = [(rows[each.origin], each) for each in wanted if each.origin in rows]
+    behind = [(row.participant_id, each.did_version) for row, each in found if row.did_version > each.did_version]
+    lines = await relay.did_lines_after(connection, behind) if behind else {}
+    proofs = await relay.witnesses(connection, [number for number, _ in behind]) if behind else {}
+    return [
+        _Section(row, each, _opening(row, lines.get(row.participant_id, []), proofs.get(row.participant_id)))
+        for row, each in found
+    ]
+
+
+def _opening(row: RelayRow, lines: Sequence[bytes], witness: bytes | None) -> bytes:
+    pieces = [encode(Log(row.origin))]
+    left_bytes = DID_BYTES_MAX
+    for line in lines:
+        left_bytes -= len(line)
+        if left_bytes >= 0:
+            pieces.append(encode(DidLine(line)))
+    if witness is not None:
+        pieces.append(encode(Witness(witness)))
+    pieces.append(encode(CheckpointNote(row.checkpoint)))
+    return b"".join(pieces)
+
+
+async def read_tiles(connection: Connection, log_id: int, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
+    """Return the bytes of these Merkle tiles of a log; a tile that is not held in full is left out."""
+    found = await relay.hashes(connection, log_id, [(tile.level, tile.n * TILE_WIDTH, tile.width) for tile in wanted])
+    return {tile: b"".join(hashes) for tile, hashes in zip(wanted, found, strict=True) if len(hashes) == tile.width}

@@ -1,0 +1,1 @@
+"""Second opinions: cosignatures, gossip, and evidence of two tellings."""

@@ -1,0 +1,112 @@
+"""Cosign the logs of others: the server side of C2SP tlog-witness. Shell.
+
+It decides whom this node cosigns (every log it knows of a participant that is not blocked, but none that it hosts: a
+host says nothing new about its own guests) and that what was cosigned is committed before the cosignature leaves.
+`add_checkpoint` decides what may be cosigned.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from federation.did import service
+from federation.did.service import cosign_keys, log_service
+from federation.did.state import DidState
+from federation.identity.keys import KeyMissing, KeyRing, document_key_name
+from federation.log import note
+from federation.log.merkle import EMPTY_ROOT
+from federation.log.names import parse_origin
+from federation.log.note import Checkpoint, KeyType, Signer, Verifier
+from federation.log.static import LogNotHeld
+from federation.log.verify import check_checkpoint
+from federation.sync.receive import DidStates
+from federation.witness import add_checkpoint
+from federation.witness.add_checkpoint import CheckpointNotExtending, Request
+from federation.witness.cosigners import cosigner_name, own_note
+from store import cosignatures, logs, participants
+from store import held as held_
+from store.database import Database
+from store.logs import LogRow
+
+Clock = Callable[[], datetime]
+
+
+class Witness:
+    """This node's operator as a cosigner."""
+
+    def __init__(self, database: Database, keys: KeyRing, clock: Clock) -> None:
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+        self._states = DidStates()
+
+    async def add_checkpoint(self, body: bytes) -> bytes:
+        """Return the signature lines on the checkpoint submitted, its size remembered durably.
+
+        Raises AddCheckpointMalformed, LogNotHeld, OriginMalformed, what a bad signature raises, WitnessAtOtherSize,
+        CheckpointNotExtending, LogFrozen, KeyMissing.
+        """
+        request = add_checkpoint.parse(body)
+        log, state = await self._known(request.checkpoint.origin)
+        await asyncio.to_thread(_require_signed, request, state)
+        scid, signer = await self._signer()
+        async with self._database.transaction() as connection:
+            before, frozen_size = await cosignatures.lock_witnessed(connection, log.id)
+            add_checkpoint.require_extension(request, None if before is None else _stated(before), frozen_size)
+            at_s = int(self._clock().timestamp())
+            line = note.cosign(note.parse_note(request.note).text, signer, at_s).line().encode()
+            size = request.checkpoint.size
+            await cosignatures.set_witnessed(connection, log.id, size, own_note(request.note) + line)
+            await cosignatures.keep(connection, log.id, size, [(scid, at_s, line)])
+            if size > log.size:
+                await cosignatures.make_home_due(connection, log.participant_id)
+        return line
+
+    async def checkpoint(self, origin_hash: bytes) -> bytes:
+        """Return the note cosigned last of the log whose origin has this SHA-256, or raise LogNotHeld."""
+        async with self._database.acquire() as connection:
+            found = await cosignatures.witnessed_note(connection, origin_hash)
+        if found is None:
+            raise LogNotHeld("no such log was cosigned here")
+        return found
+
+    async def _known(self, origin: str) -> tuple[LogRow, DidState]:
+        scid = parse_origin(origin).scid
+        async with self._database.acquire() as connection:
+            log = await logs.head(connection, origin)
+            held = (await held_.held(connection, [(scid, origin)])).get(origin)
+        if log is None or held is None or log.hosted or log.trust == "blocked":
+            raise LogNotHeld("no such log is witnessed here", origin=origin)
+        await self._states.load(self._database, [held])
+        state = self._states.get(scid, held.did_version)
+        if state is None or service.origin(state) != origin:
+            raise LogNotHeld("this is not the participant's present log", origin=origin)
+        return log, state
+
+    async def _signer(self) -> tuple[str, Signer]:
+        """Return the operator's SCID and its newest cosigning key that is here, or raise KeyMissing."""
+        async with self._database.acquire() as connection:
+            operator = await participants.operator(connection)
+            assert operator is not None
+            held = (await held_.held(connection, [(operator.scid, operator.scid)]))[operator.scid]
+        await self._states.load(self._database, [held])
+        state = self._states.get(operator.scid, held.did_version)
+        assert state is not None
+        for key in reversed(cosign_keys(state)):
+            private = self._keys.get(document_key_name(operator.scid, key.id))
+            signer = Signer(cosigner_name(operator.scid), private, KeyType.COSIGNATURE_V1)
+            if signer.verifier().public == key.public_key:
+                return operator.scid, signer
+        raise KeyMissing("no cosigning key of this node's operator is here")
+
+
+def _require_signed(request: Request, state: DidState) -> None:
+    origin, keys = request.checkpoint.origin, log_service(state).keys
+    note.verify(request.note, [Verifier(origin, key.public_key) for key in keys])
+    if request.checkpoint.size == 0 and request.checkpoint.root != EMPTY_ROOT:
+        raise CheckpointNotExtending("the empty tree has the empty root")
+    check_checkpoint(request.note, origin, keys)
+
+
+def _stated(data: bytes) -> Checkpoint:
+    return note.parse_checkpoint(note.parse_note(data).text)

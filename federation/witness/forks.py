@@ -1,0 +1,122 @@
+"""Find out whether a peer holds another story of a log or identity than this node, and prove it if so. Shell.
+
+What a peer shows is compared with what is held. Where both cannot be, the peer's own static reads are asked for the
+proof: hashes that lead to the note it shows, or its DID log. Without a valid proof nobody is accused.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import structlog
+
+from domain.errors import GotongError
+from federation.did import service, webvh
+from federation.did.service import log_service
+from federation.log.note import checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.sync.client import PeerClient
+from federation.sync.messages import HeadOfLog
+from federation.sync.receive import DidStates
+from federation.witness import evidence
+from federation.witness.cosigners import same_text
+from federation.witness.evidence import Finding
+from federation.witness.freeze import accept
+from federation.witness.tellings import HeldTelling, PeerTelling, fork_evidence
+from store import evidence as rows
+from store import held as held_
+from store.database import Database
+from store.held import Held
+
+COMPARED_PER_EXCHANGE_MAX = 1_000
+EVIDENCE_PER_EXCHANGE_MAX = 64
+
+_log = structlog.get_logger()
+
+
+class Forks:
+    """Looks for forks in one exchange with one peer."""
+
+    def __init__(self, database: Database, client: PeerClient, peer_id: int, states: DidStates, now: datetime) -> None:
+        self._database = database
+        self._client = client
+        self._peer_id = peer_id
+        self._states = states
+        self._now = now
+        self.findings: list[Finding] = []
+
+    async def look(self, heads: Sequence[HeadOfLog], held: dict[str, Held], suspects: Collection[str]) -> None:
+        """Compare what the peer's notes say with what is held; `suspects` are logs whose pull was refused.
+
+        Raises the database's errors. What cannot be proven leaves no trace here.
+        """
+        compared = 0
+        for head in heads:
+            ours = held.get(head.origin)
+            if ours is None or ours.checkpoint is None or ours.log_id is None or ours.frozen_size is not None:
+                continue
+            if same_text(head.checkpoint.encode(), ours.checkpoint) and head.origin not in suspects:
+                continue
+            compared += 1
+            if compared > COMPARED_PER_EXCHANGE_MAX:
+                break
+            try:
+                data = await self._fork(head, ours, head.origin in suspects)
+                if data is None and head.origin in suspects:
+                    data = await self._other_identity(ours)
+                if data is not None:
+                    await self._accept(data)
+            except GotongError as error:
+                _log.info("fork_not_proven", origin=head.origin, code=error.code)
+
+    async def take_evidence(self, newest: int, *, in_full: bool) -> None:
+        """Take what the peer passes on, if its newest is not what we saw last; verified before it has any effect."""
+        async with self._database.acquire() as connection:
+            seen = await rows.seen_of_peer(connection, self._peer_id)
+        if newest == seen and not (in_full and newest):
+            return
+        after = 0 if in_full or newest < seen else seen
+        offered = await self._client.evidence_after(after)
+        async with self._database.acquire() as connection:
+            wanted = await rows.unknown(connection, [(bytes.fromhex(each.id), each.scid) for each in offered])
+        for id_ in wanted[:EVIDENCE_PER_EXCHANGE_MAX]:
+            data = await self._client.evidence(id_.hex())
+            try:
+                await self._accept(data)
+            except GotongError as error:
+                _log.warning("evidence_refused", evidence=id_.hex(), code=error.code, peer=self._peer_id)
+        looked_at = max((each.number for each in offered), default=newest)
+        async with self._database.acquire() as connection:
+            await rows.set_seen_of_peer(connection, self._peer_id, looked_at)
+
+    async def _accept(self, data: bytes) -> None:
+        finding = await accept(self._database, data, self._now, peer_id=self._peer_id)
+        if finding is not None:
+            self.findings.append(finding)
+
+    async def _fork(self, head: HeadOfLog, ours: Held, is_suspect: bool) -> bytes | None:
+        note = head.checkpoint.encode()
+        theirs = parse_checkpoint(parse_note(note).text)
+        held = parse_checkpoint(parse_note(ours.checkpoint or b"").text)
+        assert ours.log_id is not None
+        local = HeldTelling(ours.checkpoint or b"", held, self._database, ours.log_id)
+        if theirs.origin != head.origin or theirs.size == 0 or (theirs.size > held.size and not is_suspect):
+            return None
+        if theirs.size <= held.size and await local.root(theirs.size) == theirs.root:
+            return None
+        await self._states.load(self._database, [ours])
+        state = self._states.get(ours.scid, ours.did_version)
+        if state is None or service.origin(state) != head.origin:
+            return None
+        keys = [key.public_key for key in log_service(state).keys if key.retired is None]
+        await asyncio.to_thread(checkpoint_and_keys, note, head.origin, keys)
+        remote = PeerTelling(note, theirs, self._client)
+        return await fork_evidence(self._database, ours.scid, local, remote)
+
+    async def _other_identity(self, ours: Held) -> bytes | None:
+        theirs = webvh.split_lines(await self._client.did_log(ours.scid))
+        async with self._database.acquire() as connection:
+            lines, witness = (await held_.did_logs(connection, [ours.scid]))[ours.scid]
+        for number, (mine, other) in enumerate(zip(lines, theirs, strict=False), 1):
+            if webvh.version_id_of(mine) != webvh.version_id_of(other):
+                return evidence.build_identity(lines[:number], witness, other)
+        return None

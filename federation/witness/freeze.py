@@ -1,0 +1,91 @@
+"""Act on evidence: verify it, keep it, freeze the log it is about. Shell; nothing has an effect that was not verified.
+
+A frozen log ends, for this node, before the smallest size at which two trees are shown to have been signed: nothing
+from there on is pulled, shown or relayed, and its owner signs no more in that epoch. A new epoch goes on.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from domain.records.registry import RECORDS
+from federation.did import webvh
+from federation.encoding import canonical
+from federation.identity.identities import VERIFIED_BEFORE
+from federation.log.entry import parse as parse_entry
+from federation.projection.fold import Arrival
+from federation.projection.project import project
+from federation.witness import evidence
+from federation.witness.evidence import IDENTITY, Finding
+from store import evidence as rows
+from store import held as held_
+from store import logs, outbox
+from store.database import Connection, Database
+from store.logs import LogRow
+
+REPROJECTED_AT_ONCE = 512
+
+_log = structlog.get_logger()
+
+
+async def accept(database: Database, data: bytes, now: datetime, *, peer_id: int | None = None) -> Finding | None:
+    """Return what evidence proves, kept and acted on; None when it is about nobody known or shows nothing new.
+
+    Raises what `evidence.verify` raises.
+    """
+    scid = evidence.accused(data)
+    async with database.acquire() as connection:
+        found = await held_.did_logs(connection, [scid])
+    if scid not in found:
+        return None
+    lines, witness = found[scid]
+    known = webvh.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid)
+    finding = evidence.verify(data, now, known)
+    async with database.transaction() as connection:
+        log = await logs.lock_head(connection, finding.origin)
+        if not await rows.add(
+            connection,
+            id_=finding.id,
+            kind=finding.kind,
+            scid=finding.scid,
+            origin=finding.origin,
+            size=finding.size,
+            data=data,
+            found_at=now,
+            peer_id=peer_id,
+        ):
+            return None
+        if log is not None:
+            await _freeze(connection, log, log.size if finding.kind == IDENTITY else finding.size - 1, now)
+    _log.error("log_frozen", origin=finding.origin, kind=finding.kind, size=finding.size, evidence=finding.id.hex())
+    return finding
+
+
+async def _freeze(connection: Connection, log: LogRow, size: int, now: datetime) -> None:
+    if not await rows.freeze(connection, log.id, size):
+        return
+    changes: list[outbox.Change] = []
+    gone: list[UUID] = []
+    for record_type in RECORDS:
+        dropped = await rows.drop_rows(connection, record_type.table, log.id, size)
+        ids = [record_id for record_id, _, _ in dropped]
+        gone += ids
+        if dropped and record_type.searched:
+            await rows.drop_search(connection, record_type.table, log.participant_id, ids)
+        changes += [outbox.Change(outbox.STATE, record_type.name, who, id_, rev) for id_, who, rev in dropped]
+    await rows.drop_unprojected(connection, log.id, size, gone)
+    if changes and log.trust == "allowed":
+        await outbox.record(connection, changes)
+        await outbox.announce(connection, outbox.OUTBOX_CHANNEL)
+    indexes = await rows.indexes_of(connection, log.id, size, gone) if gone else []
+    for start in range(0, len(indexes), REPROJECTED_AT_ONCE):
+        arrivals = [await _arrival(connection, log, index) for index in indexes[start : start + REPROJECTED_AT_ONCE]]
+        await project(connection, log, arrivals, as_of=now)
+    await outbox.announce(connection, outbox.HEAD_CHANNEL)
+
+
+async def _arrival(connection: Connection, log: LogRow, index: int) -> Arrival:
+    (stored,) = await logs.entries(connection, log.id, index, 1)
+    body = None if stored.body is None else canonical.decode(stored.body[1])
+    return Arrival(index, parse_entry(stored.data), body if isinstance(body, dict) else None)

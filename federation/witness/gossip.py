@@ -1,0 +1,74 @@
+"""Learn from a peer's heads what others say of the logs held here. Shell.
+
+Cosignatures that a peer has are kept here too, once verified with the cosigner's own identity. What is not verified
+leaves no trace: a peer can withhold, never invent.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from federation.did.service import DocumentKey, cosign_keys
+from federation.log.note import NoteMalformed, parse_note
+from federation.sync.messages import HeadOfLog
+from federation.sync.receive import DidStates
+from federation.witness.cosigners import Cosigned, cosigned, named, same_text
+from store import cosignatures
+from store import held as held_
+from store.database import Database
+from store.held import Held
+
+VERIFIED_PER_EXCHANGE_MAX = 2_000
+
+
+async def keep_cosignatures(
+    database: Database, states: DidStates, heads: Sequence[HeadOfLog], held: dict[str, Held], now: datetime
+) -> int:
+    """Return how many cosignatures on notes held here were new, verified and kept."""
+    offered = [
+        (head.checkpoint.encode(), ours)
+        for head in heads
+        if "/witness " in head.checkpoint
+        and (ours := held.get(head.origin)) is not None
+        and ours.checkpoint is not None
+        and same_text(head.checkpoint.encode(), ours.checkpoint)
+    ]
+    async with database.acquire() as connection:
+        known = await cosignatures.lines(connection, [ours.log_id for _, ours in offered if ours.log_id is not None])
+    new = [(note, ours) for note, ours in offered if _unknown(note, known)][:VERIFIED_PER_EXCHANGE_MAX]
+    keys = await _cosign_keys(database, states, {scid for note, _ in new for scid in _scids(note)})
+    kept = 0
+    for note, ours in new:
+        found = [
+            each
+            for each in cosigned(note, lambda scid: keys.get(scid, ()), int(now.timestamp()))
+            if each.line not in known
+        ]
+        if found and ours.log_id is not None:
+            await _keep(database, ours.log_id, ours.checkpoint_size, found)
+            kept += len(found)
+    return kept
+
+
+async def _keep(database: Database, log_id: int, size: int, found: Sequence[Cosigned]) -> None:
+    async with database.transaction() as connection:
+        await cosignatures.keep(connection, log_id, size, [(each.scid, each.at_s, each.line) for each in found])
+
+
+async def _cosign_keys(database: Database, states: DidStates, scids: set[str]) -> dict[str, tuple[DocumentKey, ...]]:
+    """Return the cosigning keys of those of these participants whose identity is held here."""
+    async with database.acquire() as connection:
+        held = await held_.held(connection, [(scid, scid) for scid in scids])
+    await states.load(database, list(held.values()))
+    found = {scid: states.get(scid, each.did_version) for scid, each in held.items()}
+    return {scid: cosign_keys(state) for scid, state in found.items() if state is not None}
+
+
+def _unknown(note: bytes, known: set[bytes]) -> bool:
+    try:
+        return any(signature.line().encode() not in known for _, signature in named(parse_note(note)))
+    except NoteMalformed:
+        return False
+
+
+def _scids(note: bytes) -> set[str]:
+    return {scid for scid, _ in named(parse_note(note))}
