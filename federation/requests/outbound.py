@@ -1,6 +1,6 @@
 """Connect to peers, to the address that was checked and to no other. Shell: resolves names, opens connections.
 
-A name is resolved once; what it leads to is judged (`federation.requests.addresses`) and connected to by number, so that a name
+A name is resolved once; what it leads to is judged (`addresses`) and connected to by number, so that a name
 that changes its mind between the two finds nobody listening. The Host header and the name that a certificate is checked
 for stay those of the URL.
 """

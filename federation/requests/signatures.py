@@ -1,7 +1,7 @@
 """Decide whether a request between nodes is signed as the protocol asks. Pure: bytes, a key and the time come in.
 
 The profile of RFC 9421 (HTTP Message Signatures) with RFC 9530 (Content-Digest) is narrow: one algorithm, one list of
-what is covered. It parses by the rules of RFC 9651; it looks up no key and remembers no nonce (`federation.requests.caller`).
+what is covered. It parses by the rules of RFC 9651; it looks up no key and remembers no nonce (see `caller`).
 
 Rules, with the error that answers each, checked in this order:
 - V1.1 Signature-Input and Signature are Dictionaries of at most SIGNATURE_BYTES_MAX bytes, without a repeated key, and
