@@ -86,15 +86,19 @@ def read(data: bytes) -> Vouch:
         raise VouchMalformed("longer than any statement", bytes_max=VOUCH_BYTES_MAX)
     try:
         parsed = note.parse_note(data)
-        said_at = parse_instant(parsed.text.split("\n")[-2])
+        lines = parsed.text.split("\n")[:-1]
+        name = _NAME.fullmatch(parsed.signatures[0].name)
+        if len(lines) != 5 or len(parsed.signatures) != 1 or name is None:
+            raise VouchMalformed("five lines and one signature by an operator")
+        said_at = parse_instant(lines[4])
+    except VouchMalformed:
+        raise
     except GotongError as error:
         raise VouchMalformed(f"nobody vouches here: {error.message}", cause=error.code) from None
-    header, network, *named = parsed.text.split("\n")[:-2]
-    uris = [_URI.fullmatch(each) for each in named]
-    name = _NAME.fullmatch(parsed.signatures[0].name)
-    if header != HEADER or network not in _NETWORKS or len(parsed.signatures) != 1 or len(uris) != 2 or name is None:
-        raise VouchMalformed("five lines and one signature by an operator")
-    old, new = uris
+    header, network = lines[:2]
+    if header != HEADER or network not in _NETWORKS:
+        raise VouchMalformed("the first two lines name the form and the network")
+    old, new = _URI.fullmatch(lines[2]), _URI.fullmatch(lines[3])
     if old is None or new is None:
         raise VouchMalformed("predecessor and successor are named gotong:<SCID>")
     said = Vouch(name["scid"], old["scid"], new["scid"], network, said_at)

@@ -48,6 +48,7 @@ def cases() -> Cases:
         ),
         ("seconds", "a time without its fraction", good.replace(".589Z", "Z")),
         ("one-line-less", "no time", good.replace(f"{instant(AT)}\n", "")),
+        ("time-only", "nothing but the time", good[good.index(instant(AT)) :]),
         ("one-line-more", "an extra line", good.replace("\n\n", "\nand more\n\n", 1)),
         ("extra-name", "a third participant", good.replace("\nlive\n", f"\nlive\ngotong:{SCID}\n")),
         ("other-name", "signed as the log, not as who vouches", good.replace("/vouch ", "/0 ")),
