@@ -8,7 +8,8 @@ from schema.common import filters
 from schema.common.connections import Edge, PageInfo
 from schema.common.events import Event, EventKind, current
 from schema.common.records import Record
-from schema.compile.read import Value, declare, where
+from schema.compile.clause import where
+from schema.compile.read import Value, declare
 
 
 @strawberry.enum(description="The types of records.")

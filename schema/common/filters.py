@@ -12,7 +12,7 @@ from domain.ids import parse_uri
 from domain.place import ancestors
 from schema.common.records import ExternalIdInput, external_id_key
 from schema.common.scalars import DateTime
-from schema.compile.read import Choice, Part, where
+from schema.compile.clause import Choice, Part, where
 
 if TYPE_CHECKING:
     from schema.context import Services

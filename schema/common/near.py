@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import strawberry
 
 from domain.errors import GotongError
-from schema.compile.read import Part, where
+from schema.compile.clause import Part, where
 
 RADIUS_KM_MAX = 500
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG

@@ -27,7 +27,7 @@ from domain.errors import GotongError
 from schema.compile.arguments import Arguments, Variables
 from schema.compile.build import Build, read_of
 from schema.compile.connection import COUNTS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
-from schema.compile.read import Act, ElementsOf, Linked
+from schema.compile.read import Act, ElementsOf, Linked, Related
 
 QUERY_COST_MAX = 10_000
 COMPILED_FIELDS_MAX = 1_000
@@ -116,6 +116,8 @@ class _Walk:
             if "nodes" in type_.fields:
                 return own + self._connection(type_, self._rows(declared, nodes[0]), nodes)
             return own + self._rows(declared, nodes[0]) * (1 + self._inner(declared, nodes))
+        if isinstance(read, Related):
+            return read.rows_max * (1 + self._inner(declared, nodes))
         return self._own(read) + self._inner(declared, nodes)
 
     def _own(self, read: Any) -> int:

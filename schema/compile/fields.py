@@ -23,9 +23,11 @@ from schema.compile.read import (
     Localized,
     Many,
     Publisher,
+    Related,
     Scalar,
 )
 from schema.compile.text import Json, Sql, fill, members, nullable, quoted, render, scalar
+from schema.compile.visibility import names as aliases
 from schema.compile.visibility import visible
 
 HOLE_MARK = "\x01"  # no JSON text holds it: PostgreSQL escapes control characters
@@ -82,6 +84,9 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
         case Publisher():
             assert is_object_type(type_)
             return record(build, type_, sets, scope.publisher(source_of(type_)))
+        case Related():
+            assert is_object_type(type_)
+            return _related(build, read, type_, sets, scope)
         case Linked():
             return _linked(build, read, record_types(build, declared), sets, scope)
     raise AssertionError(f"{read} is no field of a row")
@@ -133,6 +138,19 @@ def record_types(build: Build, declared: GraphQLField) -> list[GraphQLObjectType
         return list(build.schema.get_possible_types(type_))
     assert is_object_type(type_)
     return [type_]
+
+
+def _related(build: Build, read: Related, type_: GraphQLObjectType, sets: Sets, scope: Scope) -> Json:
+    """Return the JSON list of the records that `through` leads to and that may be seen, the outer row's log joined."""
+    source, n = source_of(type_), build.statement.alias()
+    inner_scope = Scope.of(source, n)
+    json = render(record(build, type_, sets, inner_scope))
+    names = {**aliases(source, n), "outer": scope["t"], "outer_l": scope["l"]}
+    rows = (
+        f"select {json} from {visible(source, n)} {inner_scope.join_sql()} {fill(read.through, names)} "
+        f"order by {fill(read.order, names)} limit {read.rows_max}"
+    )
+    return ("[", Sql(f"array_to_string(array({rows}), ',')"), "]")
 
 
 def _linked(build: Build, read: Linked, types: list[GraphQLObjectType], sets: Sets, scope: Scope) -> Json:

@@ -7,7 +7,7 @@ from graphql import GraphQLInputType, get_named_type, is_input_object_type
 
 from domain.errors import GotongError
 from schema.compile.build import Asking, Build
-from schema.compile.read import CLAUSE, Clause
+from schema.compile.clause import CLAUSE, Clause
 from schema.compile.text import fill
 
 Given = Mapping[str, Any]

@@ -8,7 +8,7 @@ log, `{e}` its entry, and an embedded type names further holes. Nothing here
 reads a database.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 READ = "read"
 ANSWER_COST = 10
-CLAUSE = "clause"
 
 
 class Form(Enum):
@@ -86,6 +85,19 @@ class Linked:
     type: str
     scid: str
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A short list of other records of one type, in an order, at most `rows_max` of them.
+
+    `through` is the SQL that leads from them, `{t}` and `{p}`, to the outer row `{outer}` and its log `{outer_l}`:
+    joins and a condition.
+    """
+
+    through: str
+    order: str
+    rows_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,48 +242,6 @@ class Reader(NamedTuple):
     languages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One more parameter of a condition, made of the same value."""
-
-    type: str
-    convert: Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """A condition an input field adds. `{v}` is the value, as the type after it; `convert` makes the parameter.
-
-    `parts` are further parameters by the names of their holes. `begins` names the field that must be earlier.
-    `uneven`: how many rows fit varies so much with the value that no one plan serves all.
-    `choice` says the same in ways that an index can follow. `search` is what a search for words adds to its own
-    look-up, in `{also}`, when this field is given beside it.
-    """
-
-    sql: str
-    type: str
-    convert: Callable[[Any], Any] | None = None
-    check: Callable[["Services", Any], None] | None = None
-    parts: Mapping[str, Part] = field(default_factory=dict)
-    begins: str | None = None
-    uneven: bool = False
-    choice: "Choice | None" = None
-    search: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Other SQL for some values of a condition, so that the one plan of a statement is a good plan.
-
-    PostgreSQL plans a statement once, without its values, so what a value makes possible must be another
-    statement: one publisher can be walked in the order of an index, several cannot. `kind` sorts values,
-    `sql` has the condition for some kinds, with the same `{v}`; `kind` may not raise.
-    """
-
-    kind: Callable[[Any], Hashable]
-    sql: Mapping[Hashable, str]
-
-
 Read = (
     Scalar
     | Localized
@@ -279,6 +249,7 @@ Read = (
     | ElementsOf
     | Publisher
     | Linked
+    | Related
     | Many
     | After
     | Value
@@ -381,20 +352,3 @@ def value(
 ) -> Any:
     """Return a field of a Python object."""
     return declare(Value(get), description, arguments)
-
-
-def where(
-    sql: str,
-    type_: str,
-    description: str,
-    convert: Callable[[Any], Any] | None = None,
-    check: Callable[["Services", Any], None] | None = None,
-    parts: Mapping[str, Part] | None = None,
-    begins: str | None = None,
-    uneven: bool = False,
-    choice: Choice | None = None,
-    search: str | None = None,
-) -> Any:
-    """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven, choice, search)}
-    return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

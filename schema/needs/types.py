@@ -13,7 +13,8 @@ from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime, Decimal
 from schema.common.values import Category, Money, Place, Quantity, categories
-from schema.compile.read import Source, after, boolean, decimal, embedded, localized, time, token, tokens, where
+from schema.compile.clause import where
+from schema.compile.read import Source, after, boolean, decimal, embedded, localized, time, token, tokens
 from schema.compile.visibility import UNVERIFIED
 from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 

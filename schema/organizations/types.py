@@ -11,7 +11,8 @@ from schema.common.near import NearInput, near
 from schema.common.records import ExternalId, ExternalIdInput, Record, external_ids
 from schema.common.scalars import DateTime
 from schema.common.values import Place
-from schema.compile.read import Source, boolean, elements, embedded, localized, text, token, tokens, where
+from schema.compile.clause import where
+from schema.compile.read import Source, boolean, elements, embedded, localized, text, token, tokens
 from schema.restricted.types import Contact, ContactAccess, ExactPlace, contact, contact_access, exact_place
 
 

@@ -9,7 +9,8 @@ from schema.common import filters
 from schema.common.connections import PUBLISHED, RECEIVED, connection
 from schema.common.records import ExternalId, ExternalIdInput, Node, Record, external_ids
 from schema.common.scalars import DateTime
-from schema.compile.read import Linked, Source, declare, localized, token, tokens, where
+from schema.compile.clause import where
+from schema.compile.read import Linked, Source, declare, localized, token, tokens
 
 
 @strawberry.enum(

@@ -84,6 +84,9 @@ class Oracle:
                 tuple(row) for row in await connection.fetch("select publisher_id, type, record_id from suppression")
             }
             logs = {row["id"]: dict(row) for row in await connection.fetch("select * from log")}
+            for log in logs.values():
+                said = "select * from cosignature where log_id = $1 order by at_s desc, cosigner_id"
+                log["_cosignatures"] = list(map(dict, await connection.fetch(said, log["id"])))
             entries = {
                 (row["log_id"], row["index"]): dict(row) for row in await connection.fetch("select * from entry")
             }
@@ -241,7 +244,14 @@ class Oracle:
                 "treeSize": row["_log"]["size"],
                 "entryHash": row["_entry"]["leaf_hash"].hex(),
                 "verifiedAt": instant(row["_entry"]["received_at"]),
-                "asOf": None,  # nobody cosigns in the test's world
+                "asOf": instant(max((self.when(each) for each in self.cosigned(row)), default=None)),
+                "cosigners": [
+                    organization
+                    for each in self.cosigned(row)
+                    if each["size"] == row["_log"]["checkpoint_size"]
+                    for organization in self.visible("organization")
+                    if organization["publisher_id"] == each["cosigner_id"]
+                ],
                 "proof": None,
             }[field]
         if type_ in ("Need", "Activity", "Update", "Organization"):
@@ -372,6 +382,18 @@ class Oracle:
     def contact_access(self, row: Row) -> str:
         elsewhere = not self.participants[row["publisher_id"]]["hosted"]
         return "ASK_HOME" if elsewhere and b"restricted" in row["_entry"]["data"] else "NONE"
+
+    def cosigned(self, row: Row) -> list[Row]:
+        """What other hosts have signed of trees that hold the row's entry, newest first."""
+        host = self.participants[row["publisher_id"]]["host"]
+        return [
+            each
+            for each in row["_log"]["_cosignatures"]
+            if each["size"] > row["index"] and self.participants[each["cosigner_id"]]["host"] != host
+        ]
+
+    def when(self, cosignature: Row) -> datetime:
+        return EPOCH + timedelta(seconds=cosignature["at_s"])
 
     def is_about(self, update: Row, row: Row) -> bool:
         if row["_type"] == "organization":

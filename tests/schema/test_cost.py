@@ -7,6 +7,7 @@ from schema.compile.cost import COUNT_COST, INTROSPECTION_COST, OPERATION_COST, 
 from schema.compile.plan import RequestRefused
 from schema.engine import Engine, Request
 from schema.root import SCHEMA
+from store.cosignatures import SERVED_MAX
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def cost(engine: Engine, query: str, **variables: object) -> int:
         ("{ needs(first: 100) { suggestions } }", COUNT_COST),
         ("{ needs(first: 10) { nodes { updates(first: 5) { nodes { id } } } } }", 10 * (1 + 5)),
         ("{ needs(first: 10) { nodes { provenance { index proof } } } }", 10 * (1 + PROOF_COST)),
+        ("{ needs(first: 10) { nodes { provenance { cosigners { id } } } } }", 10 * (1 + SERVED_MAX)),
         ("{ updates(first: 10) { nodes { about { id } } } }", 10 * (1 + 1)),
         ("{ a: needs(first: 1) { nodes { id } } b: needs(first: 2) { nodes { id } } }", 3),
         (

@@ -51,6 +51,7 @@ async def peopled(world: World) -> None:
     )
     hidden = await world.participant(3, trust="quarantined")
     blocked = await world.participant(4, trust="blocked")
+    await cosigned(world, first, second, await world.participant(5, host="b.test"), hidden)
     urgencies = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
     money: dict[str, Any] = {"kind": "MONEY", "money": {"amount": "120000000", "currency": "IDR"}, "quantity": None}
     for number in range(24):
@@ -102,6 +103,18 @@ async def peopled(world: World) -> None:
             },
             number=300 + number,
         )
+
+
+async def cosigned(world: World, signer: int, neighbour: int, elsewhere: int, hidden: int) -> None:
+    """Have one log cosigned by its own host's guest, by another host at two sizes, and by one that is not shown."""
+    other = await world.participant(6, host="c.test")
+    async with world.database.acquire() as connection:
+        await connection.execute("update participant set host = 'd.test' where id = $1", hidden)
+    await world.sign(signer, 210)
+    for cosigner, size, at_s in ((neighbour, 210, 1), (elsewhere, 210, 2), (hidden, 210, 4), (other, 210, 3)):
+        await world.cosign(signer, cosigner, size, at_s)
+    await world.cosign(signer, elsewhere, 120, 9)
+    await world.cosign(neighbour, elsewhere, 500, 5)  # but the signed head held here is of another size
 
 
 async def suppressed(world: World) -> None:

@@ -15,7 +15,7 @@ EVERYTHING = """
   needs(first: 50) {
     totalCount totalAtLeast pageInfo { hasNextPage endCursor }
     edges { cursor node {
-      id title category { name } place { region { name } } provenance { log index proof }
+      id title category { name } place { region { name } } provenance { log index proof cosigners { id name } }
       publisher { name needs(first: 3) { nodes { title updates { nodes { text about { id } } } } } }
       updates(first: 2) { totalCount nodes { text publisher { name } } }
     } }

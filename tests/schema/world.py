@@ -67,15 +67,18 @@ class World:
     database: Database
     numbers: "itertools.count[int]"
 
-    async def participant(self, number: int, *, trust: str = "allowed", **organization: Any) -> int:
+    async def participant(
+        self, number: int, *, trust: str = "allowed", host: str = "a.test", **organization: Any
+    ) -> int:
         """Add a participant with its organization and log; return its publisher id."""
         async with self.database.acquire() as connection:
             publisher = await connection.fetchval(
-                "insert into participant (scid, did, host, slug, trust) values ($1, $2, 'a.test', $3, $4) returning id",
+                "insert into participant (scid, did, host, slug, trust) values ($1, $2, $5, $3, $4) returning id",
                 scid(number),
-                f"did:webvh:{scid(number)}:a.test:o:o{number}",
+                f"did:webvh:{scid(number)}:{host}:o:o{number}",
                 f"o{number}",
                 trust,
+                host,
             )
             await connection.execute(
                 "insert into log (participant_id, epoch, origin, size) values ($1, 0, $2, 7)",
@@ -156,6 +159,22 @@ class World:
             received=received,
             published=published,
         )
+
+    async def sign(self, signer: int, size: int) -> None:
+        """Let a signed head of that size be what is held of the participant's log."""
+        async with self.database.acquire() as connection:
+            await connection.execute("update log set checkpoint_size = $2 where participant_id = $1", signer, size)
+
+    async def cosign(self, signer: int, cosigner: int, size: int, at_s: int = 1_000) -> None:
+        """Let one participant have cosigned another's log at that size."""
+        async with self.database.acquire() as connection:
+            await connection.execute(
+                "insert into cosignature select id, $2, $3, $4, '' from log where participant_id = $1",
+                signer,
+                cosigner,
+                size,
+                at_s,
+            )
 
     async def suppress(self, type_: str, number: int) -> None:
         """Have the operator hide the record of this number, of whichever publishers have one."""
