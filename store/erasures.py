@@ -197,22 +197,6 @@ async def erased_below(connection: Connection, log_id: int, part: int) -> dict[t
     return {(record["type"], record["record_id"]): record["below"] for record in records}
 
 
-async def forget_waiting(connection: Connection, erasure: Erasure, *, reason: str, kept_reasons: Sequence[str]) -> None:
-    """Let earlier entries of the record without a row wait for nothing any more, but for those of `kept_reasons`."""
-    await connection.execute(
-        """
-        update unprojected set reason = $5, due_at = null, waits_for = null
-        where log_id = $1 and record_id = $2 and type = $3 and index < $4 and reason <> all($6)
-        """,
-        erasure.log_id,
-        erasure.record_id,
-        erasure.type,
-        erasure.index,
-        reason,
-        list(kept_reasons),
-    )
-
-
 async def withheld(connection: Connection, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
     """Return the bytes of those of these entries whose body is missing without having been erased."""
     records = await connection.fetch(

@@ -43,6 +43,25 @@ async def differences(connection: Connection, table: str) -> list[tuple[str, str
     return [(table, row["scid"], row["record_id"], row["stored"], row["rebuilt"]) for row in rows]
 
 
+async def odd_reasons(connection: Connection) -> list[tuple[str, str, str, bool, bool]]:
+    """Return, as `differences` does, the records of which entries have no row for another reason than rebuilt."""
+    rows = await connection.fetch(
+        """
+        with stored as (select log_id, index, type, record_id, reason from public.unprojected),
+             rebuilt as (select log_id, index, type, record_id, reason from pg_temp.unprojected),
+             odd as (
+                 select *, true as is_stored from (table stored except table rebuilt) gone
+                 union all select *, false from (table rebuilt except table stored) new
+             )
+        select participant.scid, odd.record_id::text as record_id, bool_or(is_stored) as stored,
+               not bool_and(is_stored) as rebuilt
+        from odd join log on log.id = log_id join participant on participant.id = log.participant_id
+        where log.is_projected group by participant.scid, odd.record_id order by participant.scid, odd.record_id
+        """
+    )
+    return [("unprojected", row["scid"], row["record_id"], row["stored"], row["rebuilt"]) for row in rows]
+
+
 async def out_of_step(connection: Connection) -> list[tuple[str, str, str, bool, bool]]:
     """Return, as `differences` does, the organizations whose row says otherwise than their participant's trust
     and what is suppressed of it."""

@@ -263,6 +263,24 @@ async def recheck_dependents(
     )
 
 
+async def forget_earlier(
+    connection: Connection, log_id: int, below: Sequence[tuple[str, UUID, int]], *, reasons: Sequence[str]
+) -> None:
+    """Forget for which of `reasons` entries have no row, of each (type, record) in `below` those under an index."""
+    await connection.execute(
+        """
+        delete from unprojected using unnest($2::text[], $3::uuid[], $4::bigint[]) as later (type, record_id, index)
+        where unprojected.log_id = $1 and unprojected.reason = any($5) and unprojected.index < later.index
+          and (unprojected.type, unprojected.record_id) = (later.type, later.record_id)
+        """,
+        log_id,
+        [record_type for record_type, _, _ in below],
+        [record_id for _, record_id, _ in below],
+        [index for _, _, index in below],
+        list(reasons),
+    )
+
+
 async def forget_unprojected(
     connection: Connection, log_id: int, record_type: str, record_id: UUID, outside: Sequence[str]
 ) -> None:

@@ -10,12 +10,15 @@ Rules, with the reason that an entry without a row is kept for; the first that f
 - A1.1 an entry is revision 0 of a new record, or revises the newest revision of its chain: CHAIN_BROKEN.
 - A1.2 its operation and members are known here, and unless it erases its type and version: UNKNOWN_TYPE.
 - A1.3 a record that a participant has once has the id of its log's genesis entry: SECOND_RECORD.
-- A1.4 a body that it commits to is here: WITHHELD; or a later entry of its chain has erased it: ERASED.
+- A1.4 a body that it commits to is here: WITHHELD.
 - A1.5 it is dated at most AHEAD_MAX ahead of the clock: NOT_YET.
 - A1.6 the records it cannot be shown without have rows here: TARGET_MISSING.
 - A1.7 its content is valid for its type: RECORD_INVALID.
 - A1.8 an erase entry never has a row: ERASED. One that names `body` takes away its record's row and every earlier claim
   to one, as if no payload had ever come; a later put begins again. One that breaks a rule of `erasure` has no effect.
+- A1.9 no reason is kept where none depends on it: an entry that a later row of its record or an erasure of its body has
+  overtaken waits for nothing, whatever it waited for before. A later row leaves what is a matter of the log, of this
+  program and of the bodies here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,14 +59,10 @@ class Reason(StrEnum):
 
 
 OUTSIDE_CHAIN = (Reason.CHAIN_BROKEN,)
-KEPT_REASONS = (
-    Reason.CHAIN_BROKEN,
-    Reason.ERASED,
-    Reason.ERASE_MALFORMED,
-    Reason.CORE_NOT_ERASABLE,
-    Reason.NOTHING_TO_ERASE,
-)
-"""Reasons that a later erasure of the record does not replace."""
+OVERTAKEN = (Reason.NOT_YET, Reason.TARGET_MISSING, Reason.RECORD_INVALID)
+"""Reasons that end when a later revision has a row: a node that heard of both later never had them."""
+ERASED_AWAY = (*OVERTAKEN, Reason.WITHHELD, Reason.UNKNOWN_TYPE, Reason.SECOND_RECORD)
+"""Reasons that end when the record's body is erased."""
 
 
 class Arrival(Struct, frozen=True, gc=False):
@@ -183,6 +182,7 @@ class _Folding:
         self._find_type = find_type
         self._scid = scid
         self._as_of = as_of
+        self._skipped: set[Key] = set()
 
     def add(self, arrival: Arrival, *, retried: bool) -> None:
         entry = arrival.entry
@@ -191,10 +191,7 @@ class _Folding:
             return
         key = (entry.type, entry.id)
         tip = self._tips.get(key)
-        if retried:
-            if entry.op != ERASE and tip is not None and _shows(tip, entry.rev):
-                return  # a later revision has been shown meanwhile
-        else:
+        if not retried:
             if not _continues(entry, tip):
                 self._skip(arrival, Reason.CHAIN_BROKEN)
                 return
@@ -230,7 +227,7 @@ class _Folding:
             self._skip(arrival, Reason(error.code))
             return
         if "body" in parts:
-            self.outcome.skipped = [_without_body(each, key) for each in self.outcome.skipped]
+            self._overtake(key, ERASED_AWAY)
             if tip is not None and not _shows(tip, entry.rev):
                 self.outcome.rows.pop(key, None)
                 self._tips[key] = replace(tip, shown_revision=None)
@@ -252,6 +249,9 @@ class _Folding:
         except GotongError:
             self._skip(arrival, Reason.RECORD_INVALID)
             return
+        if tip is not None and _shows(tip, entry.rev):
+            return  # a later revision has been shown meanwhile
+        self._overtake(key, OVERTAKEN)
         tip = tip if tip is not None else Tip(entry.rev, arrival.index, entry.at, self._as_of, None)
         first = tip.shown_revision is None
         earlier = self.outcome.rows.get(key)
@@ -265,7 +265,21 @@ class _Folding:
     def _skip(
         self, arrival: Arrival, reason: Reason, *, due_at: datetime | None = None, waits_for: str | None = None
     ) -> None:
+        key = (arrival.entry.type, arrival.entry.id)
+        tip = self._tips.get(key)
+        if reason in OVERTAKEN and tip is not None and _shows(tip, arrival.entry.rev):
+            return
+        self._skipped.add(key)
         self.outcome.skipped.append(Skipped(arrival.index, arrival.entry, reason, due_at, waits_for))
+
+    def _overtake(self, key: Key, reasons: Sequence[Reason]) -> None:
+        """Forget for which of these reasons earlier entries of the record have no row."""
+        if key in self._skipped:
+            self.outcome.skipped = [
+                each
+                for each in self.outcome.skipped
+                if (each.entry.type, each.entry.id) != key or each.reason not in reasons
+            ]
 
 
 def _continues(entry: Entry, tip: Tip | None) -> bool:
@@ -277,13 +291,6 @@ def _continues(entry: Entry, tip: Tip | None) -> bool:
 def _shows(tip: Tip, revision: int) -> bool:
     """Return whether the record's row shows this revision or a later one."""
     return tip.shown_revision is not None and tip.shown_revision >= revision
-
-
-def _without_body(skipped: Skipped, key: Key) -> Skipped:
-    """Return an earlier entry without a row, which waits for nothing any more if its body was erased."""
-    if (skipped.entry.type, skipped.entry.id) != key or skipped.reason in KEPT_REASONS:
-        return skipped
-    return Skipped(skipped.index, skipped.entry, Reason.ERASED)
 
 
 def _advanced(arrival: Arrival, tip: Tip | None, as_of: datetime) -> Tip:

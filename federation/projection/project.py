@@ -15,6 +15,7 @@ from federation.log.entry import parse as parse_entry
 from federation.projection import withdraw
 from federation.projection.fold import (
     OUTSIDE_CHAIN,
+    OVERTAKEN,
     Arrival,
     Folded,
     History,
@@ -246,6 +247,9 @@ async def _write_rows(connection: Connection, log: LogRow, folded: Folded, as_of
             [_columns(log, row) for row in rows],
             existing=[row.entry.id for row in rows if not row.first],
         )
+        revised = [(name, row.entry.id, row.index) for row in rows if row.entry.rev]
+        if revised:
+            await records.forget_earlier(connection, log.id, revised, reasons=OVERTAKEN)
         new_uris += [row.uri for row in rows if row.first]
     if new_uris:
         await records.wake_waiting(connection, new_uris, as_of)

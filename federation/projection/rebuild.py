@@ -22,7 +22,10 @@ ROUNDS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A record whose stored row is not what its log says; `stored`, `rebuilt`: which of the two has a row."""
+    """A record whose stored row is not what its log says, or in table `unprojected` the reasons for having none.
+
+    `stored` and `rebuilt` say which of the two has it.
+    """
 
     table: str
     publisher: str
@@ -32,7 +35,7 @@ class Difference:
 
 
 async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
-    """Return every record whose row differs from the one its log gives at `as_of`, none when all is well."""
+    """Return every record whose row, or lack of one, differs from what its log gives at `as_of`; none: all is well."""
     tables = [record_type.table for record_type in RECORDS]
     async with database.acquire() as connection:
         transaction = connection.transaction(isolation="repeatable_read")
@@ -45,6 +48,7 @@ async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
                 await _project_all(connection, log, as_of)
             await _settle_all(connection, rows, as_of)
             found = [Difference(*each) for table in tables for each in await rebuild.differences(connection, table)]
+            found += [Difference(*each) for each in await rebuild.odd_reasons(connection)]
             found += [Difference(*each) for each in await rebuild.out_of_step(connection)]
         finally:
             await transaction.rollback()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from domain.records.base import AnyRecordType
 from domain.records.registry import RECORDS
-from federation.projection.fold import KEPT_REASONS, OUTSIDE_CHAIN, Erased, Reason, record_uri
+from federation.projection.fold import ERASED_AWAY, OUTSIDE_CHAIN, Erased, record_uri
 from store import erasures, logs, outbox, records
 from store.database import Connection
 from store.logs import LogRow
@@ -36,7 +36,8 @@ async def erase(
             await erasures.destroy(connection, erasure)
         if "body" not in each.parts:
             continue
-        await erasures.forget_waiting(connection, erasure, reason=Reason.ERASED, kept_reasons=KEPT_REASONS)
+        earlier = [(entry.type, entry.id, each.index)]
+        await records.forget_earlier(connection, log.id, earlier, reasons=ERASED_AWAY)
         record_type = next((known for known in RECORDS if known.name == entry.type), None)
         if record_type is None:
             continue

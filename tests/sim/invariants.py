@@ -30,9 +30,8 @@ ENTRIES = """
 """
 UNPROJECTED = """
     select origin, u.index, reason, type, record_id from unprojected u join log on log.id = u.log_id
-    where frozen_size is null and reason <> 'ERASED' order by 1, 2
+    where frozen_size is null or u.index < frozen_size order by 1, 2
 """
-"""Whether an erased entry had waited for something before is the one thing that depends on when things came."""
 LOCAL = ("publisher_id", "log_id", "received_at")
 """What two nodes may know differently of one record: numbers of their own, and when each had it."""
 
