@@ -7,6 +7,7 @@ from uuid import UUID
 
 from store.database import Connection
 from store.logs import RESTRICTED, Sealed
+from store.suppressions import kept_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,6 @@ class Placed:
 
     participant_id: int
     hosted: bool
-    trust: str
     log_id: int
     index: int
     leaf_hash: bytes
@@ -227,13 +227,20 @@ class Placed:
     home_peer_id: int | None
 
 
-async def placed(connection: Connection, table: str, scid: str, record_id: UUID | None) -> Placed | None:
-    """Return where the record's shown revision is; without an id, the one record this publisher has in `table`."""
+async def placed(
+    connection: Connection, record_type: str, table: str, scid: str, record_id: UUID | None
+) -> Placed | None:
+    """Return where the revision is that is shown of a record, None where none is; what hides a record hides its parts.
+
+    Without an id it is the one record this publisher has in `table`.
+    """
     record = await connection.fetchrow(
         f"""
-        select participant.id as participant_id, participant.hosted, participant.trust, shown.log_id, shown.index,
+        select participant.id as participant_id, participant.hosted, shown.log_id, shown.index,
                entry.leaf_hash, entry.data as entry, participant.home_peer_id
         from {table} shown join participant on participant.id = shown.publisher_id
+        join organization publisher on publisher.publisher_id = shown.publisher_id
+            and publisher.visible and {kept_sql(record_type, "shown", "publisher")}
         join entry on entry.log_id = shown.log_id and entry.index = shown.index
         where participant.scid = $1 and ($2::uuid is null or shown.record_id = $2)
         """,

@@ -18,6 +18,14 @@ _SUPPRESSIONS = """
 """
 
 
+def kept_sql(record_type: str, row: str, publisher: str) -> str:
+    """Return the condition that a record is not suppressed, by the aliases of its row and its publisher's organization.
+
+    It asks nothing more of publishers without such records.
+    """
+    return f"(not {publisher}.suppresses or not is_suppressed({row}.publisher_id, '{record_type}', {row}.record_id))"
+
+
 async def insert(
     connection: Connection,
     publisher_id: int,

@@ -1,7 +1,8 @@
 """Carry out that an operator hides one record here, or shows it again. Shell; every decision leaves an audit line.
 
-It is this node's alone: the log, its proofs and what is relayed stay as they are, and no other node is told. A
-participant as a whole is hidden by trust, not so.
+It is this node's alone: the log, its proofs and what is relayed stay as they are, and no other node is told. An
+organization's own record is not suppressed: all that it publishes is shown under it and would go with it, and to hide
+somebody as a whole is what trust is for.
 """
 
 from datetime import datetime
@@ -17,7 +18,7 @@ from store.participants import ParticipantRow
 
 
 class ParticipantNotSuppressible(GotongError):
-    """Single records are suppressed; a participant is hidden by quarantining or blocking it."""
+    """An organization's own record is not suppressed: set its trust, or have a guest's erased by its own people."""
 
     code: ClassVar[str] = "PARTICIPANT_NOT_SUPPRESSIBLE"
 
@@ -53,13 +54,21 @@ async def known(connection: Connection, uri: RecordUri) -> tuple[ParticipantRow,
 
     Raises RecordNotFound, ParticipantNotSuppressible.
     """
-    if uri.id is None or uri.type is None:
-        raise ParticipantNotSuppressible("quarantine or block the participant instead", id=str(uri))
-    record_type = next((each for each in RECORDS if each.name == uri.type and not each.one_per_log), None)
     publisher = await participants.find(connection, uri.scid)
-    if record_type is None or publisher is None:
+    if publisher is not None and uri.id is None:
+        raise ParticipantNotSuppressible(_INSTEAD[publisher.hosted], id=str(uri), field="id")
+    record_type = next((each for each in RECORDS if each.name == uri.type and not each.one_per_log), None)
+    if uri.id is None or record_type is None or publisher is None:
         raise RecordNotFound("no such record is here", field="id")
     row = (await records.shown(connection, record_type.table, publisher.id, [uri.id])).get(uri.id)
     if row is None and await suppressions.one(connection, uri) is None:
         raise RecordNotFound("no such record is here", field="id")
     return publisher, None if row is None else row.revision
+
+
+_INSTEAD = {
+    False: "everything an organization publishes stands under its own record: quarantine or block it instead",
+    True: "everything an organization publishes stands under its own record, and this one is a guest of this node: "
+    "whoever writes for it revises that record or erases its body",
+}
+"""What to do instead, by whether the organization is hosted here."""

@@ -98,7 +98,7 @@ class RestrictedParts:
     async def _answered(self, connection: Connection, uri: RecordUri, asked: Asked, node_scid: str) -> Answered:
         placed = await _placed(connection, uri)
         if not placed.hosted:
-            raise RecordNotFound("this node is not the home of that record", id=str(uri))
+            raise _not_found(uri)
         proven = await _is_proven(connection, asked, node_scid)
         return await self._decided(
             connection, uri, placed, asked.asker, node_scid, proven=proven, leaf=bytes.fromhex(asked.leaf)
@@ -153,8 +153,6 @@ class RestrictedParts:
             assert operator is not None
             log = await writable_head(connection, asker, lock=False)
             placed = await _placed(connection, uri)
-            if placed.trust != "allowed":
-                raise RecordNotFound("there is no such record to be seen here", id=str(uri))
             if entry.parse(placed.entry).restricted is None:
                 raise RestrictedGone("the record never had a restricted part", id=str(uri))
             home = None if placed.home_peer_id is None else await peers.get(connection, placed.home_peer_id)
@@ -229,14 +227,20 @@ def _uri(text: str) -> RecordUri:
 
 
 async def _placed(connection: Connection, uri: RecordUri) -> Placed:
+    """Return where the revision that is shown here is, or raise RecordNotFound."""
     known = {record_type.name: record_type for record_type in RECORDS}
     record_type = known.get(uri.type or "organization")
     found = None
     if record_type is not None and record_type.restricted is not None:
-        found = await restricted.placed(connection, record_type.table, uri.scid, uri.id)
+        found = await restricted.placed(connection, record_type.name, record_type.table, uri.scid, uri.id)
     if found is None:
-        raise RecordNotFound("there is no such record here", id=str(uri))
+        raise _not_found(uri)
     return found
+
+
+def _not_found(uri: RecordUri) -> RecordNotFound:
+    """Return the one answer for what is not here, is at home elsewhere, or is not shown: nobody can tell which."""
+    return RecordNotFound("there is no such record to be seen here", id=str(uri))
 
 
 async def _is_proven(connection: Connection, asked: Asked, node_scid: str) -> bool:

@@ -10,6 +10,7 @@ only to who asks for them. Nothing else in the compiler names any of these.
 
 from schema.compile.read import Source
 from schema.compile.text import fill
+from store.suppressions import kept_sql
 
 HIDDEN_COUNT_MAX = 10_000
 ALLOWED = "participant.trust = 'allowed'"
@@ -46,8 +47,7 @@ def _with_publisher(source: Source, n: int) -> str:
 
 
 def _kept(source: Source, n: int) -> str:
-    """Return the condition that a row is not suppressed, which asks nothing more of publishers without such records."""
-    return f"(not p{n}.suppresses or not is_suppressed(t{n}.publisher_id, '{source.type}', t{n}.record_id))"
+    return kept_sql(source.type, f"t{n}", f"p{n}")
 
 
 def hidden(source: Source, n: int, *, unverified: bool = False) -> str:

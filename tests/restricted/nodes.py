@@ -13,6 +13,7 @@ from store import restricted
 from store.peers import PeerRow
 from store.restricted import Release
 from tests.nodes import fixed, need_body
+from tests.schema.world import organization_body
 from tests.sync.conftest import SyncNode, client_of
 
 PHONE = "+628123456789"
@@ -57,6 +58,7 @@ async def side_of(sync: SyncNode, slug: str) -> Side:
     sync.app.router.routes.extend(RestrictedEdge(parts, sync.callers).routes())
     host = node.operator.did.split(":")[3]
     guest = await node.participant(slug, host=host)
+    await node.appender.append(guest.scid, [Draft("organization", None, fixed(organization_body(slug=slug)))])
     return Side(sync, guest, parts)
 
 

@@ -185,7 +185,7 @@ async def test_a_rolled_back_backup_is_noticed_by_what_it_lacks(home: Side, keep
     found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"))
     assert found.contents is not None
     assert len(found.contents.parts) == 1
-    assert missing == [2]
+    assert missing == [3]
 
 
 async def test_a_tampered_backup_is_passed_by_for_the_one_before(home: Side, keeper: Side, bare: Bare) -> None:
@@ -203,7 +203,7 @@ async def test_a_tampered_backup_is_passed_by_for_the_one_before(home: Side, kee
     assert list(found.refused.values()) == ["BACKUP_DAMAGED"]
     assert found.contents is not None
     assert len(found.contents.parts) == 1
-    assert missing == [2]
+    assert missing == [3]
 
 
 async def test_a_backup_signed_by_somebody_else_is_passed_by(home: Side, keeper: Side, bare: Bare) -> None:
@@ -218,7 +218,7 @@ async def test_a_backup_signed_by_somebody_else_is_passed_by(home: Side, keeper:
     await keeper.sync.rows("update backup set manifest = $2 where scid = $1", home.guest.scid, forged)
     found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"))
     assert (found.contents, list(found.refused.values())) == (None, ["BACKUP_UNPROVEN"])
-    assert missing == [1]
+    assert missing == [2]
 
 
 async def test_the_wrong_cards_open_and_change_nothing(home: Side, keeper: Side, bare: Bare) -> None:
@@ -239,7 +239,7 @@ async def test_without_a_backup_the_records_come_back_and_what_is_lost_is_named(
     await home.publish()
     await keeper.sync.pull(home.sync.url)
     found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"), wanted=home.guest.did)
-    assert (found.contents, missing) == (None, [1])
+    assert (found.contents, missing) == (None, [2])
 
 
 async def test_erased_parts_do_not_come_back(home: Side, keeper: Side, bare: Bare) -> None:

@@ -5,9 +5,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
+from domain.ids import RecordUri, uuid7
 from federation.encoding import canonical
 from federation.identity.keys import log_key_name
 from federation.log.entry import PayloadCommitmentMismatch
+from federation.moderation.suppress import set_suppressed
 from federation.moderation.trust import set_participant_trust
 from federation.publish.writing import ParticipantNotHosted
 from federation.restricted import request, sealed_to
@@ -240,3 +242,67 @@ async def test_only_an_owner_at_home_decides_and_only_about_who_is_known(home: S
         assert [each.asker_scid for each in await restricted.grants(connection, home.guest.participant_id)] == [
             asker.guest.scid
         ]
+
+
+async def told(work: object) -> tuple[str, str, dict[str, object]]:
+    """Return all that is said of a refusal, but for the record's own name."""
+    with pytest.raises(GotongError) as caught:
+        await work  # type: ignore[misc]
+    return (
+        caught.value.code,
+        caught.value.message,
+        {name: x for name, x in caught.value.details.items() if name != "id"},
+    )
+
+
+async def suppress(side: Side, uri: RecordUri, *, suppressed: bool) -> None:
+    at = side.sync.node.appender.now()
+    await set_suppressed(side.sync.database, uri, suppressed=suppressed, actor="sari", now=at)
+
+
+@pytest.mark.parametrize("where", ["home", "asker"])
+async def test_what_is_hidden_is_asked_for_as_if_it_were_not_there(home: Side, asker: Side, where: str) -> None:
+    uri, unknown = await home.publish(), RecordUri(home.guest.scid, "need", uuid7(1, bytes(10)))
+    await asker.sync.pull(home.sync.url)
+    await allow_asker(home, asker)
+    hiding = {"home": home, "asker": asker}[where]
+    await suppress(hiding, uri, suppressed=True)
+    if where == "asker":
+        nothing = await told(asker.parts.request(asker.guest.scid, unknown))
+        assert await told(asker.parts.request(asker.guest.scid, uri)) == nothing
+    else:
+        assert await told(home.parts.request(home.guest.scid, uri)) == await told(
+            home.parts.request(home.guest.scid, unknown)
+        )  # the operator hides it from its author's people as well
+        nothing = await told(asker.parts.request(asker.guest.scid, uri))
+    assert nothing[0] == "RECORD_NOT_FOUND"
+    assert await home.rules() == []  # nothing was decided, as of what is not there
+    await suppress(hiding, uri, suppressed=False)
+    assert canonical.decode(await asker.parts.request(asker.guest.scid, uri)) == PART
+
+
+async def test_a_home_says_the_same_of_what_it_hides_and_of_what_never_was(home: Side, asker: Side) -> None:
+    uri, unknown = await home.publish(), RecordUri(home.guest.scid, "need", uuid7(1, bytes(10)))
+    await suppress(home, uri, suppressed=True)
+    answers = set()
+    for each in (uri, unknown):
+        body = request.write_request(
+            asker=asker.guest.scid,
+            node=asker.sync.node.operator.scid,
+            record=str(each),
+            leaf=bytes(32),
+            key=bytes(32),
+            log_key=asker.sync.node.keys.get(log_key_name(asker.guest.scid, 0, 0)),
+        )
+        answers.add(str(await told(home.parts.answer(asker.sync.node.operator.scid, body))))
+    assert len(answers) == 1
+
+
+async def test_what_a_participant_in_quarantine_published_is_not_asked_for(home: Side, asker: Side) -> None:
+    uri, unknown = await home.publish(), RecordUri(home.guest.scid, "need", uuid7(1, bytes(10)))
+    await asker.sync.pull(home.sync.url)
+    await allow_asker(home, asker)
+    await set_participant_trust(asker.sync.database, home.guest.scid, "quarantined", actor="sari")
+    assert await told(asker.parts.request(asker.guest.scid, uri)) == await told(
+        asker.parts.request(asker.guest.scid, unknown)
+    )

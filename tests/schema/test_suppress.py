@@ -173,6 +173,7 @@ async def test_an_introduction_that_arrives_while_a_record_is_suppressed_shows_n
         (RecordUri(scid(1), "dream", uuid(11)), RecordNotFound),
         (RecordUri(scid(1), "organization", uuid(11)), RecordNotFound),
         (RecordUri(scid(1)), ParticipantNotSuppressible),
+        (RecordUri(scid(7)), RecordNotFound),
     ],
 )
 async def test_only_a_record_that_is_here_is_suppressed(
