@@ -1,7 +1,8 @@
 """Get erased bytes out of the database's files, soon and without being in the way. Shell; runs until cancelled.
 
 Answers lose what is erased at once; the files lose it by rewriting the tables, which nobody can use meanwhile. So the
-rewriting waits SWEEP_PAUSE_S after the last one, and longer where it takes long: at most a hundredth of the time.
+rewriting waits SWEEP_PAUSE_S after the last one, and longer where it takes long: at most a hundredth of the time. Where
+somebody may still see the erased rows nothing is rewritten, and it is looked again soon.
 """
 
 import asyncio
@@ -13,12 +14,13 @@ import structlog
 
 from domain.errors import GotongError
 from store.database import Connection
-from store.sweep import Swept, sweep
+from store.sweep import Hold, Swept, sweep
 
 SWEEP_POLL_S = 30.0
 SWEEP_PAUSE_S = 600.0
 SWEEP_SHARE = 100
 """How many times as long as it took a rewrite is waited for the next one."""
+SOON_OVER = (None, Hold.TRANSACTION, Hold.TABLE)
 
 _log = structlog.get_logger()
 
@@ -26,6 +28,7 @@ _log = structlog.get_logger()
 async def sweep_files(connect: Callable[[], Awaitable[Connection]], clock: Callable[[], datetime]) -> None:
     """Sweep when something is erased, again and again, until cancelled."""
     elapsed_s = asyncio.get_running_loop().time
+    held: Hold | None = None
     while True:
         pause_s = SWEEP_POLL_S
         began_s = elapsed_s()
@@ -38,8 +41,13 @@ async def sweep_files(connect: Callable[[], Awaitable[Connection]], clock: Calla
         else:
             if swept is not None:
                 took_s = elapsed_s() - began_s
-                pause_s = max(SWEEP_PAUSE_S, SWEEP_SHARE * took_s)
-                _log.info("swept", erasures=swept.erasures, took_s=round(took_s, 3), wal_clean=swept.is_wal_clean)
+                if swept.tables or swept.hold not in SOON_OVER:
+                    pause_s = max(SWEEP_PAUSE_S, SWEEP_SHARE * took_s)
+                if swept.erasures:
+                    _log.info("swept", erasures=swept.erasures, took_s=round(took_s, 3))
+                if swept.hold is not None and swept.hold is not held:
+                    _log.warning("sweep_held", reason=swept.hold.value, by=swept.held_by)
+            held = None if swept is None else swept.hold
         await asyncio.sleep(pause_s)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from domain.records.registry import RECORDS
 from store.database import Connection
 
 DEADLINE = timedelta(hours=72)
@@ -61,9 +62,10 @@ async def insert(connection: Connection, erasure: Erasure, *, now: datetime) -> 
 
 async def destroy(connection: Connection, erasure: Erasure) -> int:
     """Delete what the erasure names of every entry of its record below it, in all logs of its author, and what was made
-    of it: the digests of requests, what peers were reported with. Return how many payloads there were."""
+    of it: digests of requests, bytes that peers were reported with, revisions that wait. Return how many payloads."""
     payloads = 0
     for log_id, indexes in await _entries(connection, erasure):
+        await _forget_evidence(connection, log_id, indexes, erasure.record_id)
         deleted = await connection.execute(
             "delete from payload where log_id = $1 and index = any($2) and part = any($3)",
             log_id,
@@ -87,13 +89,34 @@ async def destroy(connection: Connection, erasure: Erasure) -> int:
     )
     await connection.execute(
         """
-        update refusal set evidence = null from log
-        where log.id = $1 and refusal.origin = log.origin and position($2::bytea in refusal.evidence) > 0
+        delete from waiting using log
+        where log.id = $1 and waiting.participant_id = log.participant_id and waiting.type = $2
+          and (waiting.record_id = $3 or waiting.record_id is null and $4)
         """,
         erasure.log_id,
-        str(erasure.record_id).encode(),
+        erasure.type,
+        erasure.record_id,
+        any(known.one_per_log for known in RECORDS if known.name == erasure.type),
     )
     return payloads
+
+
+async def _forget_evidence(connection: Connection, log_id: int, indexes: Sequence[int], record_id: UUID) -> None:
+    await connection.execute(
+        """
+        update refusal set evidence = null, details = '{}' from log
+        where log.id = $1 and refusal.origin = log.origin and evidence is not null and (
+            position($3::bytea in evidence) > 0 or exists (
+                select from payload
+                where log_id = $1 and index = any($2) and part = 1
+                  and (position(salt in evidence) > 0 or position(payload.data in evidence) > 0)
+            )
+        )
+        """,
+        log_id,
+        list(indexes),
+        str(record_id).encode(),
+    )
 
 
 async def origins(connection: Connection) -> list[str]:
@@ -116,7 +139,8 @@ async def make_unswept(connection: Connection, erasure: Erasure, *, now: datetim
     """Have the files swept again for an erasure that was executed only now."""
     await connection.execute(
         """
-        update erasure set executed_at = $3, executed_by = pg_current_xact_id(), swept_at = null
+        update erasure set executed_at = $3, forgotten_by = null, rewritten_to = null,
+                           swept_at = null, waits_for = null
         where log_id = $1 and index = $2
         """,
         erasure.log_id,
@@ -224,72 +248,6 @@ async def give_bodies(connection: Connection, log_id: int, bodies: Sequence[tupl
     )
 
 
-# ---- acknowledgements ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A log with erasures: who wrote it, up to where it is signed, and below which index they are executed here."""
-
-    id: int
-    origin: str
-    hosted: bool
-    checkpoint: bytes
-    checkpoint_size: int
-    newest: int
-
-
-async def logs_with_erasures(connection: Connection, limit: int) -> list[Log]:
-    """Return up to `limit` logs whose erasures are executed in database and files, those last erased in first."""
-    records = await connection.fetch(
-        """
-        select log.id, origin, participant.hosted, checkpoint, checkpoint_size, max(erasure.index) as newest
-        from erasure join log on log.id = log_id join participant on participant.id = log.participant_id
-        where checkpoint is not null and participant.trust <> 'blocked'
-        group by log.id, participant.hosted having bool_and(swept_at is not null)
-        order by max(executed_at) desc, log.id limit $1
-        """,
-        limit,
-    )
-    return [Log(**dict(record)) for record in records]
-
-
-async def keep_acknowledgement(
-    connection: Connection, log_id: int, operator_scid: str, *, size: int, at: datetime, note: bytes, now: datetime
-) -> bool:
-    """Keep what an operator said if it says more than what is kept of the same one; return whether it does."""
-    kept = await connection.fetchval(
-        """
-        insert into erasure_acknowledgement as kept (log_id, operator_scid, size, at, note, received_at)
-        values ($1, $2, $3, $4, $5, $6)
-        on conflict (log_id, operator_scid) do update
-            set size = excluded.size, at = excluded.at, note = excluded.note, received_at = excluded.received_at
-            where kept.size < excluded.size
-        returning true
-        """,
-        log_id,
-        operator_scid,
-        size,
-        at,
-        note,
-        now,
-    )
-    return kept is True
-
-
-async def acknowledgements(connection: Connection, log_id: int, limit: int) -> dict[str, tuple[int, bytes]]:
-    """Return (size, note) by operator of up to `limit` acknowledgements of a log, newest first."""
-    records = await connection.fetch(
-        """
-        select operator_scid, size, note from erasure_acknowledgement where log_id = $1
-        order by received_at desc, operator_scid limit $2
-        """,
-        log_id,
-        limit,
-    )
-    return {record["operator_scid"]: (record["size"], record["note"]) for record in records}
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """An erasure with who has acknowledged it and which peers have not. The newest has the highest number."""
@@ -303,6 +261,7 @@ class Listed:
     at: datetime
     executed_at: datetime
     swept_at: datetime | None
+    waits_for: str | None
     acknowledged: list[str]
     missing: list[str]
 
@@ -318,7 +277,7 @@ async def listed(
         f"""
         with numbered as (select *, row_number() over (order by executed_at, log_id, index) as number from erasure)
         select erasure.number, participant.scid, erasure.type, erasure.record_id, erasure.parts, participant.hosted,
-               erasure.at, erasure.executed_at, erasure.swept_at,
+               erasure.at, erasure.executed_at, erasure.swept_at, erasure.waits_for,
                coalesce((select array_agg(operator_scid order by operator_scid) from erasure_acknowledgement said
                          where said.log_id = log.id and said.size > erasure.index), '{{}}') as acknowledged,
                case when participant.hosted then array(

@@ -20,7 +20,7 @@ from domain.records.registry import RECORDS
 from store.database import Connection
 
 SEQUENCE_BATCH_ROWS_MAX = 2_000
-_SEQUENCER_LOCK = 0x676F746F6E670001  # "gotong" 1
+SEQUENCER_LOCK = 0x676F746F6E670001  # "gotong" 1
 
 OUTBOX_CHANNEL = "gotong_outbox"
 EVENT_CHANNEL = "gotong_event"
@@ -77,7 +77,7 @@ async def sequence(connection: Connection) -> int:
     Returns 0 at once when another process is doing it.
     """
     async with connection.transaction():
-        if not await connection.fetchval("select pg_try_advisory_xact_lock($1)", _SEQUENCER_LOCK):
+        if not await connection.fetchval("select pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
             return 0
         moved = await connection.fetch(
             """

@@ -178,13 +178,17 @@ async def report(
 ) -> None:
     """Keep what broke a rule, its bytes cut to EVIDENCE_BYTES_MAX, once a day if it is the same; in a transaction.
 
-    Of one peer the newest REFUSALS_PER_PEER_MAX are kept.
+    Bytes that name an erased record are not kept. Of one peer the newest REFUSALS_PER_PEER_MAX are kept.
     """
     kept = None if evidence is None else evidence[:EVIDENCE_BYTES_MAX]
     added = await connection.fetchval(
         """
         insert into refusal (peer_id, origin, code, message, details, evidence)
-        select $1, $2, $3, $4, $5, $6 where not exists (
+        select $1, $2, $3, $4, $5, case when not exists (
+            select from erasure join log on log.id = log_id
+            where origin = $2 and position(convert_to(record_id::text, 'UTF8') in $6) > 0
+        ) then $6::bytea end
+        where not exists (
             select from refusal where peer_id is not distinct from $1 and origin is not distinct from $2 and code = $3
                                   and evidence is not distinct from $6 and at > now() - interval '1 day'
         )

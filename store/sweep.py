@@ -1,37 +1,62 @@
-"""Get deleted bytes out of the files of the database. SQL only; outside of transactions.
+"""Get deleted bytes out of the files of the database, and say so only when that is proven. SQL only; outside of
+transactions.
 
 PostgreSQL leaves what is deleted in its pages, its statistics and its write-ahead log until something is written over
-it. So the tables that held erased parts are written anew (VACUUM FULL, which builds their indexes anew too), the
-statistics about them are made and written anew, and the write-ahead log before that is thrown away. Nobody can read or
-write a table while it is rewritten.
+it. So an erasure leaves the files in three steps. Each is remembered, and a later run goes on where one stopped:
 
-It waits for transactions that may still see what was deleted. What it cannot reach, and says so: the write-ahead log
-of a server where this user may not make a checkpoint, or that recycles, archives or replicates it; backups; blocks that
-the file system has freed.
+1. *forgotten*: the statistics of the tables that held it are made anew. From here on no live row has the bytes.
+2. *rewritten*: these tables, and the one of all statistics, are written anew (VACUUM FULL; TOAST and indexes as well).
+   A rewrite keeps the dead rows that some transaction may still see. It takes for such a one whatever still writes in
+   any database of the server, because its own snapshot has to step around it. So this waits for all that was under way
+   at step 1. What the rewrite really did is looked at afterwards: it leaves its horizon in `pg_class.relfrozenxid`, and
+   no row deleted before that is in the file.
+3. *swept*: the directory of the write-ahead log has no segment any more in which the bytes may be.
+
+Nobody can read or write a table while it is rewritten. What is out of reach: copies that the server's operator makes of
+its files (backups, archived segments, replicas, snapshots), and blocks that the file system has freed.
 """
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 import asyncpg
 
 from domain.records.registry import RECORDS
 from store.database import Connection
+from store.outbox import SEQUENCER_LOCK
 
 LOCK_TIMEOUT_MS = 5_000
 """How long a rewrite waits for a table, and others behind it."""
+HORIZON_WAIT_S = 5.0
+"""How long a run waits for transactions that are under way; after that a later run looks again."""
+HORIZON_POLL_S = 0.05
 SWEEP_LOCK = 0x676F746F6E670008  # "gotong" 8
-ALWAYS = ("payload", "unprojected", "refusal")
+ALWAYS = ("payload", "unprojected", "refusal", "idempotency", "waiting")
+STATISTICS = "pg_statistic"
+
+
+class Hold(Enum):
+    """What keeps erased bytes in the files."""
+
+    TRANSACTION = "TRANSACTION"
+    TABLE = "TABLE"
+    STATISTICS = "STATISTICS"
+    WRITE_AHEAD_LOG = "WRITE_AHEAD_LOG"
+    DISK = "DISK"
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one run did: how many erasures are out of the files, which tables were rewritten, and whether the
-    write-ahead log is clean as well."""
+    """What one run did: how many erasures are out of the files now, which tables were rewritten, what the others wait
+    for, and who that is if it is known."""
 
     erasures: int
     tables: tuple[str, ...]
-    is_wal_clean: bool
+    hold: Hold | None
+    held_by: str | None
 
 
 async def pending(connection: Connection) -> int:
@@ -41,50 +66,222 @@ async def pending(connection: Connection) -> int:
 
 
 async def sweep(connection: Connection, now: datetime) -> Swept | None:
-    """Return what was done; None when there is nothing to do, another process does it, or somebody may still see it.
+    """Return what was done and what keeps the rest; None when there is nothing to do, or another process does it.
 
-    Raises asyncpg's LockNotAvailableError when a table is in use for too long; run it again.
+    Raises the database's errors; nothing is said to be swept that is not.
     """
     if not await connection.fetchval("select pg_try_advisory_lock($1)", SWEEP_LOCK):
         return None
     try:
-        ready = await connection.fetch(_READY)
-        if not ready:
+        if not await pending(connection):
             return None
-        tables = _tables({record["type"] for record in ready})
         await connection.execute(f"set lock_timeout = {LOCK_TIMEOUT_MS}")
-        for table in tables:
-            await connection.execute(f"vacuum (full, analyze) {table}")
-            await _clear_statistics(connection, table)
-        await connection.execute("vacuum full pg_statistic")
-        is_wal_clean = await _forget_wal(connection)
-        await connection.execute(
-            """
-            update erasure set swept_at = $3 from unnest($1::integer[], $2::bigint[]) as ready (log_id, index)
-            where erasure.log_id = ready.log_id and erasure.index = ready.index
-            """,
-            [record["log_id"] for record in ready],
-            [record["index"] for record in ready],
-            now,
-        )
-        return Swept(len(ready), tables, is_wal_clean)
+        await connection.execute(_DISOWN)
+        tables: list[str] = []
+        try:
+            hold = await _forget(connection) or await _rewrite(connection, tables)
+        except asyncpg.LockNotAvailableError:
+            hold = Hold.TABLE
+        except asyncpg.DiskFullError:
+            hold = Hold.DISK
+        erasures = await _finish(connection, now)
+        in_log = await connection.fetchval(_KEEP_WAITING, None if hold is None else hold.value)
+        hold = hold or (Hold.WRITE_AHEAD_LOG if in_log else None)
+        held_by = await connection.fetchval(_OLDEST) if hold is Hold.TRANSACTION else None
+        return Swept(erasures, tuple(tables), hold, held_by)
     finally:
         await connection.execute("reset lock_timeout")
         await connection.execute("select pg_advisory_unlock($1)", SWEEP_LOCK)
 
 
-# A row deleted by a transaction can be seen by those whose snapshot is as old, and a rewrite would keep it for them.
-_READY = """
-    select log_id, index, type from erasure
-    where swept_at is null and not exists (
+_DISOWN = """
+    update erasure set forgotten_by = null, rewritten_to = null
+    where swept_at is null and (
+        forgotten_by >= pg_snapshot_xmax(pg_current_snapshot()) or rewritten_to > pg_current_wal_insert_lsn()
+    )
+"""
+"""Numbers of another server, from which this database was restored, mean nothing here."""
+_KEEP_WAITING = """
+    with kept as (
+        update erasure set waits_for = case when rewritten_to is null then $1::text else 'WRITE_AHEAD_LOG' end
+        where swept_at is null returning rewritten_to is not null as in_log
+    )
+    select coalesce(bool_or(in_log), false) from kept
+"""
+
+
+# ---- 1 forgotten -----------------------------------------------------------------------------------------------------
+
+
+async def _forget(connection: Connection) -> Hold | None:
+    """Have statistics made without what was erased; return what keeps them."""
+    erased = await connection.fetch(
+        "select log_id, index, type from erasure where swept_at is null and forgotten_by is null"
+    )
+    if not erased:
+        return None
+    await _forget_texts(connection)
+    tables = _tables({record["type"] for record in erased})
+    for table in tables:
+        async with connection.transaction():  # nobody plans without statistics
+            await _clear_statistics(connection, table)
+            await connection.execute(f"analyze {table}")
+    for table in tables:
+        # Of a table without rows ANALYZE leaves what was known of it.
+        stale = f"""
+            select exists (select from pg_stats where schemaname = 'public' and tablename = $1)
+               and not exists (select from {table})
+        """
+        if await connection.fetchval(stale, table):
+            return Hold.STATISTICS
+    await connection.execute(
+        """
+        update erasure set forgotten_by = pg_current_xact_id()
+        from unnest($1::integer[], $2::bigint[]) as erased (log_id, index)
+        where erasure.log_id = erased.log_id and erasure.index = erased.index
+        """,
+        *_keys(erased),
+    )
+    return None
+
+
+async def _forget_texts(connection: Connection) -> None:
+    """Delete what a sequencer may have indexed that had read a row just before it was erased; later ones read none."""
+    for record_type in RECORDS:
+        if record_type.searched:
+            async with connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", SEQUENCER_LOCK)
+                await connection.execute(
+                    f"""
+                    delete from {record_type.table}_search search using erasure join log on log.id = erasure.log_id
+                    where erasure.swept_at is null and erasure.type = $1 and search.record_id = erasure.record_id
+                      and search.publisher_id = log.participant_id and not exists (
+                          select from {record_type.table} shown
+                          where shown.publisher_id = search.publisher_id and shown.record_id = search.record_id
+                      )
+                    """,
+                    record_type.name,
+                )
+
+
+async def _clear_statistics(connection: Connection, table: str) -> None:
+    """Throw away what is known of a table and of expressions in its indexes, where this server allows it."""
+    of_table = """
+        pg_class join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
+        where pg_class.oid = $1::regclass
+           or pg_class.oid in (select indexrelid from pg_index where indrelid = $1::regclass)
+    """
+    if await connection.fetchval("select to_regproc('pg_clear_attribute_stats') is not null"):  # PostgreSQL 18
+        await connection.execute(
+            f"""
+            select pg_clear_attribute_stats(relnamespace::regnamespace::text, relname::text, attname::text, false)
+            from {of_table}
+            """,
+            table,
+        )
+    elif await connection.fetchval("select has_table_privilege('pg_statistic', 'delete')"):  # a superuser
+        await connection.execute(
+            f"delete from pg_statistic where (starelid, staattnum) in (select attrelid, attnum from {of_table})", table
+        )
+
+
+# ---- 2 rewritten -----------------------------------------------------------------------------------------------------
+
+
+async def _rewrite(connection: Connection, rewritten: list[str]) -> Hold | None:
+    """Write the tables anew of every erasure that nobody may see any more; return what keeps others."""
+    if not await connection.fetchval(f"select exists (select from ({_FORGOTTEN}) forgotten)"):
+        return None
+    ready = await _unseen(connection)
+    if not ready:
+        return Hold.TRANSACTION
+    tables = (*_tables({record["type"] for record in ready}), STATISTICS)
+    for table in tables:
+        await connection.execute(f"vacuum (full) {table}")
+        rewritten.append(table)
+    await connection.execute(_REMEMBER_REWRITTEN, *_keys(ready), list(tables))
+    is_left = await connection.fetchval(f"select exists (select from ({_FORGOTTEN}) forgotten)")
+    return Hold.TRANSACTION if is_left else None
+
+
+async def _unseen(connection: Connection) -> list[asyncpg.Record]:
+    """Return the erasures that no transaction may see any more; wait a moment for those of which one may."""
+    deadline_s = asyncio.get_running_loop().time() + HORIZON_WAIT_S
+    while True:
+        seen = await connection.fetchval(f"select count(*) from ({_FORGOTTEN}) forgotten where {_IS_SEEN}")
+        if not seen or asyncio.get_running_loop().time() > deadline_s:
+            return list(await connection.fetch(f"select * from ({_FORGOTTEN}) forgotten where not {_IS_SEEN}"))
+        await asyncio.sleep(HORIZON_POLL_S)
+
+
+_FORGOTTEN = """
+    select log_id, index, type, forgotten_by from erasure
+    where swept_at is null and forgotten_by is not null and rewritten_to is null
+"""
+_IS_SEEN = """
+    (forgotten_by >= pg_snapshot_xmin(pg_current_snapshot()) or exists (
         select from (
             select backend_xmin as oldest from pg_stat_activity
-            where backend_xmin is not null and pid <> pg_backend_pid() and datname = current_database()
-            union all select xmin from pg_replication_slots where xmin is not null
-            union all select transaction from pg_prepared_xacts where database = current_database()
+            where pid <> pg_backend_pid() and (datname is null or datname = current_database())
+            union all select xmin from pg_replication_slots
+            union all select catalog_xmin from pg_replication_slots
         ) seeing
-        where age(seeing.oldest) >= age(erasure.executed_by::xid)
+        where age(seeing.oldest) >= age(forgotten_by::xid)
+    ))
+"""
+"""Somebody writes anywhere, or reads here, since before. Of sessions that this user may not look at it does not know;
+the horizon of the rewrite does."""
+_OLDEST = """
+    select name from (
+        select greatest(age(backend_xid), age(backend_xmin)) as age,
+               format('%s, process %s, in database %s, since %s', coalesce(nullif(application_name, ''), backend_type),
+                      pid, coalesce(datname, '-'), to_char(xact_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) as name
+        from pg_stat_activity
+        where pid <> pg_backend_pid()
+          and (backend_xid is not null or datname is null or datname = current_database())
+        union all select age(transaction), format('prepared transaction %s', gid) from pg_prepared_xacts
+        union all select greatest(age(xmin), age(catalog_xmin)), format('replication slot %s', slot_name)
+        from pg_replication_slots
+    ) seeing where age is not null order by age desc limit 1
+"""
+_REMEMBER_REWRITTEN = """
+    update erasure set rewritten_to = pg_current_wal_insert_lsn()
+    from unnest($1::integer[], $2::bigint[]) as ready (log_id, index)
+    where erasure.log_id = ready.log_id and erasure.index = ready.index and age(forgotten_by::xid) > (
+        select max(age(relfrozenxid)) from pg_class
+        where oid = any($3::regclass[]) or oid in (select reltoastrelid from pg_class where oid = any($3::regclass[]))
     )
+"""
+
+
+# ---- 3 swept ---------------------------------------------------------------------------------------------------------
+
+
+async def _finish(connection: Connection, now: datetime) -> int:
+    """Have the write-ahead log begin anew, and return how many erasures are out of it and so of all files."""
+    if not await connection.fetchval(
+        "select exists (select from erasure where swept_at is null and rewritten_to is not null)"
+    ):
+        return 0
+    with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("select pg_switch_wal()")
+    with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("checkpoint")
+    try:
+        done = await connection.execute(_OUT_OF_WAL, now)
+    except asyncpg.InsufficientPrivilegeError:  # then nobody here can know
+        return 0
+    return int(done.removeprefix("UPDATE "))
+
+
+# A segment's name is its timeline and its number. Where segments are recycled, one keeps its bytes under a later name.
+_OUT_OF_WAL = """
+    update erasure set swept_at = $1, waits_for = null
+    where swept_at is null and rewritten_to is not null and not current_setting('wal_recycle')::boolean
+      and not exists (
+          select from pg_ls_waldir()
+          where name ~ '^[0-9A-F]{24}(\\.partial)?$' and substr(name, 9, 16) <= substr(pg_walfile_name(rewritten_to), 9)
+      )
 """
 
 
@@ -94,36 +291,5 @@ def _tables(types: set[str]) -> tuple[str, ...]:
     return (*ALWAYS, *(record_type.table for record_type in known), *searched)
 
 
-async def _clear_statistics(connection: Connection, table: str) -> None:
-    """Throw away what is known about a table without rows, which ANALYZE leaves as it was.
-
-    Before PostgreSQL 18 nobody but a superuser could: there it stays until the table has rows again.
-    """
-    if await connection.fetchval("select to_regproc('pg_clear_attribute_stats') is null"):
-        return
-    if not await connection.fetchval(f"select exists (select from {table})"):
-        await connection.execute(
-            """
-            select pg_clear_attribute_stats(relnamespace::regnamespace::text, relname::text, attname::text, false)
-            from pg_class join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
-            where pg_class.oid = $1::regclass
-               or pg_class.oid in (select indexrelid from pg_index where indrelid = $1::regclass)
-            """,
-            table,
-        )
-
-
-async def _forget_wal(connection: Connection) -> bool:
-    """Begin a new segment, make a checkpoint, and return whether the segments before it are gone."""
-    try:
-        await connection.execute("select pg_switch_wal()")
-        await connection.execute("checkpoint")
-    except asyncpg.InsufficientPrivilegeError:
-        return False
-    is_kept: bool = await connection.fetchval(
-        """
-        select current_setting('wal_recycle')::boolean or current_setting('wal_keep_size') <> '0'
-            or current_setting('archive_mode') <> 'off' or exists (select from pg_replication_slots)
-        """
-    )
-    return not is_kept
+def _keys(erased: list[asyncpg.Record]) -> tuple[list[int], list[int]]:
+    return [record["log_id"] for record in erased], [record["index"] for record in erased]

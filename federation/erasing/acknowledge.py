@@ -27,7 +27,7 @@ from federation.log.names import origin as origin_of
 from federation.log.note import parse_checkpoint, parse_note
 from federation.log.static import LogNotHeld
 from federation.sync.serve import read_tiles
-from store import erasures, logs, participants
+from store import acknowledgements, logs, participants
 from store.database import Connection, Database
 from store.logs import LogRow
 
@@ -41,19 +41,19 @@ async def acknowledge(database: Database, keys: KeyRing, clock: Callable[[], dat
     said = 0
     async with database.acquire() as connection:
         operator = await participants.operator(connection)
-        found = await erasures.logs_with_erasures(connection, LOGS_PER_ROUND_MAX)
+        found = await acknowledgements.with_erasures(connection, LOGS_PER_ROUND_MAX)
         if operator is None or not found:
             return 0
         fragment = cosign_keys(await identities.load(connection, operator.id, operator.scid))[-1].id
         key = keys.get(document_key_name(operator.scid, fragment))
         for log in found:
-            sizes = await erasures.acknowledgements(connection, log.id, ACKNOWLEDGEMENTS_SERVED_MAX)
+            sizes = await acknowledgements.newest(connection, log.id, ACKNOWLEDGEMENTS_SERVED_MAX)
             if log.newest >= log.checkpoint_size or sizes.get(operator.scid, (0, b""))[0] > log.newest:
                 continue
             head = parse_checkpoint(parse_note(log.checkpoint).text)
             statement = Acknowledgement(operator.scid, log.origin, head.size, head.root, clock())
             note = acknowledgement.sign(statement, key)
-            said += await erasures.keep_acknowledgement(
+            said += await acknowledgements.keep(
                 connection, log.id, operator.scid, size=head.size, at=statement.at, note=note, now=statement.at
             )
     return said
@@ -75,7 +75,7 @@ async def take(database: Database, note: bytes, *, origin: str, now: datetime) -
         keys = cosign_keys(await identities.load(connection, operator.id, operator.scid))
         acknowledgement.verify(note, said, [key.public_key for key in keys])
         acknowledgement.check_tree(said, await _root(connection, log, said.size))
-        return await erasures.keep_acknowledgement(
+        return await acknowledgements.keep(
             connection, log.id, said.operator, size=said.size, at=said.at, note=note, now=now
         )
 
@@ -86,7 +86,7 @@ async def known(database: Database, scid: str, epoch: int) -> list[bytes]:
         log = await logs.head(connection, origin_of(scid, epoch))
         if log is None or log.trust != "allowed":
             raise LogNotHeld("no such log is held here")
-        found = await erasures.acknowledgements(connection, log.id, ACKNOWLEDGEMENTS_SERVED_MAX)
+        found = await acknowledgements.newest(connection, log.id, ACKNOWLEDGEMENTS_SERVED_MAX)
     return [note for _, note in found.values()]
 
 

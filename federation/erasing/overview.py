@@ -53,6 +53,7 @@ class Told:
             "missing": self.listed.missing,
             "hoursLeft": self.hours_left(now),
             "state": self.state(now),
+            "waitsFor": self.listed.waits_for,
         }
 
 

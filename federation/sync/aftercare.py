@@ -22,7 +22,7 @@ from federation.log.names import parse_origin
 from federation.log.static import PAYLOADS_BYTES_MAX, PAYLOADS_MAX
 from federation.sync.client import PeerClient, PeerProtocolError
 from federation.sync.heal import read_payloads, take_bodies
-from store import erasures, peers, vouches
+from store import acknowledgements, erasures, peers, vouches
 from store.database import Connection, Database
 from store.erasures import Withheld
 from store.locks import Claims
@@ -90,7 +90,7 @@ class Aftercare:
     async def once(self, peer: PeerRow) -> tuple[int, int]:
         """Return how many bodies and how many statements the peer gave. Raises the Peer and the database's errors."""
         async with self.database.acquire() as connection:
-            with_erasures = await erasures.logs_with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
+            with_erasures = await acknowledgements.with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
             missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX)
             claimed = await vouches.claimed(connection, CLAIMS_MAX)
         now_s = asyncio.get_running_loop().time()
@@ -138,7 +138,7 @@ class Aftercare:
             with suppress(GotongError):  # of an operator not known here, or of a tree not held yet
                 taken += await acknowledge.take(self.database, note, origin=origin, now=self.clock())
         async with self.database.acquire() as connection:
-            ours = await erasures.acknowledgements(connection, log_id, acknowledge.ACKNOWLEDGEMENTS_SERVED_MAX)
+            ours = await acknowledgements.newest(connection, log_id, acknowledge.ACKNOWLEDGEMENTS_SERVED_MAX)
         for _, note in ours.values():
             if note not in theirs:
                 with suppress(PeerProtocolError):

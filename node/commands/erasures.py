@@ -53,22 +53,35 @@ def sweep(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     swept = asyncio.run(run())
     if swept is None:
-        show({"erasures": 0}, "Nothing to sweep, or somebody may still see it: try again.", as_json=as_json)
+        show({"erasures": 0}, "Nothing to sweep, or another process is at it.", as_json=as_json)
         return
     answer: dict[str, Json] = {
         "erasures": swept.erasures,
         "tables": list(swept.tables),
-        "writeAheadLogClean": swept.is_wal_clean,
+        "waitsFor": None if swept.hold is None else swept.hold.value,
+        "heldBy": swept.held_by,
     }
-    text = f"{swept.erasures} erasures are out of the tables' files: {', '.join(swept.tables)}."
-    if not swept.is_wal_clean:
-        text += "\nThe server's write-ahead log, its archive or its replicas may still hold them for a while."
+    text = f"{swept.erasures} erasures are out of the files."
+    if swept.tables:
+        text += f" Written anew: {', '.join(swept.tables)}."
+    if swept.hold is not None:
+        text += f"\nOthers wait. {_HOLDS[swept.hold.value]}" + (f"\nIt is {swept.held_by}." if swept.held_by else "")
     show(answer, text, as_json=as_json)
+
+
+_HOLDS = {
+    "TRANSACTION": "A transaction that began before may still see them; end it, or wait.",
+    "TABLE": "A table is in use for too long to be written anew; it is tried again.",
+    "STATISTICS": "The statistics of an empty table keep samples; PostgreSQL 18 or a superuser can drop them.",
+    "WRITE_AHEAD_LOG": "The server's write-ahead log keeps them, or this user may not look: docs/operate.md, Erasing.",
+    "DISK": "Writing a table anew needs as much free disk as the table has.",
+}
 
 
 def _line(row: dict[str, Json]) -> str:
     parts, missing = row["parts"], row["missing"]
     assert isinstance(parts, list)
     assert isinstance(missing, list)
+    held = f"  {row['waitsFor']}" if row["waitsFor"] else ""
     late = f"  {row['hoursLeft']} h left, not acknowledged by {', '.join(map(str, missing))}" if missing else ""
-    return f"{row['erasedAt']}  {row['id']}  {' and '.join(map(str, parts))}  {row['state']}{late}"
+    return f"{row['erasedAt']}  {row['id']}  {' and '.join(map(str, parts))}  {row['state']}{held}{late}"

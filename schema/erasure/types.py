@@ -23,11 +23,26 @@ class ErasureState(Enum):
     """Where it stands, the earliest first."""
 
     IN_FILES = strawberry.enum_value(
-        "IN_FILES", description="No answer has it any more; the bytes are in files of this node for some minutes still."
+        "IN_FILES", description="No answer has it any more; the bytes are in files of this node still. See `waitsFor`."
     )
     WAITING = strawberry.enum_value("WAITING", description="It is done here; some peer has not acknowledged it yet.")
     OVERDUE = strawberry.enum_value("OVERDUE", description="The same, and the 72 hours are over: ask those operators.")
     DONE = strawberry.enum_value("DONE", description="It is done here, and every peer has acknowledged it.")
+
+
+@strawberry.enum(description="What keeps erased bytes in the files of a node. It looks again by itself.")
+class ErasureHold(Enum):
+    """What the last sweep could not do."""
+
+    TRANSACTION = strawberry.enum_value(
+        "TRANSACTION", description="A transaction somewhere on the database server may still see them."
+    )
+    TABLE = strawberry.enum_value("TABLE", description="A table was in use for too long.")
+    STATISTICS = strawberry.enum_value("STATISTICS", description="The database's statistics of an empty table.")
+    WRITE_AHEAD_LOG = strawberry.enum_value(
+        "WRITE_AHEAD_LOG", description="The database's write-ahead log, or nobody here may look whether it does."
+    )
+    DISK = strawberry.enum_value("DISK", description="Too little free disk to write a table anew.")
 
 
 @strawberry.type(description="What an author erased. For operators, and for the author's own people.")
@@ -51,3 +66,7 @@ class Erasure:
     )
     hours_left: int = value("How many of the 72 hours are left, negative when they are over.", _of("hoursLeft"))
     state: ErasureState = value("Where it stands.", lambda row, _arguments, _reader: ErasureState[row["state"]])
+    waits_for: ErasureHold | None = value(
+        "What kept the last attempt from finishing, while it is IN_FILES.",
+        lambda row, _arguments, _reader: None if row["waitsFor"] is None else ErasureHold[row["waitsFor"]],
+    )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from federation.erasing.overview import overview
 from federation.publish.append import Appended, Draft, Once
-from store import outbox, peers
+from store import acknowledgements, outbox, peers
 from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer
-from store.sweep import pending, sweep
+from store.sweep import Hold, pending, sweep
 from tests.clock import FrozenClock
 from tests.conftest import _template
 from tests.copies import Mirror
@@ -24,7 +25,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[str]:
-    """A server of its own: snapshots in the databases of other tests would hold back what may be forgotten here."""
+    """A server of its own: all its files are read, and other tests' transactions would be waited for."""
     with tempfile.TemporaryDirectory(prefix="gotong-disk-") as directory:
         Path(directory).chmod(0o755)
         server = EmbeddedServer(Path(directory), durable=False)
@@ -139,11 +140,18 @@ async def test_erased_words_are_in_no_table_and_no_file_of_origin_and_replica(
             async with database.acquire() as connection:
                 swept = await sweep(connection, node.clock())
                 assert swept is not None
-                assert (swept.erasures, swept.is_wal_clean) == (1, True)
+                assert (swept.erasures, swept.hold) == (1, None)
                 assert await pending(connection) == 0
         assert files_with(directory, marker) == []
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nobody within a run: for those who are going to be there."""
+    monkeypatch.setattr("store.sweep.HORIZON_WAIT_S", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_who_may_still_see_erased_rows_is_waited_for(node: TestNode, database_dsn: str) -> None:
     guest = await node.participant("baca-yuk")
     (need,) = await node.publish_needs(guest.scid, "Beras")
@@ -152,7 +160,96 @@ async def test_who_may_still_see_erased_rows_is_waited_for(node: TestNode, datab
         async with reader.transaction(isolation="repeatable_read"):
             assert await reader.fetchval("select count(*) from need") == 1
             await erase(node, guest.scid, need)
-            assert await sweep(connection, node.clock()) is None
+            assert await _swept(connection, node) == (0, Hold.TRANSACTION)
             assert await pending(connection) == 1
-        assert await sweep(connection, node.clock()) is not None
+        assert await _swept(connection, node) == (1, None)
     await reader.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_bytes_that_another_database_keeps_in_the_files_are_not_said_to_be_gone(
+    node: TestNode, database_dsn: str, new_database: NewDatabase
+) -> None:
+    """Whoever still writes in any database of the server makes a rewrite keep what was erased meanwhile."""
+    marker = f"zq{secrets.token_hex(9)}"
+    guest = await node.participant("baca-yuk")
+    need = await _publish(node, guest.scid, marker)
+    await _settle_on_disk(node.database)
+    writer = await connect(await new_database())
+    async with node.database.acquire() as connection:
+        directory = Path(await connection.fetchval("show data_directory"))
+        async with writer.transaction():
+            await writer.execute("select pg_current_xact_id()")
+            await erase(node, guest.scid, need)
+            await _index_texts(node.database)
+            assert await _swept(connection, node) == (0, Hold.TRANSACTION)
+            (told,) = await overview(node.database, 10)
+            assert (told.state(node.clock()), told.listed.waits_for) == ("IN_FILES", "TRANSACTION")
+            assert await acknowledgements.with_erasures(connection, 10) == []
+            assert files_with(directory, marker) != []
+        assert await _swept(connection, node) == (1, None)
+        assert files_with(directory, marker) == []
+        (told,) = await overview(node.database, 10)
+        assert (told.state(node.clock()), told.listed.waits_for) == ("DONE", None)
+        assert len(await acknowledgements.with_erasures(connection, 10)) == 1
+    await writer.close()
+
+
+async def test_a_rewrite_that_kept_erased_rows_is_noticed(
+    node: TestNode, database_dsn: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions that this user may not look at cannot be waited for; what the rewrite kept is looked at afterwards."""
+    marker = f"zq{secrets.token_hex(9)}"
+    guest = await node.participant("baca-yuk")
+    need = await _publish(node, guest.scid, marker)
+    await _settle_on_disk(node.database)
+    monkeypatch.setattr("store.sweep._IS_SEEN", "false")
+    reader = await connect(database_dsn)
+    async with node.database.acquire() as connection:
+        directory = Path(await connection.fetchval("show data_directory"))
+        async with reader.transaction(isolation="repeatable_read"):
+            await reader.execute("select pg_current_snapshot()")  # sees the rows, holds no lock on the table
+            await erase(node, guest.scid, need)
+            swept = await sweep(connection, node.clock())
+            assert swept is not None
+            assert "need" in swept.tables
+            assert (swept.erasures, swept.hold) == (0, Hold.TRANSACTION)
+            assert any(name.startswith("base/") for name in files_with(directory, marker))
+        assert await _swept(connection, node) == (1, None)
+        assert files_with(directory, marker) == []
+    await reader.close()
+
+
+async def test_beside_busy_databases_what_is_said_to_be_gone_is_gone(node: TestNode, new_database: NewDatabase) -> None:
+    marker = f"zq{secrets.token_hex(9)}"
+    guest = await node.participant("baca-yuk")
+    stopping = asyncio.Event()
+    busy = [asyncio.create_task(_write_all_the_time(await new_database(), stopping)) for _ in range(3)]
+    try:
+        need = await _publish(node, guest.scid, marker)
+        await _settle_on_disk(node.database)
+        await erase(node, guest.scid, need)
+        await _index_texts(node.database)
+        async with node.database.acquire() as connection:
+            directory = Path(await connection.fetchval("show data_directory"))
+            while await pending(connection):
+                await sweep(connection, node.clock())
+        assert files_with(directory, marker) == []
+    finally:
+        stopping.set()
+        await asyncio.gather(*busy)
+
+
+async def _write_all_the_time(dsn: str, stopping: asyncio.Event) -> None:
+    connection = await connect(dsn)
+    while not stopping.is_set():
+        async with connection.transaction():
+            await connection.execute("select pg_current_xact_id()")
+            await asyncio.sleep(0.1)
+    await connection.close()
+
+
+async def _swept(connection: Connection, node: TestNode) -> tuple[int, Hold | None]:
+    swept = await sweep(connection, node.clock())
+    assert swept is not None
+    return swept.erasures, swept.hold
