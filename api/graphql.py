@@ -4,11 +4,9 @@ Follows the GraphQL-over-HTTP draft. What a request means is `schema.engine`'s
 business; WebSockets are handed to `api.graphql_ws`.
 """
 
-import asyncio
-from collections.abc import Coroutine, MutableMapping
 from importlib import resources
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from graphql import OperationType
 
@@ -25,21 +23,21 @@ from api.graphql_request import (
     from_query_string,
     languages,
     media_type,
-    read_body,
 )
 from api.graphql_response import (
     PREFLIGHT,
     PRIVATE,
     SHARED,
     MethodNotAllowed,
-    RequestTimedOut,
     Response,
+    Scope,
     Send,
     rate_headers,
     refusal,
     send_response,
 )
 from api.graphql_ws import SocketEndpoint
+from api.patience import Patience, Task, running_task
 from api.payer import Payers
 from api.shared import SharedAnswer, SharedAnswers, etag_of, key_of, matches
 from auth.tokens import TokenInvalid, Viewer
@@ -49,15 +47,10 @@ from schema.context import Caller, Charge
 from schema.engine import Engine, Operation, Prepared, Request
 from store.version import version
 
-BODY_TIMEOUT_S = 15.0
-WATCH_AFTER_S = 0.05
 _PAGE_POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-Scope = MutableMapping[str, Any]
-T = TypeVar("T")
 
 
 class GraphQLEndpoint:
@@ -67,6 +60,7 @@ class GraphQLEndpoint:
         self._engine = engine
         self._gate = Gate(engine, payers)
         self._shared = SharedAnswers()
+        self._patience = Patience()
         self._sockets = SocketEndpoint(engine, self._gate)
         self._page = resources.files("api").joinpath("graphiql.html").read_bytes()
 
@@ -90,11 +84,11 @@ class GraphQLEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, headers = scope["method"], dict(scope["headers"])
         if method == "OPTIONS":
-            await send_response(send, 204, b"", b"", PREFLIGHT, headers)
+            await send_response(scope, send, 204, b"", b"", PREFLIGHT, headers)
             return
         if method == "GET" and not scope["query_string"] and accepts_html(headers):
             policy = (b"content-security-policy", _PAGE_POLICY)
-            await send_response(send, 200, self._page, f"{HTML}; charset=utf-8".encode(), [policy], headers)
+            await send_response(scope, send, 200, self._page, f"{HTML}; charset=utf-8".encode(), [policy], headers)
             return
         accepted = GRAPHQL_JSON
         try:
@@ -102,12 +96,12 @@ class GraphQLEndpoint:
             status, body, more = await self._respond(scope, headers, receive, accepted)
         except (GotongError, RequestRefused) as error:
             status, body, more = refusal(error, accepted)
-        await send_response(send, status, body, f"{accepted}; charset=utf-8".encode(), more, headers)
+        await send_response(scope, send, status, body, f"{accepted}; charset=utf-8".encode(), more, headers)
 
     async def _respond(self, scope: Scope, headers: Headers, receive: Receive, accepted: str) -> Response:
         """Return the response to a request that is one; raises GotongError or RequestRefused for others."""
-        method = scope["method"]
-        request = await self._read(scope, headers, receive)
+        method, task = scope["method"], running_task()
+        request = await self._read(scope, headers, receive, task)
         viewer = self._viewer(headers.get(b"authorization"))
         operation = self._engine.operation(request)
         _check_method(method, operation)
@@ -123,7 +117,7 @@ class GraphQLEndpoint:
         charge = self._gate.charge(peer, headers, viewer, prepared.cost)
         given = headers.get(b"idempotency-key")
         caller = Caller(viewer, spoken, given.decode("latin-1") if given else None, charge)
-        answer = await self._execute(prepared, caller, receive)
+        answer = await self._execute(prepared, caller, receive, task)
         body = answer.json(cost_json(charge, prepared.cost, shared=is_shared))
         if seen is not None and not answer.errors:
             fresh = SharedAnswer(seen, etag_of(body), body)
@@ -140,13 +134,13 @@ class GraphQLEndpoint:
         except GotongError:
             return None  # the question itself will be told why
 
-    async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> Request:
+    async def _read(self, scope: Scope, headers: Headers, receive: Receive, task: Task) -> Request:
         if scope["method"] == "GET":
             return from_query_string(scope["query_string"], self._gate.documents)
         if scope["method"] != "POST":
             raise MethodNotAllowed("GraphQL is asked by GET or POST.")
         check_content_type(headers)
-        return from_body(await _body_in_time(headers, receive), self._gate.documents)
+        return from_body(await self._patience.body(task, headers, receive), self._gate.documents)
 
     def _viewer(self, authorization: bytes | None) -> Viewer | None:
         if not authorization:
@@ -157,11 +151,11 @@ class GraphQLEndpoint:
         services = self._engine.services
         return services.verifier.verify(token.strip(), services.clock())
 
-    async def _execute(self, prepared: Prepared, caller: Caller, receive: Receive) -> Answer:
+    async def _execute(self, prepared: Prepared, caller: Caller, receive: Receive, task: Task) -> Answer:
         running = self._engine.execute(prepared, caller)
         if prepared.operation.kind is OperationType.MUTATION:
             return await running  # what was asked to be written is written, whoever waits
-        return await _while_connected(running, receive)
+        return await self._patience.while_connected(task, running, receive)
 
 
 def _cached(answer: SharedAnswer, headers: Headers, charge: Charge) -> Response:
@@ -177,56 +171,3 @@ def _check_method(method: str, operation: Operation) -> None:
         raise MethodNotAllowed("Subscriptions are followed over a WebSocket: protocol graphql-transport-ws.")
     if method == "GET" and operation.kind is OperationType.MUTATION:
         raise MethodNotAllowed("A mutation needs POST.")
-
-
-async def _body_in_time(headers: Headers, receive: Receive) -> bytes:
-    """Return the request's body; raises RequestTimedOut. As `asyncio.timeout` does, for a third of its time."""
-    task = asyncio.current_task()
-    assert task is not None
-    expired = False
-
-    def expire() -> None:
-        nonlocal expired
-        expired = True
-        task.cancel()
-
-    timer = asyncio.get_running_loop().call_later(BODY_TIMEOUT_S, expire)
-    try:
-        return await read_body(headers, receive)
-    except asyncio.CancelledError:
-        if expired and task.uncancel() == 0:
-            raise RequestTimedOut("The request's body did not arrive in time.") from None
-        raise
-    finally:
-        timer.cancel()
-
-
-async def _while_connected(running: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """Return what `running` gives; cancel it when the client leaves meanwhile.
-
-    Most answers are ready before it is worth a task to watch for that.
-    """
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    watchers: list[asyncio.Task[None]] = []
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        task.cancel()
-
-    timer = loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(watch())))
-    try:
-        return await running
-    except asyncio.CancelledError:
-        if gone and task.uncancel() == 0:
-            raise ClientGone from None
-        raise
-    finally:
-        timer.cancel()
-        for watcher in watchers:
-            watcher.cancel()

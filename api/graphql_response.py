@@ -9,6 +9,7 @@ import orjson
 from api.budget import RateLimited
 from api.documents import PersistedDocumentNotFound, PersistedQueryNotFound
 from api.graphql_request import GRAPHQL_JSON, BadRequest, Headers, MediaTypeUnsupported, NotAcceptable, RequestTooLarge
+from api.http_protocol import WHOLE, Header
 from auth.tokens import TokenExpired, TokenInvalid
 from domain.errors import GotongError
 from schema import errors
@@ -34,8 +35,8 @@ VARY = (b"vary", b"accept, accept-language, authorization")
 SHARED = (b"cache-control", b"public, no-cache")  # anybody may keep it, and asks whether it is still so
 PRIVATE = (b"cache-control", b"private, no-store")
 
-Header = tuple[bytes, bytes]
 Response = tuple[int, bytes, list[Header]]
+Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -91,7 +92,7 @@ def refusal(error: GotongError | RequestRefused, accepted: str) -> Response:
 
 
 async def send_response(
-    send: Send, status: int, body: bytes, content_type: bytes, more: Sequence[Header], request: Headers
+    scope: Scope, send: Send, status: int, body: bytes, content_type: bytes, more: Sequence[Header], request: Headers
 ) -> None:
     """Send a whole response."""
     headers = [*PUBLIC, VARY, *more]
@@ -99,5 +100,7 @@ async def send_response(
         headers += [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     if b"origin" in request:
         headers.append(EXPOSED)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    whole = scope.get("extensions", {}).get(WHOLE)
+    if whole is None or not whole(status, headers, body):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,8 +1,8 @@
 """Read records by their ids with one statement for all that are asked for at one moment.
 
-A round trip to PostgreSQL costs several times what a row costs. Requests that one turn of the event loop brought
-are answered by one statement; a request that comes alone waits for nobody. Only statements that take nothing
-but ids are shared, so nobody's answer can depend on who else asked.
+A round trip to PostgreSQL costs several times what a row costs. A request that comes alone waits for nobody; those
+that come while a statement runs are answered by the next, so that the busier a node is, the more share one. Only
+statements that take nothing but ids are shared, so nobody's answer can depend on who else asked.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from schema.compile.build import Asking
 from schema.compile.query import Query, text
 
 TOGETHER_MAX = 64
+WAITED_S_MAX = 0.02  # for the statement before: a connection that hangs holds nobody else up
 
 
 class _Wish(NamedTuple):
@@ -49,10 +50,12 @@ class Together:
         loop = asyncio.get_running_loop()
         batch, wish = self._gathering, _Wish(uri, asking, loop.create_future())
         batch.wishes.append(wish)
-        if len(batch.wishes) == 1:
-            loop.call_soon(self._begin, batch)
-        elif len(batch.wishes) >= TOGETHER_MAX:
+        if len(batch.wishes) >= TOGETHER_MAX:
             self._begin(batch)
+        elif len(batch.wishes) == 1 and self._running:
+            loop.call_later(WAITED_S_MAX, self._begin, batch)
+        elif len(batch.wishes) == 1:
+            loop.call_soon(self._begin, batch)  # what else this turn of the event loop brings comes along
         try:
             row = await wish.row
         except asyncio.CancelledError:
@@ -63,13 +66,18 @@ class Together:
 
     def _begin(self, batch: _Batch) -> None:
         if self._gathering is not batch:
-            return  # it was full before the loop came to it
+            return  # it has begun: it was full, or what it waited for ended
         self._gathering = _Batch()
         batch.wishes = [wish for wish in batch.wishes if not wish.row.done()]
         if batch.wishes:
             batch.task = asyncio.get_running_loop().create_task(self._fulfil(batch.wishes))
             self._running.add(batch.task)
-            batch.task.add_done_callback(self._running.discard)
+            batch.task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if not self._running:
+            self._begin(self._gathering)
 
     async def _fulfil(self, wishes: Sequence[_Wish]) -> None:
         try:

@@ -14,6 +14,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.graphql import GraphQLEndpoint
+from api.http_protocol import HttpProtocol
 from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
@@ -139,7 +140,7 @@ async def serving(services: Services, payers: Payers | None = None) -> AsyncIter
         uvicorn.Config(
             endpoint,
             loop="none",
-            http="httptools",
+            http=HttpProtocol,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             lifespan="off",

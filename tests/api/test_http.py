@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api import graphql
+from api import patience
 from api.graphql_request import BODY_BYTES_MAX
-from tests.api.conftest import Served
+from tests.api.conftest import Served, serving
 from tests.api.test_writing import PUBLISH, need
 
 STRICT = {"accept": "application/graphql-response+json"}
@@ -198,7 +198,7 @@ async def test_the_languages_asked_for_decide_texts(served: Served) -> None:
 async def test_a_body_that_does_not_come_in_time_is_not_waited_for(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphql, "BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(patience, "BODY_TIMEOUT_S", 0.1)
 
     async def slowly() -> AsyncIterator[bytes]:
         yield b'{"query":'
@@ -206,6 +206,9 @@ async def test_a_body_that_does_not_come_in_time_is_not_waited_for(
         yield b'"{ __typename }"}'
 
     headers = {"content-type": "application/json", **STRICT}
-    async with served.http.stream("POST", served.url, content=slowly(), headers=headers) as response:
+    async with (
+        serving(served.services) as (url, _),
+        served.http.stream("POST", url, content=slowly(), headers=headers) as response,
+    ):
         answer = json.loads(await response.aread())
     assert (response.status_code, answer["errors"][0]["extensions"]["code"]) == (408, "REQUEST_TIMED_OUT")

@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
+from schema.compile import together
 from schema.engine import Engine
 from schema.errors import Formatted
 from tests.schema.test_statements import counting
@@ -97,3 +98,41 @@ async def test_a_damaged_row_spoils_its_own_answer_only(engine: Engine, world: W
     assert whole == ("Kebutuhan 13", [])
     assert damaged[0] is None
     assert damaged[1] != []
+
+
+async def test_those_who_come_while_a_statement_runs_share_the_next(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    await title_of(engine, need_id(1, 10))
+    asked = counting(monkeypatch)
+    monkeypatch.setattr(together, "WAITED_S_MAX", 60)
+    first = asyncio.create_task(title_of(engine, need_id(1, 10)))
+    while not asked:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(title_of(engine, need_id(1, number))) for number in (11, 12)]
+    await asyncio.sleep(0)
+    later.append(asyncio.create_task(title_of(engine, need_id(1, 13))))
+    assert await asyncio.gather(first, *later) == [(f"Kebutuhan {number}", []) for number in (10, 11, 12, 13)]
+    assert len(asked) == 2
+
+
+async def test_a_statement_that_hangs_holds_nobody_else_up(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    await title_of(engine, need_id(1, 10))
+    fetch, hanging = asyncpg.Connection.fetch, asyncio.Event()
+
+    async def hangs_once(connection: Any, sql: str, *args: Any, **more: Any) -> Any:
+        if not hanging.is_set():
+            hanging.set()
+            await asyncio.Event().wait()
+        return await fetch(connection, sql, *args, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", hangs_once)
+    stuck = asyncio.create_task(title_of(engine, need_id(1, 10)))
+    await hanging.wait()
+    async with asyncio.timeout(5):
+        assert await title_of(engine, need_id(1, 11)) == ("Kebutuhan 11", [])
+    stuck.cancel()
