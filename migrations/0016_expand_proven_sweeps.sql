@@ -1,5 +1,6 @@
--- What:  how far an erasure is on its way out of the files, so that a sweep goes on where the one before stopped.
--- Phase: expand. `erasure` for a moment (columns without a rewrite).
+-- What:  how far an erasure is on its way out of the files, so that a sweep goes on where the one before stopped; and up
+--        to which entry a deposited backup goes, so that those from before an erasure are known.
+-- Phase: expand. `erasure` and `backup_sent` for a moment (columns without a rewrite).
 
 -- The statistics know nothing of it any more since this transaction; rows replaced up to here are to leave the files.
 alter table erasure add column forgotten_by xid8;
@@ -7,3 +8,5 @@ alter table erasure add column forgotten_by xid8;
 alter table erasure add column rewritten_to pg_lsn;
 -- What kept the last sweep from finishing it (store/sweep.py).
 alter table erasure add column waits_for text;
+
+alter table backup_sent add column size bigint not null default 0;     -- of the log, when that backup was made

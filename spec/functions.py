@@ -346,6 +346,11 @@ def _check_backup_manifest(given: Input) -> Any:
     backup.check_manifest(backup.read_manifest(given["manifest"].encode()), _stated_keys(given["keys"]))
 
 
+def _backup_holds_erased(given: Input) -> Any:
+    earlier, newer = (backup.read_manifest(given[name].encode()) for name in ("earlier", "newer"))
+    return backup.holds_erased(earlier, newer)
+
+
 def _open_backup_chunk(given: Input) -> Any:
     data, number = bytes.fromhex(given["chunk"]), given["number"]
     backup.check_chunk(backup.read_manifest(given["manifest"].encode()), number, data)
@@ -408,6 +413,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_restricted_request": _check_restricted_request,
     "open_restricted_answer": _open_restricted_answer,
     "check_backup_manifest": _check_backup_manifest,
+    "backup_holds_erased": _backup_holds_erased,
     "open_backup_chunk": _open_backup_chunk,
     **functions_wire.FUNCTIONS,
 }

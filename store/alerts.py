@@ -6,7 +6,7 @@ from enum import Enum
 
 from store.database import Connection
 from store.erasures import DEADLINE as ERASURE_DEADLINE
-from store.erasures import MISSING_FROM_SQL
+from store.erasures import MISSING_FROM_SQL, OLD_BACKUPS_FROM_SQL
 
 ALERTS_MAX = 200
 """Of each kind, the newest."""
@@ -47,7 +47,9 @@ _REASONS = {
         select origin, count(*) from erasure join log on log.id = log_id
         join participant on participant.id = log.participant_id
         where participant.hosted and erasure.at < $1::timestamptz - $8::interval
-          and (swept_at is null or exists (select {MISSING_FROM_SQL}))
+          and (
+              swept_at is null or exists (select {MISSING_FROM_SQL}) or exists (select {OLD_BACKUPS_FROM_SQL})
+          )
         group by origin
     """,
     AlertKind.RULES_BROKEN: """

@@ -11,11 +11,12 @@ from store.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The newest backup of a participant that a peer has in full."""
+    """The newest backup of a participant that a peer has in full, made of its log at `size`."""
 
     version: int
     fingerprint: str
     sent_at: datetime
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,32 @@ async def targets(connection: Connection) -> list[int]:
     return [record["peer_id"] for record in await connection.fetch("select peer_id from backup_target order by 1")]
 
 
+async def due(connection: Connection) -> list[int]:
+    """Return the peers to which new backups go: these, and those that were one and keep what was erased since."""
+    records = await connection.fetch(
+        """
+        select peer_id from backup_target
+        union
+        select sent.peer_id from backup_sent sent join log on log.participant_id = sent.participant_id
+        join erasure on erasure.log_id = log.id and erasure.index >= sent.size and 2 = any(erasure.parts)
+        order by 1
+        """
+    )
+    return [record["peer_id"] for record in records]
+
+
+async def erased(connection: Connection, log_id: int) -> int:
+    """Return one more than the index of the newest entry that erased restricted parts in a log, 0 if there is none."""
+    found: int = await connection.fetchval(
+        "select coalesce(max(index) + 1, 0) from erasure where log_id = $1 and 2 = any(parts)", log_id
+    )
+    return found
+
+
 async def sent(connection: Connection, peer_id: int, participant_id: int) -> Sent | None:
     """Return the newest backup of this participant that the peer has in full, as far as is known here."""
     record = await connection.fetchrow(
-        "select version, fingerprint, sent_at from backup_sent where peer_id = $1 and participant_id = $2",
+        "select version, fingerprint, sent_at, size from backup_sent where peer_id = $1 and participant_id = $2",
         peer_id,
         participant_id,
     )
@@ -75,15 +98,18 @@ async def set_sent(connection: Connection, peer_id: int, participant_id: int, se
     """Remember that the peer has this backup in full."""
     await connection.execute(
         """
-        insert into backup_sent (peer_id, participant_id, version, fingerprint, sent_at) values ($1, $2, $3, $4, $5)
+        insert into backup_sent (peer_id, participant_id, version, fingerprint, sent_at, size)
+        values ($1, $2, $3, $4, $5, $6)
         on conflict (peer_id, participant_id)
-        do update set version = excluded.version, fingerprint = excluded.fingerprint, sent_at = excluded.sent_at
+        do update set version = excluded.version, fingerprint = excluded.fingerprint, sent_at = excluded.sent_at,
+                      size = excluded.size
         """,
         peer_id,
         participant_id,
         sent.version,
         sent.fingerprint,
         sent.sent_at,
+        sent.size,
     )
 
 
@@ -97,7 +123,8 @@ async def fingerprint(connection: Connection, participant_id: int, log_id: int, 
              where participant_id = $1),
             (select coalesce(max(id), 0) from restricted_release where participant_id = $1),
             (select coalesce(max(id), 0) from audit where $3),
-            (select backup_reader_hash from participant where id = $1), $2)
+            (select backup_reader_hash from participant where id = $1), $2,
+            (select max(index) from erasure where log_id = $2 and 2 = any(parts)))
         """,
         participant_id,
         log_id,

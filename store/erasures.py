@@ -20,6 +20,11 @@ MISSING_FROM_SQL = """
         where said.log_id = log.id and said.size > erasure.index and said.operator_scid = peer.operator_scid)
 """
 """The peers that have not acknowledged an `erasure` of a `log` written here."""
+OLD_BACKUPS_FROM_SQL = """
+    from backup_sent sent join peer on peer.id = sent.peer_id
+    where sent.participant_id = log.participant_id and sent.size <= erasure.index and 2 = any(erasure.parts)
+"""
+"""The peers whose newest backup of a `log`'s participant was made before an `erasure` of what backups hold."""
 CHAIN_SQL = """
     chain as (
         select index, data from entry where log_id = $1 and index = $2
@@ -264,6 +269,7 @@ class Listed:
     waits_for: str | None
     acknowledged: list[str]
     missing: list[str]
+    backups_at: list[str]
 
 
 async def listed(
@@ -271,7 +277,7 @@ async def listed(
 ) -> list[Listed]:
     """Return the newest erasures, of all or of one author, from those numbered below `before` on.
 
-    `missing` are the peers not blocked, of those written here alone.
+    `missing` are the peers not blocked, of those written here alone; `backups_at` those that keep a backup from before.
     """
     records = await connection.fetch(
         f"""
@@ -282,7 +288,10 @@ async def listed(
                          where said.log_id = log.id and said.size > erasure.index), '{{}}') as acknowledged,
                case when participant.hosted then array(
                    select coalesce(peer.operator_scid, peer.url) {MISSING_FROM_SQL} order by peer.url
-               ) else '{{}}' end as missing
+               ) else '{{}}' end as missing,
+               array(
+                   select coalesce(peer.operator_scid, peer.url) {OLD_BACKUPS_FROM_SQL} order by peer.url
+               ) as backups_at
         from numbered erasure join log on log.id = log_id join participant on participant.id = log.participant_id
         where ($2::bigint is null or erasure.number < $2) and ($3::text is null or participant.scid = $3)
         order by erasure.number desc limit $1

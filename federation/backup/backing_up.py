@@ -2,7 +2,8 @@
 
 What is deposited is sealed to the participant's cards, so neither the keeper nor this node can read it again. A deposit
 that is cut off goes on where it stopped as long as the process lives, and begins anew otherwise; what the keeper had in
-full before stays until the new one is complete.
+full before stays until the new one is complete. After a restricted part was erased a new one goes out, and has the
+keeper drop those that hold it.
 """
 
 import secrets
@@ -51,6 +52,7 @@ class Deposited:
 class _Made:
     manifest: bytes
     version: int
+    size: int
     chunks: list[bytes]
     fingerprint: str
 
@@ -88,7 +90,7 @@ class BackingUp:
     async def to_targets(self) -> None:
         """Deposit what changed with all peers that keep this node's backups; raise the first failure at the end."""
         async with self.database.acquire() as connection:
-            chosen = [await peers.get(connection, number) for number in await backups.targets(connection)]
+            chosen = [await peers.get(connection, number) for number in await backups.due(connection)]
         failure: GotongError | None = None
         for peer in chosen:
             try:
@@ -118,7 +120,7 @@ class BackingUp:
         await _send(client, scid, made)
         self._made.pop((peer.id, participant_id), None)
         async with self.database.acquire() as connection:
-            sent = Sent(made.version, fingerprint, self.clock())
+            sent = Sent(made.version, fingerprint, self.clock(), made.size)
             await backups.set_sent(connection, peer.id, participant_id, sent)
         return Deposited(scid, made.version, sum(len(chunk) for chunk in made.chunks))
 
@@ -127,6 +129,7 @@ class BackingUp:
             log = await logs.newest_log(connection, scid)
             assert log is not None
             access = await backups.access(connection, log.participant_id)
+            erased = await backups.erased(connection, log.id)
             settings = self.settings if with_node else None
             data = pack(await collect(connection, log, self.vault, self.clock(), settings))
         key, reader_hash = _required(access, scid)
@@ -142,9 +145,10 @@ class BackingUp:
             chunks=[sealed.hash_of(chunk) for chunk in chunks],
             key=sealed_to.seal(key, chunk_key, sealed.key_info(scid, version)).hex(),
             reader=reader_hash,
+            erased=erased,
         )
         log_key = self.keys.get(log_key_name(scid, log.epoch, log.key_number))
-        return _Made(sealed.sign_manifest(manifest, log_key), version, chunks, fingerprint)
+        return _Made(sealed.sign_manifest(manifest, log_key), version, log.size, chunks, fingerprint)
 
 
 def _required(access: Access, scid: str) -> tuple[bytes, str]:

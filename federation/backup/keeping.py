@@ -2,7 +2,7 @@
 
 A backup counts when all its chunks are here; until then the one before it is given. Of each participant the newest
 VERSIONS_KEPT complete ones stay, fewer where the peer's allowance does not hold them, but never none for an unfinished
-one.
+one. Of those that hold what was erased since none stays.
 """
 
 from typing import ClassVar
@@ -87,7 +87,8 @@ async def take_chunk(database: Database, peer_id: int, scid: str, version: int, 
         if not missing and not mine.is_complete:
             await backups.complete(connection, mine.id)
             complete = [each for each in kept if each.is_complete and each.version < version]
-            await backups.remove(connection, [each.id for each in complete[VERSIONS_KEPT - 1 :]])
+            outdated = [each for each in complete if sealed.holds_erased(sealed.read_manifest(each.manifest), manifest)]
+            await backups.remove(connection, [each.id for each in (*outdated, *complete[VERSIONS_KEPT - 1 :])])
         return missing
 
 

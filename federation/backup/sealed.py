@@ -13,6 +13,8 @@ Rules, with the error that answers each:
 - Z1.2 `signature` is Ed25519 over the line `gotong backup` and the canonical manifest without `signature`, by a key
   that the DID document states for that log; a retired one only up to the size it was retired at: BACKUP_UNPROVEN.
 - Z1.3 chunk n has the SHA-256 that the manifest lists: BACKUP_DAMAGED.
+- Z1.4 `erased` is one more than the index of the newest entry that erases restricted parts in that log, 0 if there is
+  none. When a backup is complete the keeper drops those before it, of another log or a size below `erased`; no error.
 - Z2.1 `key` is a 32-byte key sealed by HPKE (X2.1) to the participant's backup key, its info the lines
   `gotong backup key`, SCID and version. Chunk n opens with it: ChaCha20-Poly1305, its nonce n as 12 bytes, big-endian:
   BACKUP_DAMAGED.
@@ -63,7 +65,10 @@ _Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a backup is of (the log at that size), how it is cut and sealed, and the hash of what fetches it."""
+    """What a backup is of (the log at that size), how it is cut and sealed, and the hash of what fetches it.
+
+    Backups of the log at a size below `erased` hold what was erased since; 0 where nothing was.
+    """
 
     scid: Annotated[str, Meta(pattern=r"^Qm[1-9A-HJ-NP-Za-km-z]{44}\Z")]
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
@@ -74,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chunks: Annotated[list[_Hash], Meta(min_length=1, max_length=CHUNKS_MAX)]
     key: Annotated[str, Meta(pattern=r"^([0-9a-f]{2})+\Z", max_length=256)]
     reader: _Hash
+    erased: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)]
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")] = ""
 
 
@@ -101,6 +107,11 @@ def check_manifest(manifest: Manifest, keys: Sequence[LogKey]) -> None:
         if counts and _holds(key.public_key, signature, signed):
             return
     raise BackupUnproven("no key of the participant's log signed this backup", version=manifest.version)
+
+
+def holds_erased(earlier: Manifest, newer: Manifest) -> bool:
+    """Return whether `earlier` may hold what was erased before `newer` was made (rule Z1.4)."""
+    return newer.erased > 0 and (earlier.origin != newer.origin or earlier.size < newer.erased)
 
 
 def check_chunk(manifest: Manifest, number: int, data: bytes) -> None:

@@ -36,7 +36,7 @@ class Told:
         """Return in a word where it stands: IN_FILES, DONE, WAITING or OVERDUE."""
         if self.listed.swept_at is None:
             return "IN_FILES"
-        if not self.listed.missing:
+        if not self.listed.missing and not self.listed.backups_at:
             return "DONE"
         return "OVERDUE" if self.hours_left(now) < 0 else "WAITING"
 
@@ -51,6 +51,7 @@ class Told:
             "outOfFilesAt": None if self.listed.swept_at is None else instant(self.listed.swept_at),
             "acknowledgedBy": self.listed.acknowledged,
             "missing": self.listed.missing,
+            "backupsAt": self.listed.backups_at,
             "hoursLeft": self.hours_left(now),
             "state": self.state(now),
             "waitsFor": self.listed.waits_for,

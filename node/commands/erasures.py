@@ -1,6 +1,6 @@
 """`gotong erasures`: what was erased here, where it is gone, and who else says so."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -84,4 +84,6 @@ def _line(row: dict[str, Json]) -> str:
     assert isinstance(missing, list)
     held = f"  {row['waitsFor']}" if row["waitsFor"] else ""
     late = f"  {row['hoursLeft']} h left, not acknowledged by {', '.join(map(str, missing))}" if missing else ""
+    if row["backupsAt"]:
+        late += f"  older backup at {', '.join(map(str, cast('list[str]', row['backupsAt'])))}"
     return f"{row['erasedAt']}  {row['id']}  {' and '.join(map(str, parts))}  {row['state']}{held}{late}"

@@ -25,9 +25,13 @@ class ErasureState(Enum):
     IN_FILES = strawberry.enum_value(
         "IN_FILES", description="No answer has it any more; the bytes are in files of this node still. See `waitsFor`."
     )
-    WAITING = strawberry.enum_value("WAITING", description="It is done here; some peer has not acknowledged it yet.")
+    WAITING = strawberry.enum_value(
+        "WAITING", description="It is done here; some peer has not acknowledged it yet, or keeps a backup from before."
+    )
     OVERDUE = strawberry.enum_value("OVERDUE", description="The same, and the 72 hours are over: ask those operators.")
-    DONE = strawberry.enum_value("DONE", description="It is done here, and every peer has acknowledged it.")
+    DONE = strawberry.enum_value(
+        "DONE", description="It is done here, every peer has acknowledged it, and none keeps a backup from before."
+    )
 
 
 @strawberry.enum(description="What keeps erased bytes in the files of a node. It looks again by itself.")
@@ -63,6 +67,11 @@ class Erasure:
         "The peers that have not, of what was written here alone: their operators' "
         "ids, or the addresses of those never met.",
         _named("missing"),
+    )
+    backups_at: list[str] = value(
+        "The peers that still keep a sealed backup from before, of what only backups hold: contacts and exact places. "
+        "It is replaced by itself.",
+        _named("backupsAt"),
     )
     hours_left: int = value("How many of the 72 hours are left, negative when they are over.", _of("hoursLeft"))
     state: ErasureState = value("Where it stands.", lambda row, _arguments, _reader: ErasureState[row["state"]])

@@ -33,6 +33,7 @@ def cases() -> Cases:
     yield from _requests()
     yield from _answers()
     yield from _manifests()
+    yield from _erased()
     yield from _chunks()
 
 
@@ -95,6 +96,7 @@ def _manifest(**changes: Any) -> Manifest:
         "chunks": [sealed.hash_of(chunk) for chunk in _sealed()],
         "key": "ab" * 80,
         "reader": seed("reader").hex(),
+        "erased": 0,
     }
     return Manifest(**{**stated, **changes})
 
@@ -113,12 +115,15 @@ def _manifests() -> Cases:
     yield valid(name, "signed-by-the-log", "the participant's log key signed it", manifest=good, keys=_KEYS)
     before = _signed(_manifest(size=7))
     yield valid(name, "before-retirement", "made when that key still counted", manifest=before, keys=_RETIRED)
+    after = _signed(_manifest(erased=8))
+    yield valid(name, "after-an-erasure", "its keeper drops earlier ones", manifest=after, keys=_KEYS)
     unsigned = {**msgspec.to_builtins(_manifest()), "signature": "00" * 64}
     broken = {
         "white-space": good.replace(":", ": ", 1),
         "no-chunks": canonical.encode({**unsigned, "chunks": []}).decode(),
         "version-0": canonical.encode({**unsigned, "version": 0}).decode(),
         "member-unknown": canonical.encode({**unsigned, "also": 1}).decode(),
+        "erased-missing": canonical.encode({k: v for k, v in unsigned.items() if k != "erased"}).decode(),
         "chunk-no-hash": canonical.encode({**unsigned, "chunks": ["00"]}).decode(),
     }
     for case, text in broken.items():
@@ -128,6 +133,19 @@ def _manifests() -> Cases:
     yield refused(name, unproven, "other-key", "signed by a stranger", manifest=other, keys=_KEYS)
     newer = good.replace('"version":3', '"version":4')
     yield refused(name, unproven, "version-changed", "an old one under a new number", manifest=newer, keys=_KEYS)
+
+
+def _erased() -> Cases:
+    name = "backup_holds_erased"
+    newer = _manifest(version=4, size=12, erased=10)
+    cases = {
+        "before": (_manifest(size=9), newer, "made before the erasure: dropped"),
+        "after": (_manifest(size=10), newer, "made with the erasing entry in its log: kept"),
+        "nothing-erased": (_manifest(size=9), _manifest(version=4, size=12), "nothing was erased: kept"),
+        "other-log": (_manifest(size=11, origin=ORIGIN.replace("/0", "/1")), newer, "of another epoch: dropped"),
+    }
+    for case, (one, other, why) in cases.items():
+        yield valid(name, case, why, earlier=_signed(one), newer=_signed(other))
 
 
 def _chunks() -> Cases:

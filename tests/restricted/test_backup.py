@@ -13,6 +13,7 @@ from domain.errors import GotongError
 from federation.backup import restore, sealed
 from federation.backup.backing_up import BackingUp
 from federation.backup.restore import Hosting, Source
+from federation.erasing.overview import overview
 from federation.identity.keys import KeyRing
 from federation.publish.prepare import Draft, unchanged
 from federation.requests.addresses import TEST
@@ -252,6 +253,42 @@ async def test_erased_parts_do_not_come_back(home: Side, keeper: Side, bare: Bar
     async with bare.database.acquire() as connection:
         assert await connection.fetchval("select count(*) from payload where part = 2") == 0
     assert (missing, origin) == ([], home.guest.origin)
+
+
+async def test_after_an_erasure_the_keeper_drops_what_was_deposited_before(home: Side, keeper: Side) -> None:
+    uri = await home.publish()
+    for _ in range(2):
+        await deposit(home, keeper)
+        home.sync.node.clock.advance(seconds=1)
+        await home.publish(title="other")
+    await deposit(home, keeper)
+    home.sync.node.clock.advance(seconds=1)
+    chunks = "select data from backup_chunk join backup on backup.id = backup_id where scid = $1"
+    before = await keeper.sync.rows(chunks, home.guest.scid)
+    assert len(before) == 3
+    draft = Draft("need", uri.id, unchanged, erase=("restricted",))
+    await home.sync.node.appender.append(home.guest.scid, [draft])
+    (told,) = await overview(home.sync.database, 10)
+    assert told.listed.backups_at == [keeper.sync.node.operator.scid]
+    await backing_up(home).to_targets()  # it is no target any more, and keeps what was erased all the same
+    after = await keeper.sync.rows(chunks, home.guest.scid)
+    assert len(after) == 1
+    assert set(after).isdisjoint(before)
+    (told,) = await overview(home.sync.database, 10)
+    assert told.listed.backups_at == []
+    async with home.sync.database.acquire() as connection:
+        assert await backups.due(connection) == []
+
+
+async def test_an_erasure_of_what_no_backup_holds_has_none_replaced(home: Side, keeper: Side) -> None:
+    uri = await home.publish()
+    await deposit(home, keeper)
+    home.sync.node.clock.advance(seconds=1)
+    draft = Draft("need", uri.id, unchanged, erase=("body",))
+    await home.sync.node.appender.append(home.guest.scid, [draft])
+    (told,) = await overview(home.sync.database, 10)
+    assert told.listed.backups_at == []
+    assert await deposit(home, keeper) == [0, 0]
 
 
 async def test_nobody_deposits_without_leave_or_beyond_it(home: Side, keeper: Side) -> None:
