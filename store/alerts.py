@@ -30,7 +30,7 @@ class AlertKind(Enum):
 
 
 _REASONS = {
-    AlertKind.LOG_FORKED: "select origin, 1 from log where frozen_size is not null",
+    AlertKind.LOG_FORKED: "select origin, 1 from log where frozen_size is not null and is_projected",  # none took over
     AlertKind.CRITICAL_NEED_WAITS: """
         select 'gotong:' || scid, count(*) from need join participant on participant.id = publisher_id
         where trust = 'quarantined' and urgency = $4 and state = 'OPEN' and not exercise group by scid

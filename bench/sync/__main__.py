@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.sync import bulk, mirror, nodes, quiet, report, visible, wire
+from bench.sync import bulk, epoch, mirror, nodes, quiet, report, visible, wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,12 @@ class Size:
     published: int
     quiet_logs: int
     mirrored: int
+    recovered: int
 
 
 SIZES = {
-    "smoke": Size(10_000, 2, (1_000, 5_000), 1_000, 20, 200, 5_000),
-    "full": Size(100_000, 3, (1_000, 10_000, 100_000), 1_000, 100, 10_000, 1_000_000),
+    "smoke": Size(10_000, 2, (1_000, 5_000), 1_000, 20, 200, 5_000, 5_000),
+    "full": Size(100_000, 3, (1_000, 10_000, 100_000), 1_000, 100, 10_000, 1_000_000, 1_000_000),
 }
 Part = Callable[[str, Path, Size], Awaitable[dict[str, Any]]]
 PARTS: dict[str, tuple[str, Part]] = {
@@ -50,6 +51,10 @@ PARTS: dict[str, tuple[str, Part]] = {
     "mirror": (
         "a fresh node mirrors a long log: its memory",
         lambda dsn, at, size: mirror.measure(dsn, at, size.mirrored),
+    ),
+    "epoch": (
+        "a new log after a theft: whom the switch holds up",
+        lambda dsn, at, size: epoch.measure(dsn, at, size.recovered),
     ),
 }
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from bench.read import dataset, load
 from domain.ids import uuid7
@@ -38,10 +39,21 @@ def bodies(count: int) -> Iterator[bytes]:
 
 async def new_log(database: Database, keys: KeyRing, host: str, slug: str, now: datetime) -> Enrolled:
     """Return a new participant hosted here whose log holds its first entry."""
-    seed = hashlib.sha256(f"{host} {slug}".encode()).digest()
     return await create_participant(
-        database, keys, place=Place(host, None, slug), base_url=BASE_URL, seed=seed, now=now
+        database, keys, place=Place(host, None, slug), base_url=BASE_URL, seed=seed(host, slug), now=now
     )
+
+
+def seed(host: str, slug: str) -> bytes:
+    """Return what such a participant's cards hold."""
+    return hashlib.sha256(f"{host} {slug}".encode()).digest()
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Return the content of one of `bodies`."""
+    found = canonical.decode(body)
+    assert isinstance(found, dict)
+    return found
 
 
 async def extend(database: Database, keys: KeyRing, origin: str, needs: Iterator[bytes], now: datetime) -> int:

@@ -162,8 +162,8 @@ class Change:
 async def rotate(database: Database, keys: KeyRing, scid: str, seed: bytes, *, now: datetime) -> Changed:
     """Return the identity with new online keys: the log's, and an operator's for requests and cosigning.
 
-    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, CardsDoNotFit, LogIncomplete, or the DidError of a
-    clock that is behind.
+    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, LogFrozen, CardsDoNotFit, LogIncomplete, or the
+    DidError of a clock that is behind.
     """
     async with database.transaction() as connection:
         change = await begin(connection, keys, scid, seed)
@@ -188,7 +188,7 @@ async def renew_kit(
     then on the old cards, all three of them, open nothing.
     """
     async with database.transaction() as connection:
-        change = await begin(connection, keys, scid, seed)
+        change = await begin(connection, keys, scid, seed, frozen_too=not rotating)
         if rotating:
             change.rotate_online_keys()
         return await change.commit(now, NewKit(new_seed, keep_cards))
@@ -212,9 +212,12 @@ async def require_dispensable(connection: Connection, participant_id: int) -> No
         raise OperatorStays("the operator goes last: its guests would be left without a host", scid=operator.scid)
 
 
-async def begin(connection: Connection, keys: KeyRing, scid: str, seed: bytes) -> Change:
-    """Return the identity of a participant hosted here with its log's head locked; raises what `rotate` does."""
-    return await change_of(connection, keys, await writable_head(connection, scid), seed)
+async def begin(connection: Connection, keys: KeyRing, scid: str, seed: bytes, *, frozen_too: bool = False) -> Change:
+    """Return the identity of a participant hosted here with its log's head locked; raises what `rotate` does.
+
+    Where two stories of the log were signed it raises LogFrozen, unless told that the change goes on without that log.
+    """
+    return await change_of(connection, keys, await writable_head(connection, scid, frozen_too=frozen_too), seed)
 
 
 async def change_of(connection: Connection, keys: KeyRing, log: LogRow, seed: bytes) -> Change:

@@ -26,7 +26,7 @@ ENTRIES_SHOWN_MAX = 1_000
 
 
 class EpochSizeOutOfRange(GotongError):
-    """A new epoch starts inside the log: from at least its first entry and at most what is held here."""
+    """A new epoch starts inside the log: from its first entry on, and not beyond what is held here and agreed on."""
 
     code: ClassVar[str] = "EPOCH_SIZE_OUT_OF_RANGE"
 
@@ -43,10 +43,10 @@ class Doubtful:
 
 
 async def left_behind(database: Database, scid: str, size: int) -> list[Doubtful]:
-    """Return the entries from `size` on, at most ENTRIES_SHOWN_MAX; raises EpochSizeOutOfRange."""
+    """Return the entries from `size` on, at most ENTRIES_SHOWN_MAX; raises EpochSizeOutOfRange and like `recover`."""
     async with database.acquire() as connection:
-        log = await writable_head(connection, scid, lock=False)
-        _require_inside(log, size, size)
+        log = await writable_head(connection, scid, lock=False, frozen_too=True)
+        _require_inside(log, 1, size)
         found = await logs.entries(connection, log.id, size, ENTRIES_SHOWN_MAX)
     parsed = [(stored.index, entry.parse(stored.data)) for stored in found]
     return [Doubtful(index, each.type, str(each.id), each.rev, each.at) for index, each in parsed]
@@ -61,7 +61,7 @@ async def recover(
     the thief. Raises EpochSizeOutOfRange and what `custody.rotate` does.
     """
     async with database.transaction() as connection:
-        change = await custody.begin(connection, keys, scid, seed)
+        change = await custody.begin(connection, keys, scid, seed, frozen_too=True)
         old, kept = change.log, size if keep is None else keep
         _require_inside(old, size, kept)
         start = await _start(connection, old, size)
@@ -77,6 +77,8 @@ async def recover(
 def _require_inside(log: LogRow, size: int, kept: int) -> None:
     if not 1 <= size <= kept <= log.size:
         raise EpochSizeOutOfRange("an epoch starts inside the log", size=size, keep=kept, held=log.size)
+    if log.frozen_size is not None and size > log.frozen_size:
+        raise EpochSizeOutOfRange("others hold other entries from there on", size=size, agreed=log.frozen_size)
 
 
 async def _start(connection: Connection, log: LogRow, size: int) -> EpochStart:

@@ -30,9 +30,10 @@ class ParticipantEnded(GotongError):
     code: ClassVar[str] = "PARTICIPANT_ENDED"
 
 
-async def writable_head(connection: Connection, scid: str, *, lock: bool = True) -> LogRow:
+async def writable_head(connection: Connection, scid: str, *, lock: bool = True, frozen_too: bool = False) -> LogRow:
     """Return the head of the log to write for a participant, locked unless told otherwise.
 
+    Of a log that is `frozen_too` nothing may be signed in its epoch; its cards still change what the identity states.
     Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, LogFrozen.
     """
     newest = await logs.newest_log(connection, scid)
@@ -46,8 +47,8 @@ async def writable_head(connection: Connection, scid: str, *, lock: bool = True)
         raise ParticipantNotHosted("this node does not write for that participant", scid=scid)
     if newest.has_ended:
         raise ParticipantEnded("this participant has ended", scid=scid)
-    if newest.frozen_size is not None:
+    if newest.frozen_size is not None and not frozen_too:
         raise LogFrozen("two stories were signed for this log; only a new epoch goes on", scid=scid)
     if not newest.is_projected:  # a new epoch began while the lock was waited for
-        return await writable_head(connection, scid, lock=lock)
+        return await writable_head(connection, scid, lock=lock, frozen_too=frozen_too)
     return newest

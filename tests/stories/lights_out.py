@@ -8,10 +8,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from tests.stories import people
+from tests.driver import people
+from tests.driver.machine import Machine, Refused, free_ports
 from tests.stories.cable import Cable
-from tests.stories.machine import Machine, Refused
-from tests.stories.stage import Stage, StoryFailed, free_ports, stage
+from tests.stories.stage import Stage, StoryFailed, stage
 
 LIMIT_S = 600
 RESTORED_TIMEOUT_S = 60

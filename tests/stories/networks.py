@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.stories import people
-from tests.stories.machine import Machine, Refused
+from tests.driver import people
+from tests.driver.machine import Machine, Refused
 from tests.stories.namespaces import Networks, NotPossibleHere, networks
 from tests.stories.stage import Stage, StoryFailed, stage
 

@@ -1,9 +1,7 @@
 """The stage of a story: machines in a directory of their own, sentences, a bound in time, and nothing left behind."""
 
 import contextlib
-import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -12,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from tests.stories.machine import Machine, Refused
+from tests.driver.machine import Machine, Refused
 from tests.stories.namespaces import Networks
 
-PORTS = range(20_000, 32_000)  # no port of a machine that restarts may be given to somebody's outgoing connection
 LOG_LINES_SHOWN = 30
 
 
@@ -35,7 +32,7 @@ class Stage:
         self, name: str, port: int, *, networks: Networks | None = None, address: str = "127.0.0.1", **settings: str
     ) -> Machine:
         """Return one more machine, its clock right and nothing on it; `settings` are GOTONG_ variables."""
-        environment = {f"GOTONG_{key.upper()}": value for key, value in settings.items()}
+        environment = {f"GOTONG_{key.upper()}": value for key, value in {"network": "test", **settings}.items()}
         made = Machine(name, self.directory / name / "data", address, port, networks, environment)
         self.machines.append(made)
         return made
@@ -50,19 +47,6 @@ class Stage:
         if not holds:
             raise StoryFailed(f"this does not hold: {text}")
         self.tell(text)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on now and that the system gives nobody by itself."""
-    found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as tried, contextlib.suppress(OSError):
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise StoryFailed("there are no free ports")
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from tests.driver.machine import free_ports
 from tests.house.source import ROOT
 from tests.stories.cable import Cable
-from tests.stories.stage import free_ports
 
 
 def test_what_is_sent_while_a_cable_is_cut_arrives_when_it_is_mended_and_nobody_is_told() -> None:

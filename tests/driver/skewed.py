@@ -1,4 +1,4 @@
-"""Run `gotong` on a machine with a clock of its own: `python -m tests.stories.skewed FILE COMMAND...`.
+"""Run `gotong` on a machine with a clock of its own: `python -m tests.driver.skewed FILE COMMAND...`.
 
 FILE holds how many seconds it is ahead, or behind with a minus; it may change while the node runs, as clocks do.
 """

@@ -1,8 +1,8 @@
-"""What people do in stories: publish and read through GraphQL, look for accusations, begin nodes."""
+"""What people do: publish and read through GraphQL, look for accusations, begin nodes."""
 
 from typing import Any
 
-from tests.stories.machine import Machine, Refused
+from tests.driver.machine import Machine, Refused
 
 SIGNED_TIMEOUT_S = 60.0
 PUBLISH = """
@@ -53,10 +53,16 @@ def token(machine: Machine, author: str, scope: str = "records:write") -> str:
     return str(machine.gotong("token", "--as", author, "--scope", scope)["token"])
 
 
-def publish(machine: Machine, author: str, title: str, **more: Any) -> dict[str, Any]:
-    """Return what a machine answers to somebody who publishes a need."""
-    written = machine.ask(PUBLISH, token(machine, author), input=need(author, title, **more))["publishNeed"]
-    return dict(written)
+def publish(machine: Machine, author: str, title: str, *, given: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return what a machine answers to somebody who publishes a need, with a new token or one `given` before."""
+    told = machine.ask(PUBLISH, given or token(machine, author), input=need(author, title, **more))
+    return dict(told["publishNeed"])
+
+
+def refusal(machine: Machine, author: str, given: str) -> str:
+    """Return the code with which a machine refuses what somebody publishes with a token from before."""
+    (error,) = publish(machine, author, "Terlambat", given=given)["userErrors"]
+    return str(error["code"])
 
 
 def signed(machine: Machine, author: str, title: str, **more: Any) -> None:

@@ -1,9 +1,15 @@
-"""A machine of a story: a data directory, `gotong` commands, a server to kill, a clock that can be wrong."""
+"""A machine with Gotong on it: a data directory, `gotong` commands, a server to kill, a clock that can be wrong.
+
+Everything happens in processes of their own, as a person would have it: what stories and the tests of commands share.
+"""
 
 import contextlib
 import json
 import os
+import random
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,22 +17,47 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psutil
 
 from tests.house.source import ROOT
-from tests.stories.namespaces import Networks
 
 STARTED_TIMEOUT_S = 90.0
 COMMAND_TIMEOUT_S = 180.0
+STOPPED_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 10.0
 POLL_S = 0.1
+PORTS = range(20_000, 32_000)  # no port of a machine that restarts may be given to somebody's outgoing connection
 
 
 class Refused(Exception):
     """A command ended with another exit code than 0, a question with errors, or nothing came in time."""
+
+
+class Networks(Protocol):
+    """Networks that a machine can be in, other than this one."""
+
+    def command(self, name: str) -> list[str]:
+        """Return what runs a command on the machine of that name."""
+
+    def inside(self, name: str, work: Callable[[], httpx.Response]) -> httpx.Response:
+        """Return what work gives that is done on the machine of that name."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command: its exit code, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed with --json, None for nothing."""
+        return json.loads(self.out) if self.out.strip() else None
 
 
 @dataclass
@@ -63,24 +94,29 @@ class Machine:
 
     # ---- commands ----------------------------------------------------------------------------------------------------
 
-    def gotong(self, *arguments: str) -> Any:
+    def gotong(self, *arguments: str, stdin: str | None = None) -> Any:
         """Return what a command prints with --json; raise Refused with what it said."""
+        ran = self.run(*arguments, "--json", stdin=stdin)
+        if ran.code:
+            raise Refused(f"{self.name}: gotong {' '.join(arguments)}: {ran.code}\n{ran.out}{ran.err}")
+        return ran.json
+
+    def run(self, *arguments: str, stdin: str | None = None, **environment: str) -> Ran:
+        """Return how a command ended; `environment` is for it alone."""
         with subprocess.Popen(
-            self._command(*arguments, "--json"),
-            stdin=subprocess.DEVNULL,
+            self._command(*arguments),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=self._environment(),
+            env=self._environment() | environment,
         ) as command:
             try:
-                answer, said = command.communicate(timeout=COMMAND_TIMEOUT_S)
+                out, err = command.communicate(stdin or "", timeout=COMMAND_TIMEOUT_S)
             finally:
                 command.kill()
-        if command.returncode:
-            raise Refused(f"{self.name}: gotong {' '.join(arguments)}: {command.returncode}\n{answer}{said}")
-        return json.loads(answer) if answer.strip() else None
+        return Ran(command.returncode, out, err)
 
     # ---- the server --------------------------------------------------------------------------------------------------
 
@@ -96,6 +132,13 @@ class Machine:
                 start_new_session=True,
             )
         self.wait(lambda: self.get("/readyz").status_code == 200, STARTED_TIMEOUT_S, "it does not start")
+
+    def stop(self) -> None:
+        """Stop the server as an operator does."""
+        if self.server is not None:
+            self.server.send_signal(signal.SIGTERM)
+            self.server.wait(STOPPED_TIMEOUT_S)
+            self.server = None
 
     def kill(self) -> None:
         """Kill the server and its database as a power cut does: nobody gets a signal they could handle."""
@@ -170,11 +213,24 @@ class Machine:
 
     def _command(self, *arguments: str) -> list[str]:
         prefix = [] if self.networks is None else self.networks.command(self.name)
-        return [*prefix, sys.executable, "-m", "tests.stories.skewed", str(self._clock), *arguments]
+        return [*prefix, sys.executable, "-m", "tests.driver.skewed", str(self._clock), *arguments]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GOTONG_")}
-        return {**kept, "GOTONG_DATA_DIR": str(self.data), "GOTONG_NETWORK": "test", **self.environment}
+        return {**kept, "GOTONG_DATA_DIR": str(self.data), **self.environment}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on now and that the system gives nobody by itself; raise Refused for none."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Refused("there are no free ports")
 
 
 def _tree(number: int) -> list[psutil.Process]:
