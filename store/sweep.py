@@ -121,7 +121,7 @@ async def _forget(connection: Connection) -> Hold | None:
     if not erased:
         return None
     await _forget_texts(connection)
-    tables = _tables({record["type"] for record in erased})
+    tables = tables_of({record["type"] for record in erased})
     for table in tables:
         async with connection.transaction():  # nobody plans without statistics
             await _clear_statistics(connection, table)
@@ -195,7 +195,7 @@ async def _rewrite(connection: Connection, rewritten: list[str]) -> Hold | None:
     ready = await _unseen(connection)
     if not ready:
         return Hold.TRANSACTION
-    tables = (*_tables({record["type"] for record in ready}), STATISTICS)
+    tables = (*tables_of({record["type"] for record in ready}), STATISTICS)
     for table in tables:
         await connection.execute(f"vacuum (full) {table}")
         rewritten.append(table)
@@ -285,7 +285,8 @@ _OUT_OF_WAL = """
 """
 
 
-def _tables(types: set[str]) -> tuple[str, ...]:
+def tables_of(types: set[str]) -> tuple[str, ...]:
+    """Return the tables that may hold something of erased records of these types."""
     known = [record_type for record_type in RECORDS if record_type.name in types]
     searched = [f"{record_type.table}_search" for record_type in known if record_type.searched]
     return (*ALWAYS, *(record_type.table for record_type in known), *searched)

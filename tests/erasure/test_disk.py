@@ -2,84 +2,30 @@
 
 import asyncio
 import secrets
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from federation.erasing.overview import overview
 from federation.publish.append import Appended, Draft, Once
-from store import acknowledgements, outbox, peers
+from store import acknowledgements, peers
 from store.database import Connection, Database, connect
-from store.embedded import EmbeddedServer
 from store.sweep import Hold, pending, sweep
 from tests.clock import FrozenClock
-from tests.conftest import _template
 from tests.copies import Mirror
+from tests.erasure.disk import database_server, files_with, index_texts, tables_with, template_database
 from tests.erasure.story import erase
 from tests.nodes import TestNode, fixed, need_body, start_test_node
 
+__all__ = ["database_server", "template_database"]
+
 NewDatabase = Callable[[], Awaitable[str]]
-
-
-@pytest.fixture(scope="session")
-def database_server() -> Iterator[str]:
-    """A server of its own: all its files are read, and other tests' transactions would be waited for."""
-    with tempfile.TemporaryDirectory(prefix="gotong-disk-") as directory:
-        Path(directory).chmod(0o755)
-        server = EmbeddedServer(Path(directory), durable=False)
-        try:
-            yield server.start()
-        finally:
-            server.stop()
-
-
-@pytest.fixture(scope="session")
-def template_database(database_server: str) -> str:
-    """The migrated template on that server."""
-    return asyncio.run(_template(database_server))
 
 
 @pytest.fixture
 async def node(database: Database, tmp_path: Path, clock: FrozenClock) -> TestNode:
     return await start_test_node(database, tmp_path, clock)
-
-
-async def tables_with(connection: Connection, marker: str) -> list[str]:
-    """Return every table that has the marker in any column, in letters or in hex."""
-    names = [
-        row["relname"]
-        for row in await connection.fetch(
-            "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1"
-        )
-    ]
-    found = []
-    for name in names:
-        query = f'select true from "{name}" each where each::text ilike any($1) limit 1'
-        if await connection.fetchval(query, [f"%{marker}%", f"%{marker.encode().hex()}%"]):
-            found.append(name)
-    return found
-
-
-def files_with(directory: Path, marker: str) -> list[str]:
-    """Return every file of the server that holds the marker's bytes."""
-    needle = marker.encode()
-    found = []
-    for path in sorted(directory.rglob("*")):
-        try:
-            data = path.read_bytes() if path.is_file() else b""
-        except FileNotFoundError:  # the server removes files all the time
-            continue
-        if needle in data:
-            found.append(str(path.relative_to(directory)))
-    return found
-
-
-async def _index_texts(database: Database) -> None:
-    async with database.acquire() as connection:
-        while await outbox.sequence(connection):
-            pass
 
 
 async def _publish(node: TestNode, scid: str, marker: str) -> Appended:
@@ -96,7 +42,7 @@ async def _publish(node: TestNode, scid: str, marker: str) -> Appended:
 
 
 async def _settle_on_disk(database: Database) -> None:
-    await _index_texts(database)
+    await index_texts(database)
     async with database.acquire() as connection:
         await connection.execute("analyze")
         await connection.execute("checkpoint")
@@ -133,7 +79,7 @@ async def test_erased_words_are_in_no_table_and_no_file_of_origin_and_replica(
         await erase(node, guest.scid, need)
         await mirror.feed(99)
         for database in (node.database, replica):
-            await _index_texts(database)
+            await index_texts(database)
             async with database.acquire() as connection:
                 assert await tables_with(connection, marker) == []
         for database in (node.database, replica):
@@ -181,7 +127,7 @@ async def test_bytes_that_another_database_keeps_in_the_files_are_not_said_to_be
         async with writer.transaction():
             await writer.execute("select pg_current_xact_id()")
             await erase(node, guest.scid, need)
-            await _index_texts(node.database)
+            await index_texts(node.database)
             assert await _swept(connection, node) == (0, Hold.TRANSACTION)
             (told,) = await overview(node.database, 10)
             assert (told.state(node.clock()), told.listed.waits_for) == ("IN_FILES", "TRANSACTION")
@@ -229,7 +175,7 @@ async def test_beside_busy_databases_what_is_said_to_be_gone_is_gone(node: TestN
         need = await _publish(node, guest.scid, marker)
         await _settle_on_disk(node.database)
         await erase(node, guest.scid, need)
-        await _index_texts(node.database)
+        await index_texts(node.database)
         async with node.database.acquire() as connection:
             directory = Path(await connection.fetchval("show data_directory"))
             while await pending(connection):

@@ -1,0 +1,70 @@
+"""A server of a test's own, and what looks for bytes in all its tables and files."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store import outbox
+from store.database import Connection, Database
+from store.embedded import EmbeddedServer
+from tests.conftest import _template
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[str]:
+    """A server of its own: all its files are read, and other tests' transactions would be waited for."""
+    with tempfile.TemporaryDirectory(prefix="gotong-disk-") as directory:
+        Path(directory).chmod(0o755)
+        server = EmbeddedServer(Path(directory), durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(database_server: str) -> str:
+    """The migrated template on that server."""
+    return asyncio.run(_template(database_server))
+
+
+async def tables_with(connection: Connection, *needles: str | bytes) -> list[str]:
+    """Return every table that has one of these texts or bytes in any column."""
+    patterns = [f"%{each}%" for each in needles if isinstance(each, str)]
+    patterns += [f"%{(each.encode() if isinstance(each, str) else each).hex()}%" for each in needles]
+    names = [
+        row["relname"]
+        for row in await connection.fetch(
+            "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1"
+        )
+    ]
+    found = []
+    for name in names:
+        query = f'select true from "{name}" each where each::text ilike any($1) limit 1'
+        if await connection.fetchval(query, patterns):
+            found.append(name)
+    return found
+
+
+def files_with(directory: Path, *needles: str | bytes) -> list[str]:
+    """Return every file below a directory that holds one of these texts or bytes."""
+    wanted = [each.encode() if isinstance(each, str) else each for each in needles]
+    found = []
+    for path in sorted(directory.rglob("*")):
+        try:
+            data = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:  # the server removes files all the time
+            continue
+        if any(each in data for each in wanted):
+            found.append(str(path.relative_to(directory)))
+    return found
+
+
+async def index_texts(database: Database) -> None:
+    """Number all events and index their text."""
+    async with database.acquire() as connection:
+        while await outbox.sequence(connection):
+            pass
