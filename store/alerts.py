@@ -6,7 +6,7 @@ from enum import Enum
 
 from store.database import Connection
 from store.erasures import DEADLINE as ERASURE_DEADLINE
-from store.erasures import MISSING_FROM_SQL, OLD_BACKUPS_FROM_SQL
+from store.erasures import OLD_BACKUPS_SQL, SAID_SQL
 
 ALERTS_MAX = 200
 """Of each kind, the newest."""
@@ -44,13 +44,23 @@ _REASONS = {
         where trust = 'quarantined' and (size >= $6 or quarantined_bytes >= $7)
     """,
     AlertKind.ERASURE_OVERDUE: f"""
-        select origin, count(*) from erasure join log on log.id = log_id
-        join participant on participant.id = log.participant_id
-        where participant.hosted and erasure.at < $1::timestamptz - $8::interval
-          and (
-              swept_at is null or exists (select {MISSING_FROM_SQL}) or exists (select {OLD_BACKUPS_FROM_SQL})
-          )
-        group by origin
+        select origin, overdue.count from log join participant on participant.id = participant_id
+        cross join lateral (select min(coalesce(said.size, 0)) {SAID_SQL}) everywhere (size)
+        cross join lateral (select min(sent.size) {OLD_BACKUPS_SQL}) kept (size)
+        cross join lateral (
+            select count(*) from (
+                select index from erasure
+                where log_id = log.id and index >= everywhere.size and at < $1::timestamptz - $8::interval
+                union
+                select index from erasure
+                where log_id = log.id and index >= kept.size and 2 = any(parts)
+                  and at < $1::timestamptz - $8::interval
+                union
+                select index from erasure
+                where log_id = log.id and swept_at is null and at < $1::timestamptz - $8::interval
+            ) late
+        ) overdue
+        where participant.hosted and exists (select from erasure where log_id = log.id) and overdue.count > 0
     """,
     AlertKind.RULES_BROKEN: """
         select peer.url, count(*) from refusal join peer on peer.id = peer_id

@@ -14,17 +14,18 @@ from store.database import Connection
 
 DEADLINE = timedelta(hours=72)
 """3 x 24 hours: UU 27/2022 (UU PDP)."""
-MISSING_FROM_SQL = """
-    from peer where peer.trust <> 'blocked' and not exists (
-        select from erasure_acknowledgement said
-        where said.log_id = log.id and said.size > erasure.index and said.operator_scid = peer.operator_scid)
+NAMES_MAX = 100
+"""Peers named with one erasure: of those that have acknowledged it, and of those that have not."""
+SAID_SQL = """
+    from peer left join erasure_acknowledgement said
+        on said.log_id = log.id and said.operator_scid = peer.operator_scid
+    where peer.trust <> 'blocked'
 """
-"""The peers that have not acknowledged an `erasure` of a `log` written here."""
-OLD_BACKUPS_FROM_SQL = """
-    from backup_sent sent join peer on peer.id = sent.peer_id
-    where sent.participant_id = log.participant_id and sent.size <= erasure.index and 2 = any(erasure.parts)
+"""The peers, each with what it `said` about the erasures of a `log` written here."""
+OLD_BACKUPS_SQL = """
+    from backup_sent sent join peer on peer.id = sent.peer_id where sent.participant_id = log.participant_id
 """
-"""The peers whose newest backup of a `log`'s participant was made before an `erasure` of what backups hold."""
+"""The peers that keep a backup of a `log`'s participant, each with the size the log had then."""
 CHAIN_SQL = """
     chain as (
         select index, data from entry where log_id = $1 and index = $2
@@ -270,6 +271,7 @@ class Listed:
     acknowledged: list[str]
     missing: list[str]
     backups_at: list[str]
+    missing_count: int
 
 
 async def listed(
@@ -278,23 +280,38 @@ async def listed(
     """Return the newest erasures, of all or of one author, from those numbered below `before` on.
 
     `missing` are the peers not blocked, of those written here alone; `backups_at` those that keep a backup from before.
+    At most NAMES_MAX are named of each.
     """
     records = await connection.fetch(
         f"""
-        with numbered as (select *, row_number() over (order by executed_at, log_id, index) as number from erasure)
         select erasure.number, participant.scid, erasure.type, erasure.record_id, erasure.parts, participant.hosted,
                erasure.at, erasure.executed_at, erasure.swept_at, erasure.waits_for,
-               coalesce((select array_agg(operator_scid order by operator_scid) from erasure_acknowledgement said
-                         where said.log_id = log.id and said.size > erasure.index), '{{}}') as acknowledged,
-               case when participant.hosted then array(
-                   select coalesce(peer.operator_scid, peer.url) {MISSING_FROM_SQL} order by peer.url
-               ) else '{{}}' end as missing,
                array(
-                   select coalesce(peer.operator_scid, peer.url) {OLD_BACKUPS_FROM_SQL} order by peer.url
-               ) as backups_at
-        from numbered erasure join log on log.id = log_id join participant on participant.id = log.participant_id
-        where ($2::bigint is null or erasure.number < $2) and ($3::text is null or participant.scid = $3)
-        order by erasure.number desc limit $1
+                   select operator_scid from erasure_acknowledgement said
+                   where said.log_id = log.id and said.size > erasure.index order by operator_scid limit {NAMES_MAX}
+               ) as acknowledged,
+               array(
+                   select coalesce(peer.operator_scid, peer.url) {OLD_BACKUPS_SQL}
+                       and sent.size <= erasure.index and 2 = any(erasure.parts)
+                   order by peer.url limit {NAMES_MAX}
+               ) as backups_at,
+               late.names[:{NAMES_MAX}] as missing, cardinality(late.names) as missing_count
+        from (
+            select * from erasure
+            where ($2::bigint is null or number < $2) and ($3::text is null or log_id in (
+                select log.id from log join participant on participant.id = log.participant_id where scid = $3
+            ))
+            order by number desc limit $1
+        ) erasure
+        join log on log.id = erasure.log_id join participant on participant.id = log.participant_id
+        cross join lateral (
+            select case when participant.hosted then array(
+                select coalesce(peer.operator_scid, peer.url) {SAID_SQL} and coalesce(said.size, 0) <= erasure.index
+                order by peer.url
+            ) else '{{}}' end
+            offset 0  -- computed once, not once a column
+        ) late (names)
+        order by erasure.number desc
         """,
         limit,
         before,

@@ -21,11 +21,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A participant that an owner allows to have its restricted parts."""
+    """A participant that an owner allows to have its restricted parts; `id` is its number in this database."""
 
     asker_scid: str
     granted_at: datetime
     granted_by: str
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +150,24 @@ async def is_granted(connection: Connection, participant_id: int, asker_scid: st
     return found
 
 
-async def grants_of(connection: Connection, scid: str) -> list[Grant]:
-    """Return whom this owner allows, oldest first."""
+async def grants_of(connection: Connection, scid: str, *, limit: int) -> list[Grant]:
+    """Return whom this owner allowed last, newest first."""
     participant_id = await connection.fetchval("select id from participant where scid = $1", scid)
-    return await grants(connection, participant_id)
+    return await grants(connection, participant_id, limit=limit)
 
 
-async def grants(connection: Connection, participant_id: int) -> list[Grant]:
-    """Return whom the owner allows, oldest first."""
+async def grants(
+    connection: Connection, participant_id: int, *, before: int | None = None, limit: int | None = None
+) -> list[Grant]:
+    """Return whom the owner allows, of those numbered below `before`, newest first."""
     records = await connection.fetch(
         """
-        select asker_scid, granted_at, granted_by from restricted_grant
-        where participant_id = $1 order by granted_at, asker_scid
+        select asker_scid, granted_at, granted_by, number as id from restricted_grant
+        where participant_id = $1 and ($2::bigint is null or number < $2) order by number desc limit $3
         """,
         participant_id,
+        before,
+        limit,
     )
     return [Grant(**dict(record)) for record in records]
 

@@ -143,7 +143,7 @@ async def put_back(connection: Connection, log: LogRow, vault: Vault, contents: 
             continue  # then it is missing
         rows.append((index, vault.seal(log.scid, index, part.salt, part.payload)))
     await restricted.insert(connection, log.id, rows)
-    for grant in contents.grants:
+    for grant in reversed(contents.grants):
         await restricted.put_back_grant(connection, log.participant_id, grant)
     for release in reversed(contents.releases):
         await restricted.put_back_release(connection, log.participant_id, release)

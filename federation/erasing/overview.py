@@ -36,7 +36,7 @@ class Told:
         """Return in a word where it stands: IN_FILES, DONE, WAITING or OVERDUE."""
         if self.listed.swept_at is None:
             return "IN_FILES"
-        if not self.listed.missing and not self.listed.backups_at:
+        if not self.listed.missing_count and not self.listed.backups_at:
             return "DONE"
         return "OVERDUE" if self.hours_left(now) < 0 else "WAITING"
 
@@ -52,6 +52,7 @@ class Told:
             "acknowledgedBy": self.listed.acknowledged,
             "missing": self.listed.missing,
             "backupsAt": self.listed.backups_at,
+            "missingCount": self.listed.missing_count,
             "hoursLeft": self.hours_left(now),
             "state": self.state(now),
             "waitsFor": self.listed.waits_for,

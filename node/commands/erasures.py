@@ -79,11 +79,13 @@ _HOLDS = {
 
 
 def _line(row: dict[str, Json]) -> str:
-    parts, missing = row["parts"], row["missing"]
+    parts, missing, count = row["parts"], row["missing"], row["missingCount"]
     assert isinstance(parts, list)
     assert isinstance(missing, list)
+    assert isinstance(count, int)
+    more = f" and {count - len(missing)} more" if count > len(missing) else ""
     held = f"  {row['waitsFor']}" if row["waitsFor"] else ""
-    late = f"  {row['hoursLeft']} h left, not acknowledged by {', '.join(map(str, missing))}" if missing else ""
+    late = f"  {row['hoursLeft']} h left, not acknowledged by {', '.join(map(str, missing))}{more}" if missing else ""
     if row["backupsAt"]:
         late += f"  older backup at {', '.join(map(str, cast('list[str]', row['backupsAt'])))}"
     return f"{row['erasedAt']}  {row['id']}  {' and '.join(map(str, parts))}  {row['state']}{held}{late}"

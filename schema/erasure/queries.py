@@ -8,12 +8,12 @@ import strawberry
 from auth import policy
 from auth.policy import Forbidden, ScopeMissing
 from federation.erasing import overview
+from schema.common import pages
+from schema.common.pages import AFTER, FIRST, PAGE_COST, Listed, Page
 from schema.common.writing import organization
 from schema.compile.read import Answer, Argument, declare
 from schema.context import Caller, Services
 from schema.erasure.types import Erasure
-from schema.moderation import pages
-from schema.moderation.pages import AFTER, FIRST, PAGE_COST, Listed, Page
 from store.database import Connection
 
 
@@ -30,7 +30,7 @@ async def _erasures(services: Services, caller: Caller, arguments: Mapping[str, 
             pass  # perhaps it is the operator who asks
         await pages.require_operator(connection, caller)
 
-    async def fetch(connection: Connection, before: int | None, count: int) -> Sequence[Mapping[str, Any]]:
+    async def fetch(connection: Connection, /, *, before: int | None, count: int) -> Sequence[Mapping[str, Any]]:
         found = await overview.page(connection, before=before, count=count, scid=scid)
         return [each.told(services.clock()) | {"number": each.listed.number} for each in found]
 
@@ -43,7 +43,7 @@ class ErasureQueries:
 
     erasures: Listed[Erasure] = declare(
         Answer(_erasures, cost=PAGE_COST),
-        "What was erased, those executed last first, with the peers that have not acknowledged it. For operators; with "
+        "What was erased, newest here first, with the peers that have not acknowledged it. For operators; with "
         "`publisher`, also for those who write for it.",
         (Argument("publisher", strawberry.ID | None, "Only what this one erased: gotong:<SCID>."), FIRST, AFTER),
     )

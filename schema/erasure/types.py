@@ -8,6 +8,7 @@ import strawberry
 from schema.common.scalars import DateTime
 from schema.compile.read import value
 from schema.erasure.mutations import RecordPart
+from store.erasures import NAMES_MAX
 
 
 def _of(name: str) -> Any:
@@ -61,16 +62,17 @@ class Erasure:
     executed_at: DateTime = value("When this node deleted it.", _of("executedAt"))
     out_of_files_at: DateTime | None = value("When the bytes left this node's files.", _of("outOfFilesAt"))
     acknowledged_by: list[strawberry.ID] = value(
-        "The operators who have signed that it is done on their node.", _named("acknowledgedBy")
+        f"The operators who have signed that it is done on their node, at most {NAMES_MAX}.", _named("acknowledgedBy")
     )
     missing: list[str] = value(
         "The peers that have not, of what was written here alone: their operators' "
-        "ids, or the addresses of those never met.",
+        f"ids, or the addresses of those never met, at most {NAMES_MAX}.",
         _named("missing"),
     )
+    missing_count: int = value("How many peers have not.", _of("missingCount"))
     backups_at: list[str] = value(
-        "The peers that still keep a sealed backup from before, of what only backups hold: contacts and exact places. "
-        "It is replaced by itself.",
+        "The peers that still keep a sealed backup from before, of what only backups hold: contacts and exact places; "
+        f"at most {NAMES_MAX}. It is replaced by itself.",
         _named("backupsAt"),
     )
     hours_left: int = value("How many of the 72 hours are left, negative when they are over.", _of("hoursLeft"))

@@ -14,9 +14,9 @@ from federation.moderation import trust as decide
 from federation.sync.client import checked_url
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
+from schema.common.pages import require_operator
 from schema.common.writing import RAISED, Deed, UserError, Written, mutation, own
 from schema.compile.read import Value, declare
-from schema.moderation.pages import require_operator
 from schema.moderation.types import Participant, Peer, Suppression, Trust, stored
 from schema.needs.types import Urgency, rank
 from store import moderation, suppressions

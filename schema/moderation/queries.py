@@ -1,15 +1,16 @@
 """What operators ask: who waits, who was let in and why, what needs them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import strawberry
 
 from federation.sync.plan import QUOTAS
+from schema.common import pages
+from schema.common.pages import AFTER, FIRST, PAGE_COST, Listed, Page, pages_of
 from schema.compile.read import Answer, Argument, declare
 from schema.context import Caller, Services
-from schema.moderation import pages
-from schema.moderation.pages import AFTER, FIRST, PAGE_COST, Listed, Page
 from schema.moderation.types import Alert, Decision, Participant, Peer, Suppression, Trust, stored
 from schema.needs.types import Urgency, rank
 from store import alerts as alerts_
@@ -17,47 +18,11 @@ from store import moderation, suppressions
 from store.alerts import AlertRow
 
 
-async def _peers(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
-    return await pages.listed(
-        services,
-        caller,
-        arguments,
-        lambda connection, before, count: moderation.peers(connection, before=before, count=count),
-    )
-
-
 async def _participants(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
     trust = arguments.get("trust")
-    return await pages.listed(
-        services,
-        caller,
-        arguments,
-        lambda connection, before, count: moderation.participants(
-            connection,
-            trust=None if trust is None else stored(trust),
-            before=before,
-            count=count,
-            critical=rank(Urgency.CRITICAL),
-        ),
-    )
-
-
-async def _decisions(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
-    return await pages.listed(
-        services,
-        caller,
-        arguments,
-        lambda connection, before, count: moderation.decisions(connection, before=before, count=count),
-    )
-
-
-async def _suppressions(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
-    return await pages.listed(
-        services,
-        caller,
-        arguments,
-        lambda connection, before, count: suppressions.page(connection, before=before, count=count),
-    )
+    wanted = None if trust is None else stored(trust)
+    fetch = partial(moderation.participants, trust=wanted, critical=rank(Urgency.CRITICAL))
+    return await pages.listed(services, caller, arguments, fetch)
 
 
 async def _alerts(services: Services, caller: Caller, _arguments: Mapping[str, Any]) -> list[AlertRow]:
@@ -71,7 +36,9 @@ class ModerationQueries:
     """Root fields."""
 
     peers: Listed[Peer] = declare(
-        Answer(_peers, cost=PAGE_COST), "The nodes this one copies from. For operators.", (FIRST, AFTER)
+        Answer(pages_of(moderation.peers), cost=PAGE_COST),
+        "The nodes this one copies from. For operators.",
+        (FIRST, AFTER),
     )
     participants: Listed[Participant] = declare(
         Answer(_participants, cost=PAGE_COST),
@@ -79,10 +46,12 @@ class ModerationQueries:
         (Argument("trust", Trust | None, "Only those of this trust."), FIRST, AFTER),
     )
     decisions: Listed[Decision] = declare(
-        Answer(_decisions, cost=PAGE_COST), "What operators decided, and why. For operators.", (FIRST, AFTER)
+        Answer(pages_of(moderation.decisions), cost=PAGE_COST),
+        "What operators decided, and why. For operators.",
+        (FIRST, AFTER),
     )
     suppressions: Listed[Suppression] = declare(
-        Answer(_suppressions, cost=PAGE_COST),
+        Answer(pages_of(suppressions.page), cost=PAGE_COST),
         "Records that are not shown here, one by one, because you said so. For operators.",
         (FIRST, AFTER),
     )

@@ -1,24 +1,22 @@
 """Who may have an organization's restricted parts and who was given them, as its own people see it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import asdict
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import strawberry
 
 from auth import policy
-from domain.ids import parse_uri
 from domain.release import Rule
-from federation.publish.writing import writable_head
-from schema.common.scalars import BigInt, DateTime
+from federation.publish.writing import ParticipantNotHosted
+from schema.common.pages import AFTER, FIRST, PAGE_COST, Listed, Page, Rows, listed
+from schema.common.scalars import DateTime
+from schema.common.writing import organization
 from schema.compile.read import Answer, Argument, declare, value
-from store import restricted
-
-if TYPE_CHECKING:
-    from schema.context import Caller, Services
-
-RELEASES_DEFAULT = 50
-RELEASES_MAX = 100
+from schema.context import Caller, Services
+from store import participants, restricted
+from store.database import Connection
 
 
 @strawberry.enum(description="Why a request for a restricted part was granted or refused.")
@@ -36,8 +34,12 @@ class ReleaseRule(Enum):
     GONE = strawberry.enum_value("GONE", description="Allowed, but nothing is there any more.")
 
 
+def _of(name: str) -> Any:
+    return lambda row, _arguments, _reader: row[name]
+
+
 def _participant(name: str) -> Any:
-    return lambda row, _arguments, _reader: f"gotong:{getattr(row, name)}"
+    return lambda row, _arguments, _reader: f"gotong:{row[name]}"
 
 
 @strawberry.type(description="An organization that may ask for another's contacts and exact places.")
@@ -45,43 +47,54 @@ class ContactGrant:
     """Whom an owner allows."""
 
     organization: strawberry.ID = value("Who may ask: gotong:<SCID>.", _participant("asker_scid"))
-    granted_at: DateTime = value("Since when.")
-    granted_by: str = value("Who allowed it.")
+    granted_at: DateTime = value("Since when.", _of("granted_at"))
+    granted_by: str = value("Who allowed it.", _of("granted_by"))
 
 
 @strawberry.type(description="One answer to a request for a restricted part; it is never changed or deleted.")
 class ContactRelease:
     """One answer."""
 
-    number: BigInt = value("Its number, for `before`.", lambda row, _arguments, _reader: row.id)
-    at: DateTime = value("When.")
+    at: DateTime = value("When.", _of("at"))
     organization: strawberry.ID = value("Who asked: gotong:<SCID>.", _participant("asker_scid"))
     node: strawberry.ID = value("The operator of the node it asked through.", _participant("node_scid"))
-    record: strawberry.ID = value("For what.", lambda row, _arguments, _reader: row.uri)
-    released: bool = value("Whether it was given.", lambda row, _arguments, _reader: row.is_released)
-    rule: ReleaseRule = value("Why.", lambda row, _arguments, _reader: ReleaseRule[Rule(row.rule).name])
+    record: strawberry.ID = value("For what.", _of("uri"))
+    released: bool = value("Whether it was given.", _of("is_released"))
+    rule: ReleaseRule = value("Why.", lambda row, _arguments, _reader: ReleaseRule[Rule(row["rule"]).name])
 
 
-async def _owner(services: "Services", caller: "Caller", arguments: Mapping[str, Any]) -> int:
-    """Return the local number of the organization whose own people ask; raises what `policy.require_scope` does."""
-    scid = parse_uri(arguments["as"]).scid
-    policy.require_scope(caller.viewer, policy.RESTRICTED_READ, scid)
-    async with services.database.acquire() as connection:
-        return (await writable_head(connection, scid, lock=False)).participant_id
+class Read(Protocol):
+    """Gives what an owner has of one sort, each with its `id`, newest first."""
+
+    def __call__(
+        self, connection: Connection, participant_id: int, /, *, before: int | None, limit: int
+    ) -> Awaitable[Sequence[restricted.Grant] | Sequence[restricted.Release]]:
+        """Return what is numbered below `before`."""
 
 
-async def _grants(services: "Services", caller: "Caller", arguments: Mapping[str, Any]) -> list[restricted.Grant]:
-    owner = await _owner(services, caller, arguments)
-    async with services.database.acquire() as connection:
-        return await restricted.grants(connection, owner)
+async def _page(services: Services, caller: Caller, arguments: Mapping[str, Any], read: Read) -> Page:
+    """Return a page of what one organization's own people may see; raises what `policy.require_scope` does."""
+    scid = organization(arguments["as"])
+
+    async def may(_connection: Connection) -> None:
+        policy.require_scope(caller.viewer, policy.RESTRICTED_READ, scid)
+
+    async def fetch(connection: Connection, /, *, before: int | None, count: int) -> Rows:
+        owner = await participants.find(connection, scid)
+        if owner is None or not owner.hosted:
+            raise ParticipantNotHosted("that organization is not at home on this node", scid=scid)
+        found = await read(connection, owner.id, before=before, limit=count)
+        return [asdict(each) | {"number": each.id} for each in found]
+
+    return await listed(services, caller, arguments, fetch, may=may)
 
 
-async def _releases(services: "Services", caller: "Caller", arguments: Mapping[str, Any]) -> list[restricted.Release]:
-    owner = await _owner(services, caller, arguments)
-    limit = max(0, min(arguments.get("first") or RELEASES_DEFAULT, RELEASES_MAX))
-    before = arguments.get("before")
-    async with services.database.acquire() as connection:
-        return await restricted.releases(connection, owner, before=None if before is None else int(before), limit=limit)
+async def _grants(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    return await _page(services, caller, arguments, restricted.grants)
+
+
+async def _releases(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
+    return await _page(services, caller, arguments, restricted.releases)
 
 
 AS = Argument("as", strawberry.ID, "The organization, for which the token acts: gotong:<SCID>.")
@@ -91,15 +104,13 @@ AS = Argument("as", strawberry.ID, "The organization, for which the token acts: 
 class RestrictedQueries:
     """Root fields."""
 
-    contact_grants: list[ContactGrant] = declare(
-        Answer(_grants), "Whom an organization allows its contacts and exact places; for its own people.", (AS,)
+    contact_grants: Listed[ContactGrant] = declare(
+        Answer(_grants, cost=PAGE_COST),
+        "Whom an organization allows its contacts and exact places, those allowed last first; for its own people.",
+        (AS, FIRST, AFTER),
     )
-    contact_releases: list[ContactRelease] = declare(
-        Answer(_releases),
+    contact_releases: Listed[ContactRelease] = declare(
+        Answer(_releases, cost=PAGE_COST),
         "Every request for them, given or refused, newest first; for its own people.",
-        (
-            AS,
-            Argument("first", int | None, f"How many, at most {RELEASES_MAX}. Default: {RELEASES_DEFAULT}."),
-            Argument("before", BigInt | None, "Only those with a lower number."),
-        ),
+        (AS, FIRST, AFTER),
     )

@@ -1,6 +1,6 @@
 """Ask another's home for its contact, and decide who may ask for one's own."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import strawberry
@@ -12,6 +12,7 @@ from federation.restricted import release as federated
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
 from schema.common.writing import Deed, Outcome, Written, mutation, user_error
+from schema.compile.connection import PAGE_ROWS_MAX
 from schema.compile.read import value
 from schema.restricted.access import ContactGrant
 from schema.restricted.types import Contact, ExactPlace, contact_of, exact_place_of, read_part
@@ -46,7 +47,7 @@ class Told(Outcome):
 class Decided(Outcome):
     """Whom the owner allows now."""
 
-    grants: tuple[restricted.Grant, ...] = ()
+    grants: tuple[dict[str, Any], ...] = ()
 
 
 async def request_restricted(deed: Deed) -> Told:
@@ -93,8 +94,8 @@ async def _decided(deed: Deed, decide: Any) -> Decided:
     except GotongError as error:
         return Decided(None, [user_error(error)], told)
     async with database.acquire() as connection:
-        grants = await restricted.grants_of(connection, owner)
-    return Decided(None, [], told, tuple(grants))
+        grants = await restricted.grants_of(connection, owner, limit=PAGE_ROWS_MAX)
+    return Decided(None, [], told, tuple(asdict(each) for each in grants))
 
 
 @strawberry.type(description="What the home of a record told. It is kept nowhere: use it now, or ask again.")
@@ -109,7 +110,9 @@ class RequestRestrictedPayload(Written):
 class ContactAccessPayload(Written):
     """The answer of both decisions."""
 
-    grants: list[ContactGrant] = value("Whom the owner allows now.")
+    grants: list[ContactGrant] = value(
+        f"Whom the owner allows now, those allowed last first, at most {PAGE_ROWS_MAX}: `contactGrants` has all."
+    )
 
 
 @strawberry.type(description="Restricted parts.")

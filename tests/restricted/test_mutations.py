@@ -17,8 +17,8 @@ mutation ($input: RequestRestrictedInput!) { requestRestricted(input: $input) {
   contact { phone } exactPlace { lat } userErrors { code } clientMutationId } }
 """
 SEEN = """
-query ($as: ID!) { contactGrants(as: $as) { organization }
-  contactReleases(as: $as) { organization record released rule } }
+query ($as: ID!) { contactGrants(as: $as) { nodes { organization } }
+  contactReleases(as: $as) { nodes { organization record released rule } } }
 """
 
 
@@ -52,9 +52,9 @@ async def test_an_owner_allows_sees_and_takes_back(served: Served) -> None:
     assert await decide(served, REVOKE) == {"grants": [], "userErrors": []}
     assert (await requested())["userErrors"] == [{"code": "RESTRICTED_REFUSED"}]
     seen = await served.ask(SEEN, served.token(scopes=["restricted:read"]), variables={"as": served.organization})
-    rows = [(each["released"], each["rule"]) for each in seen["data"]["contactReleases"]]
+    rows = [(each["released"], each["rule"]) for each in seen["data"]["contactReleases"]["nodes"]]
     assert rows == [(False, "NOT_ALLOWED"), (True, "CHOSEN"), (False, "NOT_ALLOWED")]
-    assert {each["record"] for each in seen["data"]["contactReleases"]} == {record}
+    assert {each["record"] for each in seen["data"]["contactReleases"]["nodes"]} == {record}
 
 
 async def test_a_contact_once_told_is_not_in_any_table(served: Served) -> None:

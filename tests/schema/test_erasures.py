@@ -12,6 +12,7 @@ from schema.context import Caller
 from schema.engine import Engine
 from store.alerts import AlertKind
 from store.database import Database
+from store.erasures import NAMES_MAX
 from tests.schema.test_moderation import asked, caller, operator
 from tests.schema.world import NOW, World, scid, uuid
 
@@ -21,7 +22,7 @@ PEER = "http://127.0.0.1:1"
 OF = """
 query ($publisher: ID, $first: Int, $after: String) {
   erasures(publisher: $publisher, first: $first, after: $after) {
-    nodes { id parts erasedAt outOfFilesAt acknowledgedBy missing hoursLeft state }
+    nodes { id parts erasedAt outOfFilesAt acknowledgedBy missing missingCount hoursLeft state }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -69,6 +70,7 @@ async def test_operators_see_who_is_overdue_page_by_page(
             "outOfFilesAt": "2026-11-22T05:00:00.123Z",
             "acknowledgedBy": [],
             "missing": [PEER],
+            "missingCount": 1,
             "hoursLeft": 70,
             "state": "WAITING",
         }
@@ -83,8 +85,7 @@ async def test_an_overdue_erasure_is_an_alert_until_everybody_has_said_that_it_i
     engine: Engine, database: Database, author: int, operator: Caller
 ) -> None:
     async def alerts() -> list[Any]:
-        shown = (await asked(engine, "{ alerts { kind subject count } }", operator))["alerts"]
-        return [each for each in shown if each["kind"] == "ERASURE_OVERDUE"]
+        return [each for each in await alerts_now(engine, operator) if each["kind"] == "ERASURE_OVERDUE"]
 
     overdue = {"kind": "ERASURE_OVERDUE", "subject": f"gotong/{scid(1)}/0", "count": 1}
     assert await alerts() == [overdue]
@@ -105,9 +106,9 @@ async def test_an_overdue_erasure_is_an_alert_until_everybody_has_said_that_it_i
         )
     assert await alerts() == []
     states = [each["state"] for each in (await asked(engine, OF, operator))["erasures"]["nodes"]]
-    assert states == ["WAITING", "DONE", "DONE"]  # it has not said so yet of the newest, for which it has time
+    assert states == ["DONE", "WAITING", "DONE"]  # of 12 it has not said so yet, for which it has time
     by = [each["acknowledgedBy"] for each in (await asked(engine, OF, operator))["erasures"]["nodes"]]
-    assert by == [[], [f"gotong:{scid(5)}"], [f"gotong:{scid(5)}"]]
+    assert by == [[f"gotong:{scid(5)}"], [], [f"gotong:{scid(5)}"]]
 
 
 async def test_authors_see_their_own_and_nobody_sees_those_of_others(
@@ -131,3 +132,41 @@ async def test_authors_see_their_own_and_nobody_sees_those_of_others(
     for who, publisher, code in refused:
         answer = await engine.ask(OF, {"publisher": publisher}, caller=who)
         assert [error["extensions"]["code"] for error in answer.errors] == [code]
+
+
+async def test_a_page_goes_on_where_it_stopped_although_an_erasure_was_executed_anew(
+    engine: Engine, database: Database, author: int, operator: Caller
+) -> None:
+    first = (await asked(engine, OF, operator, first=1))["erasures"]
+    async with database.acquire() as connection:
+        await connection.execute("update erasure set executed_at = $1 where index = 11", NOW + timedelta(hours=1))
+    last = (await asked(engine, OF, operator, first=1, after=first["pageInfo"]["endCursor"]))["erasures"]
+    assert [each["id"][-36:] for each in first["nodes"] + last["nodes"]] == [str(uuid(12)), str(uuid(11))]
+
+
+async def test_who_is_missing_is_counted_and_only_so_many_are_named(
+    engine: Engine, database: Database, author: int, operator: Caller
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(
+            "insert into peer (url, operator_scid, trust) select 'https://p' || n, 'op' || n, 'allowed' "
+            "from generate_series(1, $1) n",
+            2 * NAMES_MAX,
+        )
+        await connection.execute("update peer set trust = 'blocked' where operator_scid = 'op7'")
+        await connection.execute(
+            "insert into erasure_acknowledgement select log.id, 'op' || n, 12, $1, '', $1 "
+            "from log, generate_series(1, 5) n where participant_id = $2",
+            NOW,
+            author,
+        )
+    newest, oldest = (await asked(engine, OF, operator))["erasures"]["nodes"]
+    assert (len(newest["missing"]), newest["missingCount"]) == (NAMES_MAX, 2 * NAMES_MAX)  # all but the blocked one
+    assert (len(oldest["missing"]), oldest["missingCount"]) == (NAMES_MAX, 2 * NAMES_MAX - 5)
+    assert oldest["acknowledgedBy"] == [f"gotong:op{n}" for n in range(1, 6)]
+    overdue = [each for each in await alerts_now(engine, operator) if each["kind"] == "ERASURE_OVERDUE"]
+    assert [each["count"] for each in overdue] == [1]
+
+
+async def alerts_now(engine: Engine, operator: Caller) -> list[Any]:
+    return list((await asked(engine, "{ alerts { kind subject count } }", operator))["alerts"])
