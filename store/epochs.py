@@ -3,6 +3,7 @@
 SQL only. Everything here runs in one transaction that holds both logs' heads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -63,7 +64,83 @@ async def copy_entries(connection: Connection, from_id: int, to_id: int, size: i
     )
 
 
-async def show_only(connection: Connection, participant_id: int, log_id: int) -> None:
+async def take_time(connection: Connection) -> None:
+    """Have the statements of this transaction run as long as they need: they are about all that somebody published."""
+    await connection.execute("set local statement_timeout = 0")
+
+
+async def shown_log(connection: Connection, participant_id: int, epoch: int) -> EarlierLog | None:
+    """Return the log of an earlier epoch that the participant's rows come from, as far as they do, or None."""
+    record = await connection.fetchrow(
+        """
+        select id as log_id, epoch, least(size, frozen_size) as size from log
+        where participant_id = $1 and epoch < $2 and is_projected and size > 0
+        """,
+        participant_id,
+        epoch,
+    )
+    return None if record is None else EarlierLog(**dict(record))
+
+
+async def choose(
+    connection: Connection, participant_id: int, old_id: int, new_id: int, shared_size: int, tables: Sequence[str]
+) -> None:
+    """Choose the records to be decided again: those of which an entry has no row, those that show an entry beyond
+    what both logs share, and those of which the new log has one there."""
+    await connection.execute("create temporary table chosen (record_id uuid primary key) on commit drop")
+    await connection.execute("insert into chosen select distinct record_id from unprojected where log_id = $1", old_id)
+    for table in tables:
+        await connection.execute(
+            f"""
+            insert into chosen select record_id from {table} where publisher_id = $1 and index >= $2
+            on conflict do nothing
+            """,
+            participant_id,
+            shared_size,
+        )
+    await connection.execute(
+        """
+        insert into chosen select distinct (convert_from(data, 'UTF8')::jsonb ->> 'id')::uuid
+        from entry where log_id = $1 and index >= $2 and index > 0 on conflict do nothing
+        """,
+        new_id,
+        shared_size,
+    )
+    await connection.execute("analyze chosen")
+
+
+async def chosen_indexes(connection: Connection, log_id: int, start: int, stop: int) -> list[int]:
+    """Return the indexes start..stop of the chosen records' entries, in order."""
+    records = await connection.fetch(
+        """
+        select index from entry where log_id = $1 and index >= $2 and index < $3
+          and exists (select from chosen)
+          and (convert_from(data, 'UTF8')::jsonb ->> 'id')::uuid in (select record_id from chosen)
+        order by index
+        """,
+        log_id,
+        start,
+        stop,
+    )
+    return [record["index"] for record in records]
+
+
+async def complete_bodies(connection: Connection, from_id: int, to_id: int, size: int) -> None:
+    """Copy the bodies of entries below `size` that one of two logs has and the other lacks."""
+    await connection.execute(
+        """
+        insert into payload (log_id, index, part, salt, data)
+        select $2, index, part, salt, data from payload held
+        where log_id = $1 and part = 1 and index between 1 and $3 - 1
+          and not exists (select from payload here where here.log_id = $2 and here.part = 1 and here.index = held.index)
+        """,
+        from_id,
+        to_id,
+        size,
+    )
+
+
+async def show_only(connection: Connection, participant_id: int, log_id: int, tables: Sequence[str]) -> None:
     """Have the participant's rows come from this log alone; the entries of its other logs wait for nothing."""
     await connection.execute(
         "update log set is_projected = false where participant_id = $1 and id <> $2 and is_projected",
@@ -75,17 +152,22 @@ async def show_only(connection: Connection, participant_id: int, log_id: int) ->
         "delete from unprojected using log where log.id = unprojected.log_id and log.participant_id = $1",
         participant_id,
     )
+    for table in tables:
+        await connection.execute(f"update {table} set log_id = $2 where publisher_id = $1", participant_id, log_id)
 
 
 async def set_aside(connection: Connection, table: str, participant_id: int) -> None:
-    """Take the participant's rows out of `table` and remember which revision of what they showed."""
+    """Take the rows of chosen records out of `table` and remember which revision of what they showed."""
     await connection.execute(
         f"""
         create temporary table {_aside(table)} on commit drop as
-        select record_id, revision, index, received_at from {table} where publisher_id = {participant_id:d}
+        select record_id, revision, index, received_at from {table}
+        where publisher_id = {participant_id:d} and record_id in (select record_id from chosen)
         """
     )
-    await connection.execute(f"delete from {table} where publisher_id = $1", participant_id)
+    await connection.execute(
+        f"delete from {table} where publisher_id = $1 and record_id in (select record_id from chosen)", participant_id
+    )
 
 
 async def changed_rows(connection: Connection, table: str, participant_id: int, shared_size: int) -> list[RowChange]:
@@ -102,7 +184,10 @@ async def changed_rows(connection: Connection, table: str, participant_id: int, 
     )
     records = await connection.fetch(
         f"""
-        with now as (select record_id, revision, index from {table} where publisher_id = $1)
+        with now as (
+            select record_id, revision, index from {table}
+            where publisher_id = $1 and record_id in (select record_id from chosen)
+        )
         select coalesce(now.record_id, was.record_id) as record_id, coalesce(now.revision, was.revision) as revision,
                was.record_id is not null as was, now.record_id is not null as now
         from now full join {_aside(table)} was on was.record_id = now.record_id
@@ -112,20 +197,7 @@ async def changed_rows(connection: Connection, table: str, participant_id: int, 
         participant_id,
         shared_size,
     )
-    await connection.execute(f"drop table {_aside(table)}")
     return [RowChange(**dict(record)) for record in records]
-
-
-async def forget_text(connection: Connection, table: str, participant_id: int) -> None:
-    """Forget the text of records that have no row any more."""
-    await connection.execute(
-        f"""
-        delete from {table}_search where publisher_id = $1
-          and not exists (select from {table} where {table}.publisher_id = $1
-                                              and {table}.record_id = {table}_search.record_id)
-        """,
-        participant_id,
-    )
 
 
 async def forget_answers(connection: Connection, participant_id: int, size: int) -> None:

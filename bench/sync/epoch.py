@@ -30,6 +30,7 @@ from store.database import Connection, connect
 STOLEN_ENTRIES = 20
 PAGE_ENTRIES = 1_024
 LOOK_S = 0.1
+QUIET_S = 5.0
 TIMEOUT_S = 7_200.0
 QUESTION = {"query": "{ needs(first: 20) { nodes { id title } } }"}
 _SEED_NAME = "lumbung"
@@ -72,6 +73,7 @@ async def measure(dsn: str, directory: Path, entries: int) -> dict[str, Any]:
     async with nodes.running(home), nodes.running(mirror) as mirroring:
         await mirror.add_peer(home.url)
         await _until(mirror, lambda each: _size_is(each, origin, entries + 1))
+        before = [await _quiet(home), await _quiet(mirror)]
         async with _watched(home) as felt:
             recovered = await _recover(home, directory, entries + 1 - STOLEN_ENTRIES)
         peak_mb = [mirroring.rss_mb()]
@@ -81,8 +83,13 @@ async def measure(dsn: str, directory: Path, entries: int) -> dict[str, Any]:
         followed_s = time.perf_counter() - begun_s
     return {
         "epoch_entries": entries,
-        "epoch_home": {**recovered, **felt.told()},
-        "epoch_mirror": {"seconds": round(followed_s, 1), "memory_mb": round(max(peak_mb), 1), **felt_there.told()},
+        "epoch_home": {**recovered, "before": before[0], **felt.told()},
+        "epoch_mirror": {
+            "before": before[1],
+            "seconds": round(followed_s, 1),
+            "memory_mb": round(max(peak_mb), 1),
+            **felt_there.told(),
+        },
     }
 
 
@@ -141,6 +148,13 @@ async def _watched(place: Place) -> AsyncIterator[Watched]:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+async def _quiet(place: Place) -> dict[str, Any]:
+    """Return what is felt while nothing happens."""
+    async with _watched(place) as felt:
+        await asyncio.sleep(QUIET_S)
+    return felt.told()
 
 
 async def _ask(place: Place, felt: Watched) -> None:

@@ -96,6 +96,7 @@ async def _copied(connection: Connection, change: Change, start: EpochStart, siz
     leaf = merkle.leaf_hash(data)
     log_id = await logs.create(connection, old.participant_id, service.epoch, origin)
     await logs.insert_entries(connection, log_id, [StoredEntry(0, leaf, data)], now)
+    await epochs.take_time(connection)
     await epochs.copy_entries(connection, old.id, log_id, size)
     edge, completed = tiles.append(merkle.Edge.EMPTY, [leaf])
     while edge.size < size:

@@ -247,7 +247,7 @@ async def test_a_recovery_that_was_cut_off_changes_nothing_and_can_be_given_agai
 
     for step in (
         "federation.identity.recover.logs.insert_entries",
-        "federation.identity.adopt.project",
+        "federation.identity.adopt.rows.show_only",
         "federation.identity.recover.adopt",
     ):
         with monkeypatch.context() as patched:
