@@ -8,23 +8,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from domain import ids
-from federation.backup import sealed as backup
 from federation.did import webvh
-from federation.did.service import LogKey, StatedHead
 from federation.erasing import acknowledgement, erasure
 from federation.identity import epochs, vouching
 from federation.log import entry, merkle, names, note, proof, tiles, tlog_proof, verify
 from federation.mirror import deposit, directory, link
 from federation.requests import signatures
-from federation.restricted import request as restricted_request
-from federation.restricted import sealed_to
 from federation.sync import interest, trim
 from federation.sync.sections import Pulled
 from federation.witness import add_checkpoint, evidence
-from spec import functions_wire
+from spec import functions_sealed, functions_wire
+from spec.functions_sealed import stated_keys
 
 Input = Mapping[str, Any]
 
@@ -188,13 +183,9 @@ def _parse_tlog_proof(given: Input) -> Any:
 
 
 def _check_checkpoint(given: Input) -> Any:
-    keys = _stated_keys(given["keys"])
+    keys = stated_keys(given["keys"])
     anchor = _hashes(given.get("anchor", []))
     return _checkpoint(verify.check_checkpoint(given["note"].encode(), given["origin"], keys, anchor=anchor))
-
-
-def _head(stated: Input | None) -> StatedHead | None:
-    return None if stated is None else StatedHead(stated["size"], bytes.fromhex(stated["root"]))
 
 
 def _check_epoch(given: Input) -> Any:
@@ -337,38 +328,6 @@ def _verify_request(given: Input) -> Any:
     return {"scid": signed.scid, "key": signed.fragment, "nonce": signed.parameters.nonce, "base": signed.base.decode()}
 
 
-def _check_restricted_request(given: Input) -> Any:
-    asked = restricted_request.read_request(given["request"].encode())
-    restricted_request.check_request(asked, node=given["node"], keys=tuple(_stated_keys(given["keys"])))
-
-
-def _check_backup_manifest(given: Input) -> Any:
-    backup.check_manifest(backup.read_manifest(given["manifest"].encode()), _stated_keys(given["keys"]))
-
-
-def _backup_holds_erased(given: Input) -> Any:
-    earlier, newer = (backup.read_manifest(given[name].encode()) for name in ("earlier", "newer"))
-    return backup.holds_erased(earlier, newer)
-
-
-def _open_backup_chunk(given: Input) -> Any:
-    data, number = bytes.fromhex(given["chunk"]), given["number"]
-    backup.check_chunk(backup.read_manifest(given["manifest"].encode()), number, data)
-    return {"opened": backup.open_chunk(number, data, bytes.fromhex(given["key"])).hex()}
-
-
-def _stated_keys(given: list[Mapping[str, Any]]) -> list[LogKey]:
-    return [LogKey(each["id"], bytes.fromhex(each["public_key"]), _head(each.get("retired"))) for each in given]
-
-
-def _open_restricted_answer(given: Input) -> Any:
-    private = X25519PrivateKey.from_private_bytes(bytes.fromhex(given["private_key"]))
-    sealed = restricted_request.read_answer(given["answer"].encode())
-    opened = sealed_to.unseal(private, sealed, restricted_request.answer_info(given["request"].encode()))
-    salt, payload = restricted_request.split_part(opened)
-    return {"salt": salt.hex(), "payload": payload.decode()}
-
-
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "tree": _tree,
     "edge_from_bytes": _edge_from_bytes,
@@ -410,11 +369,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_add_checkpoint": _check_add_checkpoint,
     "verify_evidence": _verify_evidence,
     "verify_request": _verify_request,
-    "check_restricted_request": _check_restricted_request,
-    "open_restricted_answer": _open_restricted_answer,
-    "check_backup_manifest": _check_backup_manifest,
-    "backup_holds_erased": _backup_holds_erased,
-    "open_backup_chunk": _open_backup_chunk,
+    **functions_sealed.FUNCTIONS,
     **functions_wire.FUNCTIONS,
 }
 

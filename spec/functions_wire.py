@@ -6,9 +6,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from federation.encoding import canonical, multikey
+from federation.log.verify import Received
 from federation.requests import addresses
-from federation.sync import frames, messages
-from federation.sync.sections import Assembler
+from federation.sync import frames, messages, sections
 
 Input = Mapping[str, Any]
 
@@ -22,18 +22,68 @@ def _decode_frames(given: Input) -> Any:
     decoder = frames.Decoder()
     found = decoder.feed(_stream(given))
     decoder.finish()
-    return [type(each).__name__ for each in found]
+    return [_frame(each) for each in found]
+
+
+def _frame(frame: frames.Frame) -> Any:
+    match frame:
+        case frames.Log(origin):
+            return {"type": "LOG", "origin": origin}
+        case frames.DidLine(line):
+            return {"type": "DID_LINE", "line": line.decode()}
+        case frames.Witness(proofs):
+            return {"type": "WITNESS", "proofs": proofs.decode()}
+        case frames.CheckpointNote(note):
+            return {"type": "CHECKPOINT", "note": note.decode()}
+        case Received():
+            return {"type": "ENTRY", **_entry(frame)}
+        case frames.Mark(size, proof):
+            return {"type": "MARK", "size": size, "proof": [each.hex() for each in proof]}
+        case frames.EndOfLog(reason):
+            return {"type": "END_OF_LOG", "reason": reason.value}
+        case frames.RetryAfter(seconds):
+            return {"type": "RETRY_AFTER", "seconds": seconds}
+        case frames.End():
+            return {"type": "END"}
+        case frames.Evidence(data):
+            return {"type": "EVIDENCE", "evidence": data.decode()}
+
+
+def _entry(received: Received) -> Any:
+    salt, body = received.salt, received.body
+    return {
+        "entry": received.data.decode(),
+        "salt": None if salt is None else salt.hex(),
+        "payload": None if body is None else body.decode(),
+    }
 
 
 def _read_stream(given: Input) -> Any:
-    decoder, assembler = frames.Decoder(), Assembler(given["asked"])
+    decoder, assembler = frames.Decoder(), sections.Assembler(given["asked"])
     events = [assembler.take(frame) for frame in decoder.feed(_stream(given))]
     decoder.finish()
     assembler.finish()
-    return [type(each).__name__ for each in events if each is not None]
+    return [_event(each) for each in events if each is not None]
+
+
+def _event(event: sections.Event) -> Any:
+    match event:
+        case sections.Opened(origin, lines, witness, note):
+            section = {"origin": origin, "did_lines": [each.decode() for each in lines], "note": note.decode()}
+            return {"event": "section", **section, "witness": None if witness is None else witness.decode()}
+        case sections.Pulled(origin, entries, size, proof):
+            batch = {"origin": origin, "received": [_entry(each) for each in entries], "size": size}
+            return {"event": "batch", **batch, "proof": [each.hex() for each in proof]}
+        case sections.Closed(origin, reason):
+            return {"event": "end_of_section", "origin": origin, "reason": reason.value}
+        case sections.Pause(seconds):
+            return {"event": "pause", "seconds": seconds}
+        case sections.Shown(data):
+            return {"event": "evidence", "evidence": data.decode()}
 
 
 def _body(given: Input) -> bytes:
+    """Return a body's text, or the JSON of a value too long to be written out (`list_of`)."""
     return given["body"].encode() if "body" in given else json.dumps(given["value"]).encode()
 
 
@@ -50,6 +100,10 @@ def _read_pull(given: Input) -> Any:
 
 def _decode_canonical(given: Input) -> Any:
     return canonical.decode(bytes.fromhex(given["bytes"]))
+
+
+def _document_of_others(given: Input) -> Any:
+    return canonical.encode_any(canonical.decode_any(bytes.fromhex(given["bytes"]))).decode()
 
 
 def _decode_multikey(given: Input) -> Any:
@@ -72,6 +126,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "read_heads": _read_heads,
     "read_pull": _read_pull,
     "decode_canonical": _decode_canonical,
+    "document_of_others": _document_of_others,
     "decode_multikey": _decode_multikey,
     "permitted_addresses": _permitted_addresses,
     "read_evidence": _read_evidence,

@@ -13,11 +13,12 @@ Rules, with the error that answers each:
 - D2.4 the witness parameter is `{}`, or a threshold from 1 to the number of distinct did:key witnesses it lists:
   DID_WITNESS_INVALID.
 - D2.5 version numbers are 1, 2, 3, ...: DID_VERSION_OUT_OF_ORDER.
-- D2.6 the SCID is the hash of the first entry, and every document's id carries it: DID_SCID_MISMATCH.
+- D2.6 the SCID is the hash of the first entry, in which `{SCID}` stands nowhere, and every document's id carries it:
+  DID_SCID_MISMATCH.
 - D2.7 the hash in a version id is that of the entry chained to the version id before it: DID_ENTRY_HASH_MISMATCH.
 - D2.8 each version time is later than the one before: DID_TIME_NOT_MONOTONIC.
 - D2.9 no version time lies more than AHEAD_S_MAX ahead of the reader's clock: DID_TIME_IN_FUTURE.
-- D2.10 only the first entry sets portable, and only a portable DID moves: DID_PORTABILITY_REFUSED.
+- D2.10 only the first entry sets portable to true, and only a portable DID moves: DID_PORTABILITY_REFUSED.
 - D2.11 a DID that moves names its previous DID in alsoKnownAs: DID_MOVE_NOT_STATED.
 - D2.12 after an entry with nextKeyHashes the next one states both updateKeys and nextKeyHashes, and every one of its
   updateKeys was committed to: DID_PREROTATION_BROKEN.
@@ -26,15 +27,16 @@ Rules, with the error that answers each:
 - D2.15 nothing follows deactivation: DID_DEACTIVATED.
 - D3.1 as many distinct witnesses as the rule in force asks for approved each entry, or a later one:
   DID_WITNESS_PROOFS_MISSING.
-- D3.2 the witness file is a JSON array of records of versionId and proof: DID_WITNESS_FILE_MALFORMED.
+- D3.2 the witness file, if a rule is in force, is a JSON array of records of versionId and perhaps proof:
+  DID_WITNESS_FILE_MALFORMED.
 - D4.1 a participant's DID is `did:webvh:<SCID>:<host>[%3A<port>]:o:<slug>`, host and slug in lower case:
   DID_HOST_REFUSED.
 - D4.2 it is portable in every version: DID_NOT_PORTABLE.
 - D4.3 every version but the deactivating one commits to next update keys: DID_PREROTATION_MISSING.
 - D4.4 the document states one GotongLog service, whose keys are Multikeys of the right purpose and no two of which are
   equal: DID_SERVICE_MALFORMED.
-- D4.5 a later version keeps network, epoch start, keys and where they were retired; an epoch is followed by the next:
-  DID_SERVICE_REWRITTEN.
+- D4.5 the first version is of epoch 0; a later one keeps network, epoch start, keys and where they were retired; an
+  epoch is followed by the next: DID_SERVICE_REWRITTEN.
 - D4.6 the version that deactivates states where every log key was retired, so the log is closed: DID_LOG_NOT_CLOSED.
 """
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
-from urllib.parse import urlsplit
 
 from federation.did.errors import (
     DidLogNotClosed,
@@ -19,10 +18,11 @@ from federation.did.errors import (
     DidServiceRewritten,
 )
 from federation.did.state import DidState, Version
-from federation.did.syntax import parse, require_gotong_place
+from federation.did.syntax import PORT_MAX, parse, require_gotong_place
 from federation.encoding.canonical import JSON
 from federation.encoding.multikey import MultikeyInvalid, decode_multikey
 from federation.log.entry import EpochStart
+from federation.log.names import EPOCH_MAX
 
 Network = Literal["live", "test"]
 Purpose = Literal["assertionMethod", "authentication"]
@@ -37,7 +37,9 @@ _LOG_KEY = re.compile(r"#log-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})")
 _REQUEST_KEY = re.compile(r"#request-(0|[1-9][0-9]{0,8})")
 _COSIGN_KEY = re.compile(r"#cosign-(0|[1-9][0-9]{0,8})")
 _ROOT = re.compile(r"[0-9a-f]{64}")
-_BASE_URL = re.compile(r"[!-~]+")
+_BASE_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?(?:/[!\"$->@-~]+)?(?<!/)"
+)
 
 
 class StatedHead(NamedTuple):
@@ -121,6 +123,8 @@ def require_gotong(state: DidState) -> None:
         service = _log_service(version)
         if before is not None:
             _require_continuation(before, service, version)
+        elif service.epoch != 0:
+            raise DidServiceRewritten("the first version is of epoch 0", version=version.number)
         if version.parameters.deactivated and any(key.retired is None for key in service.keys):
             raise DidLogNotClosed("whoever ends states where the log ends", version=version.number)
         before = service
@@ -153,8 +157,8 @@ def _log_service(version: Version) -> LogService:
     base_url, network, epoch = service.get("serviceEndpoint"), service.get("network"), service.get("epoch")
     if network not in ("live", "test"):
         raise DidServiceMalformed("network is live or test")
-    if type(epoch) is not int or epoch < 0:
-        raise DidServiceMalformed("epoch is a whole number from 0")
+    if type(epoch) is not int or not 0 <= epoch <= EPOCH_MAX:
+        raise DidServiceMalformed("epoch is a whole number from 0", epoch_max=EPOCH_MAX)
     from_ = _epoch_start(service["from"]) if "from" in service else None
     if from_ is not None and epoch == 0:
         raise DidServiceMalformed("the first epoch starts from nothing")
@@ -182,16 +186,12 @@ def _the_service(document: Mapping[str, JSON], did: str) -> Mapping[str, JSON]:
 
 
 def _base_url(value: JSON) -> str:
-    if not isinstance(value, str) or len(value) > BASE_URL_CHARS_MAX or not _BASE_URL.fullmatch(value):
-        raise DidServiceMalformed("serviceEndpoint is a URL", chars_max=BASE_URL_CHARS_MAX)
-    try:
-        url = urlsplit(value)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
-    except ValueError:
-        usable = False
-    if not usable or "?" in value or "#" in value or value.endswith("/"):
-        raise DidServiceMalformed("serviceEndpoint is http(s)://host[:port][/path], without a final slash")
-    return value
+    found = _BASE_URL.fullmatch(value) if isinstance(value, str) and len(value) <= BASE_URL_CHARS_MAX else None
+    if found is None or int(found["port"] or 0) > PORT_MAX:
+        raise DidServiceMalformed(
+            "serviceEndpoint is http(s)://host[:port][/path], without a final slash", chars_max=BASE_URL_CHARS_MAX
+        )
+    return found[0]
 
 
 def _log_keys(value: JSON, version: Version, epoch: int) -> tuple[LogKey, ...]:
@@ -206,8 +206,9 @@ def _log_keys(value: JSON, version: Version, epoch: int) -> tuple[LogKey, ...]:
             raise DidServiceMalformed("a key's id is #log-<epoch>-<n> of the service's epoch")
         if match[0] not in methods:
             raise DidServiceMalformed("a log key is a Multikey under assertionMethod", key=match[0])
-        retired = cast("dict[str, JSON]", item).get("retired")
-        keys.append(LogKey(match[0], methods[match[0]], None if retired is None else _stated_head(retired)))
+        stated = cast("dict[str, JSON]", item)
+        retired = _stated_head(stated["retired"]) if "retired" in stated else None
+        keys.append(LogKey(match[0], methods[match[0]], retired))
     if len({key.id for key in keys}) != len(keys):
         raise DidServiceMalformed("each key is listed once")
     return tuple(keys)

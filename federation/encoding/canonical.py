@@ -10,17 +10,19 @@ Two dialects, never mixed:
   Integrity proofs are hashed over a canonical form that is not the form they travel in.
 
 Rules, with the error that answers each:
-- C1.1 the bytes are well-formed UTF-8 JSON: NOT_JSON.
+- C1.1 the bytes are well-formed UTF-8 JSON without a byte-order mark, no escape half a surrogate pair: NOT_JSON.
 - C1.2 they are the bytes RFC 8785 writes for their value: keys sorted, no white space, one spelling of every text and
   number, no key twice: NOT_CANONICAL.
-- C1.3 keys are ASCII, numbers integers of magnitude below 2^53, texts hold no NUL and no lone surrogate; nothing is
-  normalised: JSON_VALUE_NOT_ALLOWED.
+- C1.3 keys are ASCII, numbers integers of magnitude below 2^53, texts hold no NUL; nothing is normalised:
+  JSON_VALUE_NOT_ALLOWED.
 - C1.4 objects and arrays are nested at most DEPTH_MAX deep: JSON_TOO_DEEP.
-- C2.1 a document of others may have any layout and floats; it is refused for a key twice, NaN or Infinity
-  (JSON_VALUE_NOT_ALLOWED), for C1.1 and for C1.4.
+- C2.1 a document of others may have any layout and floats; a number is what RFC 8785 writes for it, so 4.0 is 4. It is
+  refused for a key twice, an integer from 2^53 written as one, NaN or an infinite number (JSON_VALUE_NOT_ALLOWED), for
+  C1.1 and for C1.4.
 """
 
 import json
+import math
 from typing import ClassVar, NoReturn
 
 import msgspec
@@ -36,6 +38,7 @@ INTEGER_MAX = 2**53 - 1
 
 _WRITE = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _ESCAPED_NUL = b"\\u0000"
+_INTEGER_CHARS_MAX = len(str(-INTEGER_MAX))
 
 
 class NotCanonical(GotongError):
@@ -111,12 +114,18 @@ def decode_any(data: bytes, *, depth_max: int = DEPTH_MAX) -> JSON:
     """Return the JSON value of a document of others, in any layout.
 
     Raises NotJson for what is not UTF-8 JSON, ValueNotAllowed for a repeated key (readers differ on which one wins)
-    or NaN, NestedTooDeep past `depth_max`.
+    or a number that readers read differently, NestedTooDeep past `depth_max`.
     """
     try:
         value: JSON = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_object_without_repeats,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_refuse_constant,
         )
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # a UnicodeEncodeError is a lone surrogate
     except ValueError as error:
         raise NotJson(f"not UTF-8 JSON: {error}") from None
     except RecursionError:
@@ -171,6 +180,22 @@ def _object_without_repeats(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     if len(members) != len(pairs):
         raise ValueNotAllowed("an object names a key twice")
     return members
+
+
+def _integer(text: str) -> int:
+    # Not read as a number before its length is known: that takes the square of its digits.
+    number = int(text) if len(text) <= _INTEGER_CHARS_MAX else INTEGER_MAX + 1
+    if abs(number) > INTEGER_MAX:
+        raise ValueNotAllowed("integers stay below 2^53")
+    return number
+
+
+def _number(text: str) -> float:
+    """Return what RFC 8785 writes for it: 4.0 and 4 are one number, in languages that know no other kind too."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueNotAllowed("not a number that can be written")
+    return int(number) if number.is_integer() and abs(number) <= INTEGER_MAX else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

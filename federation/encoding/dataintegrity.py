@@ -103,7 +103,9 @@ def _signature(proof: Mapping[str, JSON]) -> bytes:
 def _with_context(document: Mapping[str, JSON], context: JSON) -> Mapping[str, JSON]:
     """The signed context may be a prefix of the document's: others may have appended to it since (section 3.3.2)."""
     signed = context if isinstance(context, list) else [context]
-    present = document.get("@context")
+    if "@context" not in document:
+        raise ProofInvalid("the document has no context that could have been signed")
+    present = document["@context"]
     held = present if isinstance(present, list) else [present]
     if held[: len(signed)] != signed:
         raise ProofInvalid("the document does not start with the context that was signed")

@@ -6,7 +6,8 @@ encode back to the same text is refused, and so are the few public keys for whic
 Rules, with the error that answers each:
 - K1.1 a key is a Multikey: `z` and the base58btc of 0xed 0x01 and 32 bytes; another spelling or algorithm is refused:
   MULTIKEY_INVALID.
-- K1.2 the 32 bytes are the one encoding of a point that is not of small order: MULTIKEY_INVALID.
+- K1.2 the 32 bytes encode a y below 2^255 - 19 that no point of small order has: MULTIKEY_INVALID. Whether a point has
+  it shows when a signature is to hold.
 - K1.3 in `did:key:<key>#<key>` both keys are the same: MULTIKEY_INVALID.
 """
 

@@ -115,6 +115,7 @@ class _At(Enum):
     BETWEEN = auto()
     IDENTITY = auto()
     ENTRIES = auto()
+    PAUSED = auto()
     OVER = auto()
 
 
@@ -159,10 +160,11 @@ class Assembler:
                 self._at = _At.BETWEEN
                 return Closed(self._section.origin, reason)
             case RetryAfter(seconds) if self._at is _At.BETWEEN:
+                self._at = _At.PAUSED
                 return Pause(seconds)
             case Evidence(data) if self._at is _At.BETWEEN and self._expected is None:
                 return self._shown(data)
-            case End() if self._at is _At.BETWEEN:
+            case End() if self._at in (_At.BETWEEN, _At.PAUSED):
                 self._at = _At.OVER
             case _:
                 raise StreamOutOfOrder(

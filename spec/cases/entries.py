@@ -32,6 +32,8 @@ def _text(**members: Any) -> str:
 def _names() -> Cases:
     yield valid("parse_origin", "first-epoch", "a log", origin=ORIGIN)
     yield valid("parse_origin", "third-epoch", "a log after two thefts", origin=f"gotong/{SCID}/2")
+    no_hash = f"gotong/Qm{'z' * 44}/0"
+    yield valid("parse_origin", "any-letters", "whether an SCID is a hash is for rule D2.6", origin=no_hash)
     for case, origin in (
         ("scheme", f"https://gotong/{SCID}/0"),
         ("scid-short", f"gotong/{SCID[:-1]}/0"),
@@ -67,6 +69,7 @@ def _instants() -> Cases:
         ("no-leap-day", "2026-02-29T00:00:00.000Z"),
         ("hour-24", "2026-03-14T24:00:00.000Z"),
         ("leap-second", "2026-06-30T23:59:60.000Z"),
+        ("year-0", "0000-03-14T09:26:53.589Z"),
         ("other-digits", "202\N{ARABIC-INDIC DIGIT SIX}-03-14T09:26:53.589Z"),
     ):
         yield refused("parse_instant", "INSTANT_MALFORMED", case, "not a time as Gotong writes it", text=text)

@@ -31,7 +31,7 @@ def cases() -> Cases:
     error = "EPOCH_NOT_STATED"
     yield refused(name, error, "other-size", "another head", **{**_epoch(_start(5)), "stated": _stated(other)})
     yield refused(name, error, "not-stated", "no new epoch was stated", **{**_epoch(_start(5)), "stated": None})
-    yield refused(name, error, "not-a-copy", "one was stated", **{**_epoch(None), "stated": _stated(_start(5))})
+    yield refused(name, error, "not-a-copy", "one was stated", **{**_epoch(None), "stated": _stated(_start(2))})
     error = "EPOCH_INCOMPLETE"
     yield refused(name, error, "short", "it ends in the copy", **{**_epoch(_start(5)), "checkpoint_size": 4})
     error = "EPOCH_PREFIX_DIFFERS"

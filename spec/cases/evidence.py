@@ -13,8 +13,8 @@ from federation.log.note import Checkpoint, Signer, sign_checkpoint
 from federation.witness import evidence
 from federation.witness.evidence import Side
 from spec.cases import naive
-from spec.cases.keys import AT, Cases, private_key, public_key, refused, seed, valid
-from spec.cases.proofs import CREATED, DID_LEAVES, DID_ORIGIN
+from spec.cases.keys import AT, ORIGIN, Cases, private_key, public_key, refused, seed, valid
+from spec.cases.proofs import CREATED, DID_LEAVES, DID_ORIGIN, STRANGER
 
 _OTHER = [*DID_LEAVES[:3], *(naive.leaf(f"other {number}".encode()) for number in range(4))]
 _NOW = entry.instant(AT + timedelta(days=30))
@@ -87,10 +87,12 @@ def _nothing(good: bytes) -> _Broken:
     thief = evidence.build_fork(_FIRST, None, 4, [_side(DID_LEAVES, 5, 4), _side(_OTHER, 6, 4, "thief")])
     invented = [sides[0], {**sides[1], "root": bytes(32).hex()}]
     spelled = json.dumps(json.loads(CREATED.line)).encode()
+    stranger = evidence.build_identity(_FIRST, None, STRANGER.line)
     nothing, proof = "EVIDENCE_PROVES_NOTHING", "CONSISTENCY_PROOF_INVALID"
     return [
         (nothing, "one-story", "two notes of one tree", same, _FIRST),
         (nothing, "common-prefix", "the trees agree at that size", common, _FIRST),
+        (nothing, "other-participant", "the first line of somebody else", stranger, None),
         (nothing, "one-version", "one version in two spellings", evidence.build_identity(_FIRST, None, spelled), None),
         (proof, "root-invented", "a root that no note leads to", _with(good, sides=invented), _FIRST),
         (
@@ -110,9 +112,11 @@ def _cut(side: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outdated(good: bytes) -> _Broken:
+    elsewhere = good.replace(f"{DID_ORIGIN}\\n".encode(), f"{ORIGIN}\\n".encode())
     return [
         ("CHECKPOINT_SIGNATURE_INVALID", "key-retired", "who stole it signs what it likes", good, _ROTATED),
         ("EVIDENCE_PAST_EPOCH", "epoch-over", "the owner has begun another epoch", good, _RECOVERED),
+        ("EVIDENCE_PAST_EPOCH", "other-log", "the notes are somebody else's", elsewhere, _FIRST),
         ("EVIDENCE_OTHER_IDENTITY", "other-identity", "known otherwise", _fork(lines=_RECOVERED), _ROTATED),
     ]
 

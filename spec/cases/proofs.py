@@ -19,6 +19,15 @@ CREATED = create.create(
     next_public_key=create.public_key(seed("update 1")),
     now=AT,
 )
+STRANGER = create.create(
+    create.Place("vectors.gotong.test", None, "orang-lain"),
+    base_url="https://vectors.gotong.test",
+    network="test",
+    log_public_key=public_key("other"),
+    update_key=seed("update 0"),
+    next_public_key=create.public_key(seed("update 1")),
+    now=AT,
+)
 DID_ORIGIN = entry.origin(CREATED.scid, 0)
 DID_ENTRIES = small_log(CREATED.scid, 7)
 DID_LEAVES = [naive.leaf(each) for each in DID_ENTRIES]
@@ -48,6 +57,8 @@ def cases() -> Cases:
     yield valid(name, "record", "an entry of seven with its body", bundle=good, now=_NOW)
     yield valid(name, "bridge", "by way of a tree of five", bundle=bridged, now=_NOW)
     yield valid(name, "erased", "without its body", bundle=proof_bundle(payload=None), now=_NOW)
+    floating = good.replace('"core":{"n":4}', '"core":{"n":4.0}')
+    yield valid(name, "core-float", "4.0 is 4 in canonical form", bundle=floating, now=_NOW)
     yield valid(name, "genesis", "the first entry", bundle=proof_bundle(0, payload=None), now=_NOW)
     pretty = json.dumps(json.loads(good), indent=2)
     yield valid(name, "pretty-printed", "layout does not matter", bundle=pretty, now=_NOW)
@@ -76,7 +87,7 @@ def _broken_bundles(good: str) -> Broken:
         (error, "repeated-key", "which one counts?", good.replace('"v":1', '"v":1,"v":1')),
         (error, "no-did-log", "who is it?", _with(good, didLog=[])),
         (error, "core-changed", "core repeats the entry's", _with(good, core={"n": 5})),
-        (error, "core-float", "4.0 is not 4", _with(good, core={"n": 4.0})),
+        (error, "core-decimal", "4.5 is not 4", _with(good, core={"n": 4.5})),
         (error, "core-missing", "core repeats the entry's", _with(good, core={})),
         (error, "salt-capitals", "lowercase hex", _with(good, salt=salt("4").hex().upper())),
         (error, "salt-short", "16 bytes", _with(good, salt="00")),

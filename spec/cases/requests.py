@@ -31,6 +31,8 @@ def cases() -> Cases:
     yield valid(NAME, "unsigned", "null: no signature at all", **unsigned())
     yield valid(NAME, "another-application", "null: only a label of another tag", **asked(other_tag))
     yield valid(NAME, "other-order", "parameters may come in any order", **reordered())
+    spaced = changed('"@method" "@authority"', ' "@method"   "@authority" ')
+    yield valid(NAME, "other-spacing", "what is signed is RFC 9651's one spelling", **asked(spaced))
     yield valid(NAME, "skew-allowed", "60 seconds either way", **asked(now_s=-60))
     yield valid(NAME, "late-but-in-time", "60 seconds after it expired", **asked(now_s=120))
     yield from _form()

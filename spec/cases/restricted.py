@@ -28,12 +28,20 @@ _SEALED_ONCE = (
 )
 
 
+_BACKUP_KEY_ONCE = (
+    "b9602781db83b0914a05e6c58dc33808d02ff4fdc96e3c986f4a37ca2b1aa5312d8b202abc03a69d8ef4220e9684e10329ae"
+    "092dfd3f250bf6e71544e74a7e466b013a23c158b0c129018ea31e29564e"
+)
+"""seed("chunk key") sealed to the backup key of seed("kit"), for version 3."""
+
+
 def cases() -> Cases:
-    """Yield the cases of restricted_request.py and backup.py."""
+    """Yield the cases of restricted_request.py, cards.py and backup.py."""
     yield from _requests()
     yield from _answers()
     yield from _manifests()
     yield from _erased()
+    yield from _kit()
     yield from _chunks()
 
 
@@ -146,6 +154,18 @@ def _erased() -> Cases:
     }
     for case, (one, other, why) in cases.items():
         yield valid(name, case, why, earlier=_signed(one), newer=_signed(other))
+
+
+def _kit() -> Cases:
+    kit = seed("kit").hex()
+    yield valid("keys_of_seed", "kit", "the first two update keys, what opens backups, what fetches them", seed=kit)
+    name = "open_backup_key"
+    manifest = _signed(_manifest(key=_BACKUP_KEY_ONCE))
+    yield valid(name, "kit", "the key of the chunks, sealed to the cards", manifest=manifest, seed=kit)
+    other = seed("other").hex()
+    yield refused(name, "SEAL_BROKEN", "other-cards", "other cards", manifest=manifest, seed=other)
+    newer = _signed(_manifest(key=_BACKUP_KEY_ONCE, version=4))
+    yield refused(name, "SEAL_BROKEN", "other-version", "sealed for another version", manifest=newer, seed=kit)
 
 
 def _chunks() -> Cases:

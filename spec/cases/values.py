@@ -6,11 +6,13 @@ from federation.encoding.multikey import encode_multikey, multibase_encode
 from spec.cases.keys import SCID, Cases, public_key, refused, valid
 
 _KEY = encode_multikey(public_key("log"))
+_ORDER_8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85")
 
 
 def cases() -> Cases:
     """Yield the cases of canonical.py, multikey.py, addresses.py and of lists of evidence."""
     yield from _canonical()
+    yield from _documents()
     yield from _multikeys()
     yield from _addresses()
     yield from _evidence()
@@ -46,8 +48,40 @@ def _canonical() -> Cases:
         yield refused("decode_canonical", code, name, about, bytes=data.hex())
 
 
+def _documents() -> Cases:
+    name = "document_of_others"
+    whole = {
+        "layout": ("Any layout; the canonical form has one.", b' {"b" : [ 1 , true ] ,\n"a" : "\\u00e9\\/" } '),
+        "key-order": ("Keys are sorted by UTF-16 code units.", '{"\ufb33":1,"😀":2,"é":3}'.encode()),
+        "whole-floats": ("A number is what RFC 8785 writes for it.", b"[4.0,1e2,-0.0,-0,5E-1]"),
+        "floats": ("Written as ECMAScript does.", b"[1e21,0.000001,1e-7,333333333.33333329]"),
+        "largest-integer": ("The largest integer.", b"[-9007199254740991,9007199254740991]"),
+        "nul": ("A text may hold what it likes.", b'["\\u0000"]'),
+        "deep": ("32 levels.", b"[" * 32 + b"]" * 32),
+    }
+    for case, (about, data) in whole.items():
+        yield valid(name, case, about, bytes=data.hex())
+    wrong = {
+        "open": ("NOT_JSON", "It ends.", b'{"a":1'),
+        "byte-order-mark": ("NOT_JSON", "It begins with no mark.", b"\xef\xbb\xbf{}"),
+        "lone-surrogate": ("NOT_JSON", "Half a surrogate pair.", b'["\\ud800"]'),
+        "lone-surrogate-key": ("NOT_JSON", "Half a surrogate pair.", b'{"\\udc00":1}'),
+        "repeated-key": ("JSON_VALUE_NOT_ALLOWED", "Which one counts?", b'{"a":1,"a":1}'),
+        "repeated-key-escaped": ("JSON_VALUE_NOT_ALLOWED", "One key in two spellings.", b'{"a":1,"\\u0061":1}'),
+        "nan": ("JSON_VALUE_NOT_ALLOWED", "No number.", b"[NaN]"),
+        "infinity": ("JSON_VALUE_NOT_ALLOWED", "No number.", b"[-Infinity]"),
+        "too-large-a-float": ("JSON_VALUE_NOT_ALLOWED", "Infinite for those who read it.", b"[1e999]"),
+        "too-large": ("JSON_VALUE_NOT_ALLOWED", "Integers stay below 2^53.", b"[9007199254740992]"),
+        "too-deep": ("JSON_TOO_DEEP", "At most 32 levels.", b"[" * 33 + b"]" * 33),
+    }
+    for case, (code, about, data) in wrong.items():
+        yield refused(name, code, case, about, bytes=data.hex())
+
+
 def _multikeys() -> Cases:
     yield valid("decode_multikey", "key", "An Ed25519 key.", key=_KEY)
+    nowhere = multibase_encode(b"\xed\x01\x02" + bytes(31))
+    yield valid("decode_multikey", "no-point", "No point has y = 2: no signature will hold.", key=nowhere)
     raw = public_key("log")
     wrong = {
         "other-algorithm": ("Only Ed25519.", multibase_encode(b"\xe7\x01" + raw)),
@@ -58,6 +92,7 @@ def _multikeys() -> Cases:
         "bad-letter": ("There is no 0 in base58btc.", _KEY[:-1] + "0"),
         "small-order": ("With this key one signature fits every message.", multibase_encode(b"\xed\x01" + bytes(32))),
         "neutral": ("The neutral element.", multibase_encode(b"\xed\x01\x01" + bytes(31))),
+        "order-8": ("Small order, with the sign bit.", multibase_encode(b"\xed\x01" + _ORDER_8)),
         "not-reduced": ("A point has one encoding.", multibase_encode(b"\xed\x01\xee" + b"\xff" * 30 + b"\x7f")),
         "empty": ("It is not empty.", ""),
     }
@@ -83,6 +118,9 @@ def _addresses() -> Cases:
         "nat64": ("64:ff9b::a00:1", "A private address behind NAT64."),
         "6to4": ("2002:a00:1::1", "A private address inside 6to4."),
         "unique-local": ("fd00::1", "A private network."),
+        "shared": ("100.64.0.1", "Behind a provider's NAT."),
+        "documentation": ("203.0.113.1", "For books only."),
+        "not-global-unicast": ("4000::1", "Not assigned to anybody."),
     }
     for name, (found, about) in hidden.items():
         yield refused(
@@ -90,6 +128,12 @@ def _addresses() -> Cases:
         )
     never = {
         "metadata": ("169.254.169.254", "A metadata service, even where private addresses are allowed."),
+        "metadata-6": ("fd00:ec2::254", "A metadata service by IPv6."),
+        "metadata-inside": ("::ffff:100.100.100.200", "A metadata service inside an IPv6 address."),
+        "reserved": ("240.0.0.1", "Reserved."),
+        "this-network": ("0.1.2.3", "This network."),
+        "ipv4-compatible": ("::a00:1", "It leads to an address that is not to be read off it."),
+        "teredo": ("2001::1", "Likewise."),
         "link-local": ("fe80::1", "Link-local."),
         "multicast": ("224.0.0.1", "Multicast."),
         "unspecified": ("0.0.0.0", "No address."),  # noqa: S104 - nothing is bound

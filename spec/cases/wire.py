@@ -90,6 +90,7 @@ def _streams() -> Cases:
         "two-batches": ("Two batches under one checkpoint.", _LOG + _CHECKPOINT + (_BARE + _MARK) * 2 + _BOUND + _END),
         "pause": ("The sender asks for a pause.", section + _PAUSE + _END),
         "no-logs": ("Nothing that was asked for is served.", _END),
+        "witness-alone": ("Proofs may come without new lines.", _LOG + _WITNESS + _CHECKPOINT + _ALL + _END),
     }
     for name, (about, data) in whole.items():
         yield valid("read_stream", name, about, stream=data.hex(), asked=[ORIGIN])
@@ -117,6 +118,8 @@ def _streams() -> Cases:
         "lines-without-checkpoint": ("STREAM_OUT_OF_ORDER", "Lines lead to one.", _LOG + _LINE + _ALL + _END),
         "log-within-log": ("STREAM_OUT_OF_ORDER", "A section ends before the next.", _LOG + _CHECKPOINT + _LOG + _END),
         "after-end": ("STREAM_OUT_OF_ORDER", "Nothing follows END.", _END + _END),
+        "two-pauses": ("STREAM_OUT_OF_ORDER", "There is one pause.", section + _PAUSE * 2 + _END),
+        "log-after-pause": ("STREAM_OUT_OF_ORDER", "After a pause comes END alone.", _PAUSE + section + _END),
         "pause-within": ("STREAM_OUT_OF_ORDER", "A pause stands between sections.", _LOG + _PAUSE + _ALL + _END),
         "evidence-in-a-pull": ("STREAM_OUT_OF_ORDER", "A pull's answer holds none.", section + _EVIDENCE + _END),
         "not-asked": ("STREAM_LOG_UNEXPECTED", "That log was not asked for.", _frame(1, _OTHER.encode()) + _ALL + _END),

@@ -91,6 +91,23 @@ def updated() -> Writer:
     return Writer().first().next().next(key=2, time="2026-11-03T00:00:00.5Z")
 
 
+def own_methods() -> Writer:
+    """Return a log whose document has a method of another sort, and a request key that it lists under no purpose."""
+
+    def edit(entry: Json) -> None:
+        state, did = entry["state"], entry["state"]["id"]
+        other = {"id": f"{did}#mail", "type": "JsonWebKey", "controller": "did:web:example.com"}
+        state["verificationMethod"] += [other, method(did, "#request-0", 12)]
+
+    return Writer().first(edit)
+
+
+def relative_ids(entry: Json) -> None:
+    state = entry["state"]
+    state["verificationMethod"][0]["id"] = "#log-0-0"
+    state["assertionMethod"] = ["#log-0-0"]
+
+
 def retired() -> Writer:
     def edit(entry: Json) -> None:
         did, state = entry["state"]["id"], entry["state"]

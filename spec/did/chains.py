@@ -119,6 +119,9 @@ def _proofs() -> Iterator[Case]:
         "fragment-differs": lambda entry: entry.update(proof=[proof(entry, 5, verificationMethod=url)]),
         "no-fragment": with_proof(verificationMethod=witness_id(0)),
         "own-context": with_proof(**{"@context": ["https://example.com"]}),
+        "own-context-empty": lambda entry: entry.update(
+            proof=[proof({**entry, "@context": []}, 0, **{"@context": []})]
+        ),
         "signature-of-another": lambda entry: entry.update(proof=[proof({**entry, "versionTime": "x"}, 0)]),
         "options-changed": set_("proof", 0, "created", to="2026-11-01T00:00:01Z"),
         "no-signature": drop("proof", 0, "proofValue"),

@@ -29,6 +29,10 @@ def _shape() -> Iterator[Case]:
     yield case("no-zone", "versionTime without a zone.", Writer().first(time="2026-11-01T00:00:00"))
     yield case("local-time", "versionTime in another zone.", Writer().first(time="2026-11-01T07:00:00+07:00"))
     yield case("no-such-day", "versionTime on the 31st of November.", Writer().first(time="2026-11-31T00:00:00Z"))
+    yield case(
+        "seven-digits", "A fraction has at most six digits.", Writer().first(time="2026-11-01T00:00:00.1234567Z")
+    )
+    yield case("integer-too-large", "2^53.", (good.replace(b'"epoch":0', b'"epoch":9007199254740992'),))
     yield case("state-not-object", "The document is a list.", Writer().first(tamper=set_("state", to=[])))
     surrogate = good.replace(b'"network":"test"', b'"network":"\\ud800"')
     yield case("lone-surrogate", "Text that is not Unicode.", (surrogate,))
@@ -42,6 +46,7 @@ def _syntax() -> Iterator[Case]:
         "dot-dot": "example.com:..:admin",
         "encoded-dot-dot": "example.com:%2E%2E:admin",
         "encoded-lower-case": "example.com:%2e%2e:admin",
+        "encoded-dot-inside": "example.com:a%2Eb",
         "encoded-slash": "example.com:a%2Fb",
         "encoded-backslash": "example.com:a%5Cb",
         "encoded-nul": "example.com:a%00b",

@@ -9,7 +9,7 @@ from typing import Any
 from federation.did import webvh
 from federation.did.service import LogService, StatedHead, log_service, require_gotong
 from federation.did.state import DidState
-from federation.log.entry import EpochStart
+from federation.log.entry import EpochStart, instant
 from spec.did import chains, entries, participants, valid
 from spec.did.case import Case
 
@@ -58,7 +58,7 @@ def _state(state: DidState) -> dict[str, Any]:
         "scid": state.scid,
         "did": state.did,
         "version_ids": [version.version_id for version in state.versions],
-        "version_time": state.version_time.isoformat(),
+        "version_time": instant(state.version_time),
         "update_keys": list(state.update_keys),
         "next_key_hashes": list(state.next_key_hashes),
         "portable": state.portable,

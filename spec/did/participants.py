@@ -65,9 +65,12 @@ def _service() -> Iterator[Case]:
         "endpoint-with-query": set_(*here, "serviceEndpoint", to="https://mawar.gotong.test?a"),
         "endpoint-final-slash": set_(*here, "serviceEndpoint", to="https://mawar.gotong.test/"),
         "endpoint-with-newline": set_(*here, "serviceEndpoint", to="https://mawar.gotong.test\n"),
+        "endpoint-upper-case-scheme": set_(*here, "serviceEndpoint", to="HTTPS://mawar.gotong.test"),
+        "endpoint-not-ascii": set_(*here, "serviceEndpoint", to="https://mawär.gotong.test"),
         "endpoint-bad-port": set_(*here, "serviceEndpoint", to="https://mawar.gotong.test:99999"),
         "other-network": set_(*here, "network", to="prod"),
         "epoch-negative": set_(*here, "epoch", to=-1),
+        "epoch-too-large": set_(*here, "epoch", to=2**31),
         "epoch-boolean": set_(*here, "epoch", to=False),
         "first-epoch-from": set_(*here, "from", to=START),
         "no-keys": set_(*here, "keys", to=[]),
@@ -76,6 +79,7 @@ def _service() -> Iterator[Case]:
         "key-not-in-document": set_(*here, "keys", to=[{"id": "#log-0-1"}]),
         "key-absolute": set_(*here, "keys", to=[{"id": f"did:webvh:{PLACEHOLDER}#log-0-0"}]),
         "retired-without-root": set_(*here, "keys", 0, "retired", to={"size": 1}),
+        "retired-null": set_(*here, "keys", 0, "retired", to=None),
         "retired-size-text": set_(*here, "keys", 0, "retired", to={**HEAD, "size": "1"}),
         "retired-root-upper-case": set_(*here, "keys", 0, "retired", to={**HEAD, "root": "AB" * 32}),
         "not-for-assertion": set_("state", "assertionMethod", to=[]),
@@ -114,6 +118,7 @@ def _history() -> Iterator[Case]:
     yield case("key-revived", "A retired key comes back.", revived)
     later = retired().next(set_(*here, "keys", 0, "retired", "size", to=8), key=2, time="2026-11-03T00:00:00Z")
     yield case("retired-later", "A key is retired at another size afterwards.", later)
+    yield case("epoch-first", "The first version is of epoch 1.", Writer().first(epoch(1, START)))
     yield case("epoch-skipped", "From epoch 0 to 2.", Writer().first().next(epoch(2, START)))
     yield case("epoch-from-nowhere", "A new epoch that states no head.", Writer().first().next(epoch(1, None)))
     malformed = refused("DID_SERVICE_MALFORMED", "require_gotong")

@@ -4,7 +4,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from spec.did.case import NO_PREROTATION, Case, both, closed, drop, new_epoch, parameter, retired, rule, updated
+from spec.did.case import (
+    NO_PREROTATION,
+    Case,
+    both,
+    closed,
+    drop,
+    new_epoch,
+    own_methods,
+    parameter,
+    relative_ids,
+    retired,
+    rule,
+    updated,
+)
 from spec.did.writer import Writer, move
 
 
@@ -29,10 +42,22 @@ def cases() -> Iterator[Case]:
         "time-with-offset", "Universal time may be written +00:00.", Writer().first(time="2026-11-01T00:00:00+00:00")
     )
     yield case("time-within-tolerance", "Five minutes ahead of the clock.", Writer().first(time="2026-11-22T00:05:00Z"))
+    exact = Writer().first(time="2026-11-01T00:00:00.123456Z")
+    yield case("time-in-microseconds", "A fraction has one to six digits.", exact)
+    decoy = Writer().first().next(parameter("nextKeyHashes", ["a decoy"]))
+    yield case("decoy-hash", "Any text may stand among the hashes of next keys.", decoy, **gotong)
+    floating = Writer().first(parameter("ttl", 60))
+    floating.lines[0] = floating.lines[0].replace(b'"ttl":60', b'"ttl":6e1')
+    yield case("whole-float", "6e1 is 60 and has its canonical form.", floating)
+    yield case("own-methods", "Other methods and purposes are the participant's own business.", own_methods(), **gotong)
+    yield case("relative-ids", "Keys may be named by their fragment.", Writer().first(relative_ids), **gotong)
     off = Writer().first(NO_PREROTATION).next(both(NO_PREROTATION, drop("parameters", "updateKeys")), key=0)
     yield case("no-prerotation", "Without pre-rotation update keys are inherited.", off)
     witnessed = Writer().first(parameter("witness", rule(1, 20, 21)))
     yield case("witnessed", "One of two witnesses approved.", witnessed, witness=witnessed.witnessed((1, 21)))
+    bare = json.dumps([*json.loads(witnessed.witnessed((1, 21))), {"versionId": "2-Qm"}])
+    yield case("witness-record-bare", "A record may hold no proof.", witnessed, witness=bare)
+    yield case("witness-file-unread", "Nobody reads it where no witness is named.", Writer().first(), witness="{")
     later = Writer().first(parameter("witness", rule(2, 20, 21))).next()
     yield case(
         "witnessed-later",

@@ -33,6 +33,7 @@ def load(name: str) -> Any:
 
 Validator: Any = validators.extend(Draft202012Validator, {"pattern": ecma_pattern})  # type: ignore[no-untyped-call]
 SHARED = Registry().with_resource("urn:gotong:record:shared:1", Resource.from_contents(load("shared")))
+FROM = {"size": 7, "root": "ab" * 32, "genesis": "cd" * 32}
 VALIDATORS = {name: Validator(load(name), registry=SHARED) for name in (*WHOLE, "log")}
 
 
@@ -184,9 +185,11 @@ def msgspec_fields(name: str) -> Any:
     ("core", "valid"),
     [
         ({"network": "test", "scid": SCID, "epoch": 0}, True),
-        ({"network": "live", "scid": SCID, "epoch": 1, "from": {"size": 7, "root": "ab" * 32}}, True),
+        ({"network": "live", "scid": SCID, "epoch": 1, "from": FROM}, True),
+        ({"network": "live", "scid": SCID, "epoch": 1, "from": {**FROM, "size": 0}}, False),
+        ({"network": "live", "scid": SCID, "epoch": 1, "from": {"size": 7, "root": "ab" * 32}}, False),
         ({"network": "test", "scid": SCID, "epoch": 1}, False),
-        ({"network": "test", "scid": SCID, "epoch": 0, "from": {"size": 7, "root": "ab" * 32}}, False),
+        ({"network": "test", "scid": SCID, "epoch": 0, "from": FROM}, False),
         ({"network": "demo", "scid": SCID, "epoch": 0}, False),
         ({"network": "test", "scid": SCID[:-1], "epoch": 0}, False),
         ({"network": "test", "scid": SCID}, False),
