@@ -43,6 +43,7 @@ from federation.sync.loop import Syncer
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from node import background
+from node.catching_up import catch_up
 from node.erasing import sweep_files
 from node.logging import configure_logging
 from node.settings import Settings
@@ -100,9 +101,15 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 async def _check(settings: Settings) -> None:
-    """Migrate, and refuse to start a node that does not exist or belongs to the other network."""
+    """Migrate, refuse to start a node that does not exist or belongs to the other network, and execute what was erased.
+
+    A database that may be an older one hears from its peers first.
+    """
     async with opened(settings, migrating=True) as node:
         await node.operator()
+        await node.guard.decide()
+        if not node.guard.is_unbroken:
+            await catch_up(node)
         if repaired := await reapply(node.database, now=now()):
             _log.warning("erasures_reapplied", erasures=repaired)
 

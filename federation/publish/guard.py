@@ -57,6 +57,8 @@ class Guard:
         self._run: int | None = None
         self._sizes: dict[int, int] = {}  # of logs, when they were last seen here
         self._is_marked = False
+        self.is_unbroken = False
+        """Whether the database is the one that the last process left, rather than one that may be older."""
 
     async def check(self, connection: Connection, log: LogRow) -> None:
         """Return if a log, its head locked by this transaction, may be extended; raise PublicationWaits."""
@@ -153,10 +155,12 @@ class Guard:
 
     async def _is_known(self, session: Connection) -> bool:
         if await guard.is_anyone_live(session):
+            self.is_unbroken = True
             return True
         if self._identity is not None and self._identity == await guard.identity(session):
             return not await self._has_shrunk(session)  # the database was away, and is the same one
         if await self._takes_marker(session):
+            self.is_unbroken = True
             return True
         if not (self._directory / SEEN_FILE).exists() and not await guard.was_seen(session):
             return True

@@ -1,23 +1,27 @@
 """What was made of an erased record goes with it: every table of a node is accounted for, in plain and sealed."""
 
 import secrets
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from federation.erasing.reapply import reapply
 from federation.projection.rebuild import compare
 from federation.publish import waiting as waits
 from federation.publish.append import Draft, Once
 from federation.publish.prepare import Appended
 from store import peers, waiting
 from store.database import Connection, Database
-from store.sweep import ALWAYS, STATISTICS, sweep, tables_of
+from store.sweep import ALWAYS, STATISTICS, pending, sweep, tables_of
 from tests.clock import FrozenClock
 from tests.erasure.disk import database_server, files_with, index_texts, tables_with, template_database
 from tests.erasure.story import erase
+from tests.mirror.conftest import exported, imported
 from tests.nodes import TestNode, fixed, need_body, start_test_node
+from tests.sync.conftest import MakeNode
 
 __all__ = ["database_server", "template_database"]
 
@@ -164,3 +168,29 @@ async def test_a_waiting_revision_of_another_record_stays(node: TestNode) -> Non
     await erase(node, guest.scid, rice)
     async with node.database.acquire() as connection:
         assert [row.record_id for row in await waiting.listed(connection, 10)] == [water.record_id]
+
+
+async def test_a_bundle_that_brings_a_body_and_its_erasure_leaves_nothing_anywhere(make_node: MakeNode) -> None:
+    """Made by a node that does not delete: the body is in the file, and so is the entry that erases it."""
+    marker = f"zq{secrets.token_hex(9)}"
+    sender, reader = await make_node("lama"), await make_node("baru")
+    guest = await sender.node.participant("ojol", host="lama.gotong.test")
+    gone, _ = await sender.node.publish_needs(guest.scid, marker, "Air")
+    (kept,) = await sender.rows("select log_id, index, part, salt, data from payload where index = $1", gone.index)
+    await erase(sender.node, guest.scid, gone)
+    put_back = "insert into payload (log_id, index, part, salt, data) values ($1, $2, $3, $4, $5)"
+    await sender.rows(put_back, *kept)
+    data = await exported(sender)
+    assert marker.encode() in zlib.decompress(data, 16 + zlib.MAX_WBITS)
+    assert (await imported(reader, data))[guest.origin].error is None
+    async with reader.database.acquire() as connection:
+        directory = Path(await connection.fetchval("show data_directory"))
+        assert await tables_with(connection, marker) == []
+        assert [row["parts"] for row in await connection.fetch("select parts from erasure")] == [[1]]
+    assert await reapply(sender.database, now=sender.node.clock()) == 1
+    for each in (sender, reader):
+        await index_texts(each.database)
+        async with each.database.acquire() as connection:
+            while await pending(connection):
+                assert await sweep(connection, each.node.clock()) is not None
+    assert files_with(directory, marker) == []

@@ -1,0 +1,72 @@
+"""A database put back from before an erasure: what was erased since is in no answer, not even the first."""
+
+from typing import Any
+
+from tests.driver import people
+from tests.driver.machine import Machine
+from tests.node.conftest import Machines, shows, titles_of
+
+ERASE = """
+mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { erasedId userErrors { code message } } }
+"""
+
+
+def erase(machine: Machine, author: str, record: str) -> None:
+    """Erase the body of a record as its author."""
+    given = people.token(machine, author)
+    done = machine.ask(ERASE, given, input={"id": record, "parts": ["BODY"]})["eraseRecord"]
+    assert (done["erasedId"], done["userErrors"]) == (record, [])
+
+
+def peer_of(machine: Machine, other: Machine) -> None:
+    machine.gotong("peer", "add", other.url, "--private", "--allow")
+
+
+async def test_a_copy_that_is_put_back_hears_what_was_erased_before_it_answers(machines: Machines) -> None:
+    home, other = await machines.begin("desa"), await machines.begin("lsm")
+    author = _operator(home)
+    gone = people.publish(home, author, "Beras")["need"]["id"]
+    people.publish(home, author, "Air")
+    peer_of(other, home)
+    shows(other, author, "Air", "Beras")
+    other.stop()
+    restored = await machines.copy(other, "lsm-restored")
+    erase(home, author, gone)
+    restored.up()
+    assert titles_of(restored, author) == ["Air"]
+
+
+async def test_an_author_whose_node_is_put_back_does_not_show_what_it_had_erased(machines: Machines) -> None:
+    home, mirror = await machines.begin("desa"), await machines.begin("cermin")
+    author = _operator(home)
+    gone = people.publish(home, author, "Beras")["need"]["id"]
+    people.publish(home, author, "Air")
+    peer_of(mirror, home)
+    peer_of(home, mirror)
+    shows(mirror, author, "Air", "Beras")
+    home.stop()
+    restored = await machines.copy(home, "desa-restored", port=home.port)
+    home.up()
+    erase(home, author, gone)
+    shows(mirror, author, "Air")
+    home.stop()
+    restored.up()
+    assert titles_of(restored, author) == ["Air"]
+
+
+async def test_who_has_nobody_to_hear_from_serves_all_the_same(machines: Machines) -> None:
+    home, other = await machines.begin("desa"), await machines.begin("lsm")
+    author = _operator(home)
+    people.publish(home, author, "Beras")
+    peer_of(other, home)
+    shows(other, author, "Beras")
+    home.stop()
+    other.kill()
+    other.up()
+    assert titles_of(other, author) == ["Beras"]
+    assert "not_caught_up" in other.log.read_text()
+
+
+def _operator(machine: Machine) -> str:
+    listed: Any = machine.ask("{ organizations(first: 10) { nodes { id } } }")
+    return str(listed["organizations"]["nodes"][0]["id"])
