@@ -24,15 +24,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Final
 
-import msgspec
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from msgspec import Meta
 
 from domain.errors import GotongError
 from federation.did.service import LogKey
-from federation.encoding import canonical
+from federation.encoding import statement
+from federation.encoding.statement import Statement
 from federation.log.merkle import TREE_SIZE_MAX
 
 MANIFEST_BYTES_MAX = 128 * 1024
@@ -61,50 +61,39 @@ class BackupDamaged(GotongError):
     code: ClassVar[str] = "BACKUP_DAMAGED"
 
 
-_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(Statement, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a backup is of (the log at that size), how it is cut and sealed, and the hash of what fetches it.
 
     Backups of the log at a size below `erased` hold what was erased since; 0 where nothing was.
     """
 
-    scid: Annotated[str, Meta(pattern=r"^Qm[1-9A-HJ-NP-Za-km-z]{44}\Z")]
+    scid: statement.Scid
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
     at: Annotated[str, Meta(max_length=32)]
     origin: Annotated[str, Meta(max_length=128)]
     size: Annotated[int, Meta(ge=1, le=TREE_SIZE_MAX)]
     bytes: Annotated[int, Meta(ge=1, le=CHUNKS_MAX * (CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES))]
-    chunks: Annotated[list[_Hash], Meta(min_length=1, max_length=CHUNKS_MAX)]
+    chunks: Annotated[list[statement.Hash], Meta(min_length=1, max_length=CHUNKS_MAX)]
     key: Annotated[str, Meta(pattern=r"^([0-9a-f]{2})+\Z", max_length=256)]
-    reader: _Hash
+    reader: statement.Hash
     erased: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)]
-    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")] = ""
 
 
 def sign_manifest(manifest: Manifest, log_key: Ed25519PrivateKey) -> bytes:
     """Return the bytes of the manifest, signed by the participant's log key."""
-    signature = log_key.sign(_signed_bytes(manifest))
-    return canonical.encode({**msgspec.to_builtins(manifest), "signature": signature.hex()})
+    return statement.sign(manifest, _SIGNED, log_key)
 
 
 def read_manifest(data: bytes) -> Manifest:
     """Return a manifest, its signature not checked yet, or raise BackupMalformed (rule Z1.1)."""
-    if len(data) > MANIFEST_BYTES_MAX:
-        raise BackupMalformed("the manifest is too large", bytes=len(data), bytes_max=MANIFEST_BYTES_MAX)
-    try:
-        return msgspec.convert(canonical.decode(data), Manifest)
-    except (GotongError, msgspec.ValidationError) as error:
-        raise BackupMalformed(f"not a backup's manifest: {error}"[:200]) from None
+    return statement.read(data, Manifest, bytes_max=MANIFEST_BYTES_MAX, refusal=BackupMalformed)
 
 
 def check_manifest(manifest: Manifest, keys: Sequence[LogKey]) -> None:
     """Raise BackupUnproven unless one of the log's keys signed the manifest (rule Z1.2)."""
-    signature, signed = bytes.fromhex(manifest.signature), _signed_bytes(manifest)
     for key in keys:
         counts = key.retired is None or manifest.size <= key.retired.size
-        if counts and _holds(key.public_key, signature, signed):
+        if counts and statement.is_signed_by(manifest, _SIGNED, key.public_key):
             return
     raise BackupUnproven("no key of the participant's log signed this backup", version=manifest.version)
 
@@ -149,19 +138,5 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _signed_bytes(manifest: Manifest) -> bytes:
-    stated = msgspec.to_builtins(manifest)
-    del stated["signature"]
-    return _SIGNED + canonical.encode(stated)
-
-
 def _nonce(number: int) -> bytes:
     return number.to_bytes(12)
-
-
-def _holds(public_key: bytes, signature: bytes, signed: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

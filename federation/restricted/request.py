@@ -20,13 +20,13 @@ import hashlib
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
 from domain.errors import GotongError
 from federation.did.service import LogKey
-from federation.encoding import canonical
+from federation.encoding import statement
+from federation.encoding.statement import Statement
 from federation.log.entry import PAYLOAD_BYTES_MAX, SALT_BYTES
 
 REQUEST_BYTES_MAX = 4_096
@@ -53,19 +53,14 @@ class AnswerMalformed(GotongError):
     code: ClassVar[str] = "RESTRICTED_ANSWER_MALFORMED"
 
 
-_Scid = Annotated[str, Meta(pattern=r"^Qm[1-9A-HJ-NP-Za-km-z]{44}\Z")]
-_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-
-
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Asked(Statement, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who asks through which node's operator for which revision of which record, and the key for the answer."""
 
-    asker: _Scid
-    node: _Scid
+    asker: statement.Scid
+    node: statement.Scid
     record: Annotated[str, Meta(max_length=160)]
-    leaf: _Hash
-    key: _Hash
-    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")] = ""
+    leaf: statement.Hash
+    key: statement.Hash
 
 
 class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,25 +69,13 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def write_request(*, asker: str, node: str, record: str, leaf: bytes, key: bytes, log_key: Ed25519PrivateKey) -> bytes:
     """Return the bytes of a request, signed by the key of the asker's log."""
-    asked: dict[str, canonical.JSON] = {
-        "asker": asker,
-        "node": node,
-        "record": record,
-        "leaf": leaf.hex(),
-        "key": key.hex(),
-    }
-    signature = log_key.sign(_SIGNED + canonical.encode(asked))
-    return canonical.encode({**asked, "signature": signature.hex()})
+    asked = Asked(asker=asker, node=node, record=record, leaf=leaf.hex(), key=key.hex())
+    return statement.sign(asked, _SIGNED, log_key)
 
 
 def read_request(data: bytes) -> Asked:
     """Return what is asked, not proven yet, or raise RequestMalformed (rule X1.1)."""
-    if len(data) > REQUEST_BYTES_MAX:
-        raise RequestMalformed("the request is too large", bytes=len(data), bytes_max=REQUEST_BYTES_MAX)
-    try:
-        return msgspec.convert(canonical.decode(data), Asked)
-    except (GotongError, msgspec.ValidationError) as error:
-        raise RequestMalformed(f"not a request for a restricted part: {error}"[:200]) from None
+    return statement.read(data, Asked, bytes_max=REQUEST_BYTES_MAX, refusal=RequestMalformed)
 
 
 def check_request(asked: Asked, *, node: str, keys: tuple[LogKey, ...]) -> None:
@@ -102,10 +85,7 @@ def check_request(asked: Asked, *, node: str, keys: tuple[LogKey, ...]) -> None:
     """
     if asked.node != node:
         raise RequestUnproven("the request was made for another node", node=asked.node, found=node)
-    stated = msgspec.to_builtins(asked)
-    signature = bytes.fromhex(stated.pop("signature"))
-    signed = _SIGNED + canonical.encode(stated)
-    if not any(key.retired is None and _holds(key.public_key, signature, signed) for key in keys):
+    if not any(key.retired is None and statement.is_signed_by(asked, _SIGNED, key.public_key) for key in keys):
         raise RequestUnproven("no key of the asker's log signed this", asker=asked.asker)
 
 
@@ -132,11 +112,3 @@ def split_part(opened: bytes) -> tuple[bytes, bytes]:
     if len(opened) < SALT_BYTES:
         raise AnswerMalformed("the answer holds no salt")
     return opened[:SALT_BYTES], opened[SALT_BYTES:]
-
-
-def _holds(public_key: bytes, signature: bytes, signed: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

@@ -5,6 +5,7 @@ static reads, or of a section that came in a file. Whether the evidence holds is
 written here of somebody's garbage is refused there.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ LEAVES_MAX = 262_144
 
 
 @dataclass(slots=True)
-class Telling:
+class Telling(ABC):
     """One telling of a log: a signed note, and what it leads to."""
 
     note: bytes
@@ -52,9 +53,9 @@ class Telling:
         found = await self.tiles(tiles.consistency_tiles(size, total))
         return Side(self.note, await self.root(size), tuple(tiles.prove_consistency(size, total, found)))
 
+    @abstractmethod
     async def tiles(self, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
         """Return the tiles that are at hand."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)
