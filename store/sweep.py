@@ -5,11 +5,12 @@ PostgreSQL leaves what is deleted in its pages, its statistics and its write-ahe
 it. So an erasure leaves the files in three steps. Each is remembered, and a later run goes on where one stopped:
 
 1. *forgotten*: the statistics of the tables that held it are made anew. From here on no live row has the bytes.
-2. *rewritten*: these tables, and the one of all statistics, are written anew (VACUUM FULL; TOAST and indexes as well).
-   A rewrite keeps the dead rows that some transaction may still see. It takes for such a one whatever still writes in
-   any database of the server, because its own snapshot has to step around it. So this waits for all that was under way
-   at step 1. What the rewrite really did is looked at afterwards: it leaves its horizon in `pg_class.relfrozenxid`, and
-   no row deleted before that is in the file.
+2. *rewritten*: these tables, and the one of all statistics, are written anew (VACUUM FULL; TOAST and indexes as well);
+   what a killed server left behind of such tables is emptied before (`orphans`). A rewrite keeps dead rows that some
+   transaction may still see. It takes for such a one whatever still writes in any database of the server, because its
+   own snapshot has to step around it. So this waits for all that was under way at step 1. What the rewrite really did
+   is looked at afterwards: it leaves its horizon in `pg_class.relfrozenxid`, and no row deleted before that is in the
+   file.
 3. *swept*: the directory of the write-ahead log has no segment any more in which the bytes may be.
 
 Nobody can read or write a table while it is rewritten. What is out of reach: copies that the server's operator makes of
@@ -25,6 +26,7 @@ from enum import Enum
 import asyncpg
 
 from domain.records.registry import RECORDS
+from store import orphans
 from store.database import Connection
 from store.outbox import SEQUENCER_LOCK
 
@@ -193,7 +195,7 @@ async def _rewrite(connection: Connection, rewritten: list[str]) -> Hold | None:
     if not await connection.fetchval(f"select exists (select from ({_FORGOTTEN}) forgotten)"):
         return None
     ready = await _unseen(connection)
-    if not ready:
+    if not ready or await orphans.empty(connection) is None:
         return Hold.TRANSACTION
     tables = (*tables_of({record["type"] for record in ready}), STATISTICS)
     for table in tables:
