@@ -116,17 +116,18 @@ async def succeeded(
     connection: Connection,
     peer_id: int,
     *,
-    operator_scid: str,
+    operator_scid: str | None,
     since: str | None,
     skew_ms: int,
     at: datetime,
     next_pull_at: datetime,
     asked_all: bool,
 ) -> None:
-    """Remember a complete exchange."""
+    """Remember a complete exchange; without an operator, the one that was known stays."""
     await connection.execute(
         """
-        update peer set operator_scid = $2, since = $3, skew_ms = $4, last_ok_at = $5, next_pull_at = $6,
+        update peer set operator_scid = coalesce($2, operator_scid), since = $3, skew_ms = $4,
+                        last_ok_at = $5, next_pull_at = $6,
                         failures = 0, last_error_code = null,
                         asked_all_at = case when $7 then $5 else asked_all_at end
         where id = $1

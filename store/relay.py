@@ -19,13 +19,14 @@ _PRESENT = "log.epoch = participant.epoch"  # logs of past epochs are static: no
 class RelayRow:
     """A log as others may have it: `size` entries under the signed note `checkpoint`, cosignatures included.
 
-    Of a frozen log fewer entries are given than the note is about.
+    `has_left` says that it was written here once. Of a frozen log fewer entries are given than the note is about.
     """
 
     log_id: int
     participant_id: int
     origin: str
     hosted: bool
+    has_left: bool
     size: int
     checkpoint: bytes
     did_version: int
@@ -54,7 +55,7 @@ class RelayEntry:
 
 _COLUMNS = f"""
     log.id as log_id, participant.id as participant_id, log.origin, participant.hosted,
-    least(log.checkpoint_size, log.frozen_size) as size,
+    participant.left_at is not null as has_left, least(log.checkpoint_size, log.frozen_size) as size,
     {WITH_COSIGNATURES} as checkpoint, participant.did_version, log.checkpoint_size
 """
 _LOGS = "log join participant on participant.id = log.participant_id"

@@ -147,10 +147,13 @@ class Depositor:
 
 
 async def hand_over(database: Database, client: PeerClient) -> Handed:
-    """Send a mirror what it lacks of the logs hosted here and return what came of it; raises the Peer errors."""
+    """Send a mirror what it lacks of the logs written here and return what came of it; raises the Peer errors.
+
+    Also of those whose participants left: their new hosts can have the end of the log from nobody else.
+    """
     handed = Handed()
     async with database.acquire() as connection:
-        rows = [row for row in await relay.heads(connection) if row.hosted]
+        rows = [row for row in await relay.heads(connection) if row.hosted or row.has_left]
     for start in range(0, len(rows), DEPOSIT_LOGS_MAX):
         await _hand_over(database, client, rows[start : start + DEPOSIT_LOGS_MAX], handed)
     return handed

@@ -26,7 +26,7 @@ from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.sync.plan import LogForked, OwnLogLonger, Plan, asked_again, grown, plan
-from federation.sync.receive import DidStates, Outcome, Receiver
+from federation.sync.receive import CheckpointBehind, DidStates, LogNotStated, Outcome, Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.witness import gossip
 from federation.witness.forks import Forks
@@ -37,6 +37,8 @@ from store.held import Held
 from store.locks import Claims
 from store.peers import PeerRow
 
+OUTDATED = (CheckpointBehind, LogNotStated)
+"""What is wrong with an answer that says less of a log than is held by now: a shorter one, or a past epoch."""
 LOGS_PER_PULL = 256
 PULLS_AT_ONCE = 3
 """Pulls of one exchange; none of them has a log of another one."""
@@ -92,11 +94,12 @@ class Exchange:
         self._completed: set[str] = set()
         self._left: set[str] = set()  # logs to leave alone until their pause is over
         self._again: list[str] = []  # logs left by earlier exchanges whose pause is over
+        self._unnamed: set[str] = set()  # those of them that are asked for although the peer says nothing of them now
         self.done = Exchanged()
         self.since: str | None = None
         self.again_at: datetime | None = None
         self.skew_ms = 0
-        self.operator_scid = ""
+        self.operator_scid: str | None = None  # who runs the peer, once an identity of that name was verified here
 
     async def run(self, since: str | None) -> Exchanged:
         """Return what was done. Raises the peer's, the stream's and the database's errors; batches stored stay."""
@@ -114,7 +117,10 @@ class Exchange:
             async with self._database.acquire() as connection:
                 await choices.remember_left_out(connection, self._peer.id, self.done.outside)
                 await directory.remember_listed(connection, self._peer.id, is_listed=heads.listed)
-        if self.done.pause_s is None and await self._keep_left(heads) and await self._knows_operator(heads):
+        knows_operator = await self._knows_operator(heads)
+        if knows_operator:
+            self.operator_scid = heads.operator
+        if self.done.pause_s is None and await self._keep_left(heads) and knows_operator:
             self.since = heads.since
         return self.done
 
@@ -187,6 +193,7 @@ class Exchange:
         named = {head.origin for head in heads.logs}
         again = [each for each in self._again if each not in named | left | self._completed]
         todo.wanted += asked_again(again, held, quarantine)
+        self._unnamed |= set(again)
         self.done.over_quota = todo.over_quota
         await self._judge(todo, held)
         return todo
@@ -196,7 +203,6 @@ class Exchange:
         heads = await self._client.heads(since, interest)
         middle = asked_at + (self._clock() - asked_at) / 2
         self.skew_ms = round((middle - heads.at).total_seconds() * 1000)
-        self.operator_scid = heads.operator
         if heads.network != self._network:
             raise NetworkMismatch("the peer is of another network", expected=self._network, found=heads.network)
         known = self._peer.operator_scid
@@ -326,7 +332,9 @@ class Exchange:
             self._grown.add(origin)
         if outcome.is_complete:
             self._completed.add(origin)
-        if outcome.has_moved:
+        if isinstance(outcome.error, OUTDATED) and origin in self._unnamed:
+            self._completed.add(origin)  # the peer did not say that it has more, and meanwhile it came from elsewhere
+        elif outcome.has_moved:
             self._left.add(origin)
         elif outcome.error is not None:
             await self._refuse(origin, outcome.error, outcome.evidence)
@@ -341,7 +349,10 @@ class Exchange:
     # ---- who is at home there ----------------------------------------------------------------------------------------
 
     async def _knows_operator(self, heads: Heads) -> bool:
-        """Return whether it is known who runs the peer: before, nobody is found at home there, so all is told again."""
+        """Return whether it is known who runs the peer: before, nobody is found at home there, so all is told again.
+
+        A name alone says nothing: had it been changed on the way, the peer would be held to it for ever.
+        """
         if not heads.operator:
             return True
         async with self._database.acquire() as connection:

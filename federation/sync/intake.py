@@ -22,6 +22,7 @@ from typing import ClassVar
 import structlog
 
 from domain.errors import GotongError
+from federation.did.errors import DidTimeInFuture
 from federation.did.service import log_service
 from federation.log.entry import Network
 from federation.log.names import parse_origin
@@ -76,8 +77,8 @@ class LogInUse(GotongError):
     code: ClassVar[str] = "LOG_IN_USE"
 
 
-NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved, LogFrozen)
-"""What keeps a log out although its sender broke no rule; never kept as a report."""
+NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved, LogFrozen, DidTimeInFuture)
+"""What keeps a log out although its sender broke no rule; never kept as a report. Of two clocks ours may be wrong."""
 
 Gate = Callable[[Opened, Held | None], Awaitable[None]]
 """Raises the GotongError for which a log is not let in, besides the rules B2."""

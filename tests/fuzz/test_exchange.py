@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from domain.errors import GotongError
+from federation.log.names import origin
 from federation.moderation.trust import add_peer
 from tests.clock import START
 from tests.fuzz.mutations import INTERESTING
@@ -45,12 +46,11 @@ async def test_only_what_was_signed_is_held_whatever_a_peer_sends(
     network, time = Network(chance), WorldTime(START)
     honest = Machine("jujur", await new_database(), tmp_path / "jujur", time, network, {})
     puller = Machine("b", await new_database(), tmp_path / "b", time, network, {})
-    for machine in (honest, puller):
-        await machine.boot()
-        await machine.found(["ojol"])
-    assert honest.process is not None
-    assert puller.process is not None
-    await add_peer(puller.process.database, honest.url, trust="allowed", actor="test")
+    await honest.boot()
+    _, guest = await honest.found(["ojol"])
+    await puller.boot()
+    own = {origin(each.scid, 0) for each in await puller.found(["ojol"])}
+    await add_peer(puller.running.database, honest.url, trust="allowed", actor="test")
 
     def spoilt(_request: httpx.Request, body: bytes) -> bytes:
         return spoil(body, chance) if chance.random() < 0.7 else body
@@ -58,20 +58,19 @@ async def test_only_what_was_signed_is_held_whatever_a_peer_sends(
     codes: set[str] = set()
     network.tampers[honest.host] = spoilt
     for number in range(ROUNDS):
-        await honest.process.appender.append(honest.guests[0].scid, [need_draft(f"Beras {number}")])
+        await honest.running.appender.append(guest.scid, [need_draft(f"Beras {number}")])
         try:
-            done = await puller.process.syncer.once(honest.url)
+            done = await puller.running.syncer.once(honest.url)
             codes |= set(done.refused.values())
         except GotongError as error:
             codes.add(error.code)
     assert len(codes) >= 12, sorted(codes)
     assert "ENTRIES_NOT_STORED" not in codes
     signed, held = await _rows(honest, HELD), await _rows(puller, HELD)
-    own = {each.origin for each in (puller.operator, *puller.guests) if each is not None}
     assert {row for row in held if row[0] not in own} <= set(signed)
 
     network.tampers.clear()
-    done = await puller.process.syncer.once(honest.url)
+    done = await puller.running.syncer.once(honest.url)
     assert done.refused == {}
     assert {row for row in await _rows(puller, HELD) if row[0] not in own} == set(signed)
     assert sorted(await _rows(puller, SHOWN)) == sorted(await _rows(honest, SHOWN))
@@ -80,6 +79,5 @@ async def test_only_what_was_signed_is_held_whatever_a_peer_sends(
 
 
 async def _rows(machine: Machine, query: str) -> list[tuple[object, ...]]:
-    assert machine.process is not None
-    async with machine.process.database.acquire() as connection:
+    async with machine.running.database.acquire() as connection:
         return [tuple(row.values()) for row in await connection.fetch(query)]

@@ -9,6 +9,7 @@ import pytest
 from domain.errors import GotongError
 from federation.did.create import Place
 from federation.identity.enroll import create_participant
+from federation.identity.moving import let_go, take_in
 from federation.mirror.depositor import hand_over
 from federation.mirror.link import Invitation
 from federation.moderation.trust import set_participant_trust
@@ -83,6 +84,50 @@ async def test_a_second_deposit_brings_only_what_is_new_and_long_logs_come_in_st
     await laptop.node.publish_needs(scid, "Air")
     assert (await laptop.deposit(mirror.url)).entries == 1
     assert await mirror.served.rows(NEEDS) == await laptop.rows(NEEDS)
+    assert await mirror.served.value("select count(*) from refusal") == 0
+
+
+async def test_who_has_left_can_be_had_from_the_mirror_up_to_the_end(mirror: Mirror, laptop: Laptop) -> None:
+    """Nobody can ask the laptop: what it wrote before it let somebody go has no other way to the new host."""
+    place = Place("cermin.gotong.test", None, "dapur-ibu-rt03")
+    guest = await create_participant(
+        laptop.database,
+        laptop.node.keys,
+        place=place,
+        base_url=mirror.url,
+        seed=seed_of("rt03"),
+        now=laptop.node.clock(),
+    )
+    await laptop.node.publish_needs(guest.scid, "Beras")
+    package = await let_go(laptop.database, laptop.node.appender.vault, guest.scid, lambda _data: None)
+    await laptop.deposit(mirror.url)
+    node = mirror.served.node
+    changed = await take_in(
+        node.database,
+        node.keys,
+        node.appender.vault,
+        guest.scid,
+        seed_of("rt03"),
+        place=place,
+        base_url=mirror.url,
+        now=node.clock.advance(minutes=1),
+        package=package,
+    )
+    assert changed.size == 2
+
+
+async def test_clocks_that_differ_accuse_no_depositor(mirror: Mirror, laptop: Laptop) -> None:
+    await laptop.node.publish_needs(laptop.node.operator.scid, "Beras")
+    await laptop.deposit(mirror.url)
+    guest = await create_participant(
+        laptop.database,
+        laptop.node.keys,
+        place=Place("cermin.gotong.test", None, "dapur-ibu-rt03"),
+        base_url=mirror.url,
+        seed=seed_of("rt03"),
+        now=laptop.node.clock() + timedelta(hours=1),
+    )
+    assert (await laptop.deposit(mirror.url)).refused == {guest.origin: "DID_TIME_IN_FUTURE"}
     assert await mirror.served.value("select count(*) from refusal") == 0
 
 

@@ -1,11 +1,15 @@
-"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--tell]`."""
+"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--tell] [--go-on]`."""
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
+
+import structlog
 
 from store.embedded import EmbeddedServer
 from tests.conftest import _template
@@ -27,17 +31,33 @@ async def run_seed(seed: int, disks: Disks, directory: Path, *, nodes: int | Non
         return made.told
 
 
-async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path) -> None:
-    """Run the seeds one after the other, on the same databases."""
+async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path) -> list[int]:
+    """Run the seeds one after the other, on the same databases, and return those that failed.
+
+    The first failure ends it, unless told to go on.
+    """
     disks = Disks(server_dsn, await _template(server_dsn), "run")
+    failed: list[int] = []
     began_s = time.monotonic()
     for done, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
-        told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps)
-        if given.tell:
-            sys.stdout.write("\n".join([f"seed {seed}:", *told, ""]))
+        try:
+            told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps)
+            if given.tell:
+                sys.stdout.write("\n".join([f"seed {seed}:", *told, ""]))
+        except Exception:
+            failed.append(seed)
+            again = f"python -m tests.sim --seeds 1 --first {seed} --steps {given.steps}"
+            sys.stdout.write(f"\n{traceback.format_exc()}\nTo repeat it: {again}{_nodes(given)}\n")
+            if not given.go_on:
+                break
         sys.stdout.write(f"\r{done} of {given.seeds} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
         sys.stdout.flush()
     sys.stdout.write("\n")
+    return failed
+
+
+def _nodes(given: argparse.Namespace) -> str:
+    return "" if given.nodes is None else f" --nodes {given.nodes}"
 
 
 def main() -> None:
@@ -48,15 +68,19 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, help="machines in every run; 3 to 5 by default")
     parser.add_argument("--steps", type=int, default=STEPS, help="what happens in a run")
     parser.add_argument("--tell", action="store_true", help="say what happened in each of them")
+    parser.add_argument("--go-on", action="store_true", help="run the others when one fails")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory(prefix="gotong-sim-") as path:
         directory = Path(path)
         directory.chmod(0o755)
         server = EmbeddedServer(directory, durable=False)
         try:
-            asyncio.run(run_seeds(given, server.start(), directory))
+            failed = asyncio.run(run_seeds(given, server.start(), directory))
         finally:
             server.stop()
+    if failed:
+        sys.exit(f"{len(failed)} of {given.seeds} seeds failed: {failed}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tests.sim.network import Network
 if TYPE_CHECKING:
     from tests.sim.disks import Disks
     from tests.sim.machine import Machine
+    from tests.sim.people import Author
 
 FORGED = b"Palsu"
 TRUE = b"Beras"
@@ -134,6 +135,7 @@ class Janus:
     disk: int
     name: str = "janus"
     told: int = 0
+    owner: "Author | None" = None
 
     @property
     def url(self) -> str:
@@ -144,11 +146,10 @@ class Janus:
         """Found it, let it publish something that both faces share, and copy its disk."""
         first, second = self.machines
         await first.boot()
-        await first.found([])
+        (self.owner,) = await first.found([])
         await self._publish(first, f"{TRUE.decode()} bersama")
         await first.stop()
         await disks.copy(self.disk, self.disk + 1)
-        second.operator = first.operator
         for machine in self.machines:
             await machine.boot()
         for number, machine in enumerate(self.machines):
@@ -163,9 +164,8 @@ class Janus:
         return title
 
     async def _publish(self, machine: "Machine", title: str) -> None:
-        assert machine.process is not None
-        assert machine.operator is not None
-        await machine.process.appender.append(machine.operator.scid, [need_draft(title)])
+        assert self.owner is not None
+        await machine.running.appender.append(self.owner.scid, [need_draft(title)])
 
 
 def _joined(frames: list[Frame]) -> bytes:

@@ -1,8 +1,14 @@
-"""An in-memory network: requests between simulated nodes, and everything that can happen to them on the way."""
+"""An in-memory network: requests between simulated nodes, and everything that can happen to them on the way.
+
+It hears everything. What was signed it may send again, elsewhere too; whom a node takes for a request's sender is
+compared with who really sent it.
+"""
 
 import asyncio
 import gzip
 import random
+import re
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,12 +16,20 @@ from enum import Enum
 import httpx
 from starlette.types import ASGIApp
 
+from tests.sim.crash import Crashed
+
+OVERHEARD_MAX = 32
+PUBLIC = ("/pull", "/add-checkpoint", "/did.jsonl")
+"""A stranger may ask for these; whoever is not known there is not protected from what is changed on the way."""
+_NONCE = re.compile(r';nonce="([^"]+)"')
+
 
 class Fate(Enum):
     """What becomes of one exchange."""
 
     ARRIVES = "arrives"
     REQUEST_LOST = "request lost"
+    REQUEST_CHANGED = "request changed, if a signature is needed"
     ANSWER_LOST = "answer lost"
     ANSWER_CUT = "answer cut"
     TWICE = "request arrives twice"
@@ -26,9 +40,21 @@ Tamper = Callable[[httpx.Request, bytes], bytes]
 """What a liar makes of an answer it passes on; bodies come and go undecoded by gzip."""
 
 
+@dataclass(frozen=True)
+class Signed:
+    """A signed request as it was sent: by which machine, to which host, with which body."""
+
+    sender: str
+    host: str
+    body: bytes
+
+
 @dataclass
 class Network:
-    """Who is reachable from where. `trouble` is the chance, from 0 to 1, that an exchange does not go well."""
+    """Who is reachable from where. `trouble` is the chance, from 0 to 1, that an exchange does not go well.
+
+    `operators` says who runs each machine; `wrongs` what was taken for what it was not.
+    """
 
     chance: random.Random
     trouble: float = 0.0
@@ -37,6 +63,10 @@ class Network:
     faces: dict[str, tuple[str, str]] = field(default_factory=dict)
     tampers: dict[str, Tamper] = field(default_factory=dict)
     islands: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, Signed] = field(default_factory=dict)
+    overheard: deque[httpx.Request] = field(default_factory=lambda: deque(maxlen=OVERHEARD_MAX))
+    wrongs: list[str] = field(default_factory=list)
 
     def transport(self, name: str) -> httpx.AsyncBaseTransport:
         """Return what the node `name` speaks through."""
@@ -63,6 +93,37 @@ class Network:
             return Fate.ARRIVES
         return self.chance.choice([each for each in Fate if each is not Fate.ARRIVES])
 
+    def overhear(self, sender: str, request: httpx.Request) -> None:
+        """Remember a request that is signed."""
+        found = _NONCE.search(request.headers.get("signature-input", ""))
+        if found is not None:
+            self.sent[found[1]] = Signed(sender, request.url.host, request.content)
+            self.overheard.append(request)
+
+    def taken(self, host: str, scid: str, nonce: str, body: bytes) -> None:
+        """Note if the machine `host` takes a request for what it is not."""
+        sent = self.sent.get(nonce)
+        if sent is None or sent.host != host or sent.body != body or self.operators.get(sent.sender) != scid:
+            self.wrongs.append(f"{host} takes {sent} for {scid}'s, with {body!r}")
+
+    async def replay(self) -> str | None:
+        """Send something signed once more, there or elsewhere, perhaps changed; return where, None if there is nothing.
+
+        What was lost on the way arrives now for the first time.
+        """
+        if not self.overheard or not self.apps:
+            return None
+        request = self.chance.choice(self.overheard)
+        if self.chance.random() < 0.3:
+            request = changed(request, self.chance)
+        there = self.behind(request.url.host, "")
+        host = there if there in self.apps and self.chance.random() < 0.7 else self.chance.choice(sorted(self.apps))
+        try:
+            await _ask(self.apps[host], request)
+        except httpx.TransportError:
+            return None
+        return host
+
 
 class _Wire(httpx.AsyncBaseTransport):
     def __init__(self, network: Network, name: str) -> None:
@@ -74,11 +135,14 @@ class _Wire(httpx.AsyncBaseTransport):
         app = network.apps.get(network.behind(host, self._name))
         if app is None or not network.is_open(self._name, host):
             raise httpx.ConnectError("nobody answers there")
+        network.overhear(self._name, request)
         fate = network.fate()
         if fate is Fate.REQUEST_LOST:
             raise httpx.ConnectTimeout("the request was lost")
         if fate is Fate.TWICE:
             await _ask(app, request)
+        if fate is Fate.REQUEST_CHANGED and not request.url.path.endswith(PUBLIC):
+            request = changed(request, network.chance)
         status, headers, body = await _ask(app, request)
         if fate is Fate.LATE:
             await asyncio.sleep(0)
@@ -94,6 +158,16 @@ class _Wire(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers=headers, stream=_Body(pieces, is_cut=fate is Fate.ANSWER_CUT))
 
 
+def changed(request: httpx.Request, chance: random.Random) -> httpx.Request:
+    """Return a request with one bit of its body changed, if it has one."""
+    body = request.content
+    if not body:
+        return request
+    at = chance.randrange(len(body))
+    body = body[:at] + bytes([body[at] ^ (1 << chance.randrange(8))]) + body[at + 1 :]
+    return httpx.Request(request.method, request.url, headers=request.headers, content=body)
+
+
 def _tampered(tamper: Tamper, request: httpx.Request, headers: httpx.Headers, body: bytes) -> bytes:
     if headers.get("content-encoding") == "gzip":
         return gzip.compress(tamper(request, gzip.decompress(body)), 1)
@@ -101,8 +175,11 @@ def _tampered(tamper: Tamper, request: httpx.Request, headers: httpx.Headers, bo
 
 
 async def _ask(app: ASGIApp, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
-    response = await httpx.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
-    body = b"".join([piece async for piece in response.aiter_raw()])
+    try:
+        response = await httpx.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
+        body = b"".join([piece async for piece in response.aiter_raw()])
+    except Crashed:
+        raise httpx.ReadError("whoever was asked died") from None
     headers = httpx.Headers([each for each in response.headers.raw if each[0].lower() != b"content-length"])
     return response.status_code, headers, body
 

@@ -54,6 +54,18 @@ async def test_a_peer_whose_operator_changes_is_refused(scene: Scene) -> None:
     assert await scene.pull_code() == "PEER_OPERATOR_CHANGED"
 
 
+async def test_a_name_changed_on_the_way_holds_nobody_to_it(scene: Scene) -> None:
+    """An operator's name counts once an identity of that name was verified."""
+    known = "select operator_scid from peer"
+    operator = scene.honest.node.operator.scid
+    scene.liar.heads = lambda body: body.replace(operator.encode(), operator.replace("Qm", "QM").encode(), 1)
+    await scene.puller.pull(scene.url)
+    assert await scene.puller.value(known) is None
+    scene.liar.be_honest()
+    await scene.puller.pull(scene.url)
+    assert await scene.puller.value(known) == operator
+
+
 async def test_a_peer_that_says_to_host_others_gives_them_no_trust(make_node: MakeNode) -> None:
     a, b, c = await make_node("a"), await make_node("b"), await make_node("c")
     guest = await a.node.participant("ojol", host="a.gotong.test")
@@ -127,3 +139,26 @@ async def test_a_log_that_was_refused_is_asked_for_again_although_nothing_change
         assert (await syncer._exchange(scene.url, client, in_full=False)).records == 4
         assert await scene.puller.value("select count(*) from left_log") == 0
         assert (await syncer._exchange(scene.url, client, in_full=False)).entries == 0
+
+
+async def test_a_peer_that_is_asked_again_for_a_log_has_not_said_that_it_holds_more(
+    scene: Scene, make_node: MakeNode
+) -> None:
+    """Meanwhile another one gave more of it: the shorter version that comes is what the peer has, and no breach."""
+    relay = await make_node("penerus")
+    await relay.add_peer(scene.honest.url)
+    await relay.pull(scene.honest.url)
+    puller = scene.puller
+    await puller.add_peer(relay.url)
+    await puller.pull(relay.url)
+    await puller.rows(
+        "insert into left_log (peer_id, origin, due_at) select id, $1, $2 from peer where url = $3",
+        scene.guest.origin,
+        puller.node.clock(),
+        relay.url,
+    )
+    await scene.honest.node.publish_needs(scene.guest.scid, "Tenda")
+    await puller.pull(scene.url)
+    assert (await puller.syncer.once(relay.url, in_full=False)).refused == {}
+    assert await puller.rows("select code from refusal") == []
+    assert await puller.value("select count(*) from left_log") == 0

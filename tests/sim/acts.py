@@ -1,0 +1,288 @@
+"""What people do: publish, erase, change keys, move, recover from a thief, and carry bundles on a stick.
+
+Each act takes the world and the machine it happens on. A machine may die of any of them halfway; whoever got no answer
+asks again later.
+"""
+
+import gzip
+from typing import TYPE_CHECKING
+
+from federation.erasing.erasure import NothingToErase
+from federation.identity import custody, moving
+from federation.identity.recover import recover
+from federation.publish.append import Appended, Draft, Once
+from federation.publish.prepare import unchanged
+from federation.publish.writing import ParticipantMoved
+from federation.sync import bundle
+from federation.sync.intake import Intake
+from store import logs
+from tests.nodes import fixed, need_body, need_draft
+from tests.sim.liars import LIES
+from tests.sim.machine import Machine
+from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+STOLEN_ENTRIES_MAX = 3
+BUNDLES_KEPT_MAX = 4
+
+
+# ---- publishing ------------------------------------------------------------------------------------------------------
+
+
+async def publish(world: "World", machine: Machine) -> None:
+    """Have somebody publish a need, a revision of one, or news about one."""
+    author = world.chance.choice(world.authors_at(machine))
+    key = world.new_key()
+    await world.mortally(machine, lambda: append(world, author, key))
+
+
+async def append(world: "World", author: Author, key: str) -> None:
+    """Publish what a key stands for; asked again, it is what was published first."""
+    title = f"Beras {key}"
+    world.ledger.titles.add(title)
+    world.tell(f"{author.home.name} publishes {title!r} for {author.slug}")
+    draft = _draft(world, author, key, title)
+
+    async def work(author: Author, key: str) -> None:
+        await append(world, author, key)
+
+    epoch, done = await _done(world, work, author, key, draft)
+    if not _is_stolen(author, epoch):  # what is published before the thief is found out is left behind with the loot
+        place = (done.record_id, done.revision, done.index, done.leaf_hash)
+        world.ledger.acknowledged[key] = Acknowledged(author.scid, epoch, done.type, *place, title)
+
+
+def _draft(world: "World", author: Author, key: str, title: str) -> Draft:
+    kind = number_of(key) % 4
+    mine = [each for each in world.ledger.of(author) if each.type == "need"]
+    if kind == 0 and mine:
+        return Draft("need", mine[number_of(key) % len(mine)].record_id, fixed(need_body(title)))
+    needs = [each for each in world.ledger.acknowledged.values() if each.type == "need"]
+    if kind == 1 and needs:
+        target = needs[number_of(key) % len(needs)]
+        about = {"uri": f"gotong:{target.scid}/need/{target.record_id}", "leaf": target.leaf_hash.hex()}
+        return Draft("update", None, fixed({"about": about, "text": [{"lang": "id", "text": title}]}))
+    return need_draft(title)
+
+
+async def erase(world: "World", machine: Machine) -> None:
+    """Have somebody erase the body of a record that was acknowledged."""
+    authors = [author for author in world.authors_at(machine) if world.ledger.of(author)]
+    if authors:
+        author = world.chance.choice(authors)
+        key = world.new_key()
+        await world.mortally(machine, lambda: erase_body(world, author, key))
+
+
+async def erase_body(world: "World", author: Author, key: str) -> None:
+    """Erase the record a key stands for, of those that are there now."""
+    mine = world.ledger.of(author)
+    if not mine:
+        return
+    record = mine[number_of(key) % len(mine)]
+    world.tell(f"{author.home.name} erases {record.title!r} for {author.slug}")
+    draft = Draft(record.type, record.record_id, unchanged, erase=("body",))
+
+    async def work(author: Author, key: str) -> None:
+        await erase_body(world, author, key)
+
+    epoch, done = await _done(world, work, author, key, draft)
+    if _is_stolen(author, epoch):
+        world.ledger.perhaps_erased.add(done.record_id)
+    else:
+        world.ledger.erased.append(Erasure(author.scid, epoch, done.record_id, done.index))
+
+
+async def _done(world: "World", work: Work, author: Author, key: str, draft: Draft) -> tuple[int, Appended]:
+    """Return what was appended in which epoch; what is not acknowledged is asked again when all is healed."""
+    if key not in {each.key for each in world.ledger.unsure}:
+        world.ledger.unsure.append(Asked(work, author, key))
+    if draft.erase and draft.record_id is not None:
+        world.ledger.perhaps_erased.add(draft.record_id)
+    process = author.home.running
+    try:
+        (done,) = await process.appender.append(author.scid, [draft], once=Once(key, key.encode().ljust(32)))
+    except NothingToErase:  # somebody erased it before
+        world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
+        raise
+    world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
+    if draft.erase:
+        world.ledger.perhaps_erased.discard(done.record_id)
+    return await epoch_of(author), done
+
+
+def _is_stolen(author: Author, epoch: int) -> bool:
+    return author.theft is not None and author.theft.epoch == epoch
+
+
+async def epoch_of(author: Author) -> int:
+    """Return the epoch that an author's log is in, on its machine."""
+    return (await log_of(author)).epoch
+
+
+async def log_of(author: Author) -> logs.LogRow:
+    """Return the head of an author's log on its machine."""
+    async with author.home.running.database.acquire() as connection:
+        log = await logs.newest_log(connection, author.scid)
+    assert log is not None
+    return log
+
+
+# ---- keys ------------------------------------------------------------------------------------------------------------
+
+
+async def rotate(world: "World", machine: Machine) -> None:
+    """Have somebody's people change the keys on the machine."""
+    author = world.chance.choice(world.authors_at(machine))
+    world.tell(f"{machine.name} changes the keys of {author.slug}")
+    process = machine.running
+    await world.mortally(
+        machine,
+        lambda: custody.rotate(process.database, process.keys, author.scid, author.seed, now=machine.clock()),
+    )
+
+
+async def steal(world: "World", machine: Machine) -> None:
+    """Have a thief with the key of a log sign in it; its people know up to where it is theirs."""
+    author = world.chance.choice(world.authors_at(machine))
+    log = await log_of(author)
+    if not _is_stolen(author, log.epoch):
+        author.theft = Theft(log.epoch, log.size)
+    titles = [f"Curian {world.new_key()}" for _ in range(world.chance.randint(1, STOLEN_ENTRIES_MAX))]
+    world.tell(f"a thief signs {titles} as {author.slug} on {machine.name}")
+    world.ledger.loot |= set(titles)
+    drafts = [need_draft(title) for title in titles]
+    await world.mortally(machine, lambda: machine.running.appender.append(author.scid, drafts))
+
+
+async def find_out(world: "World", machine: Machine) -> None:
+    """Have somebody whose key was stolen go on without what the thief signed."""
+    robbed = [author for author in world.authors_at(machine) if author.theft is not None]
+    if robbed:
+        author = world.chance.choice(robbed)
+        await world.mortally(machine, lambda: begin_epoch(world, author))
+
+
+async def begin_epoch(world: "World", author: Author) -> None:
+    """Begin a new epoch from the size up to which the log is its people's, unless that is done."""
+    log = await log_of(author)
+    if author.theft is None or log.epoch != author.theft.epoch:
+        return
+    world.tell(f"{author.home.name} recovers {author.slug} from {author.theft}")
+    process, size = author.home.running, min(author.theft.size, log.size)
+    now = author.home.clock()
+    await recover(process.database, process.keys, author.scid, author.seed, size=size, now=now)
+
+
+# ---- moving ----------------------------------------------------------------------------------------------------------
+
+
+async def move(world: "World", machine: Machine) -> None:
+    """Have a guest leave for another machine, or think again, or arrive."""
+    coming = [author for author in world.authors if author.heading is machine and author.has_left]
+    going = [author for author in world.authors if author.home is machine and author.heading is not None]
+    staying = [author for author in world.authors_at(machine) if not author.is_operator]
+    if coming:
+        author = world.chance.choice(coming)
+        await world.mortally(machine, lambda: arrive(world, author))
+    elif going and world.chance.random() < 0.3:
+        author = world.chance.choice(going)
+        await world.mortally(machine, lambda: stay(world, author))
+    elif staying:
+        author = world.chance.choice(staying)
+        author.heading = world.chance.choice([each for each in world.machines if each is not machine])
+        await world.mortally(machine, lambda: leave(world, author))
+
+
+async def leave(world: "World", author: Author) -> None:
+    """Have the old host let go; what it writes is kept before it does."""
+    assert author.heading is not None
+    world.tell(f"{author.home.name} lets {author.slug} go to {author.heading.name}")
+    world.ledger.give_up(author)
+    process = author.home.running
+
+    def keep(data: bytes) -> None:
+        author.package = data
+
+    try:
+        await moving.let_go(process.database, process.appender.vault, author.scid, keep)
+    except ParticipantMoved:
+        world.tell(f"  {author.slug} has left already")
+    author.has_left = True
+    if author.home not in author.left:
+        author.left.append(author.home)
+
+
+async def stay(world: "World", author: Author) -> None:
+    """Take somebody back whose cards were not used elsewhere."""
+    if not author.was_used:
+        world.tell(f"{author.home.name} takes {author.slug} back")
+        if author.has_left:
+            await moving.take_back(author.home.running.database, author.scid)
+            author.left.remove(author.home)
+            author.stays()
+
+
+async def arrive(world: "World", author: Author) -> None:
+    """Have the new host take somebody in."""
+    there = author.heading
+    assert there is not None
+    world.tell(f"{there.name} takes {author.slug} in")
+    author.was_used = True
+    process = there.running
+    try:
+        await moving.take_in(
+            process.database,
+            process.keys,
+            process.appender.vault,
+            author.scid,
+            author.seed,
+            place=there.place(author.slug),
+            base_url=there.home_url,
+            now=there.clock(),
+            package=None if author.package is None else moving.read_package(author.package),
+        )
+    except moving.ParticipantHere:
+        world.tell(f"  {author.slug} is there already")
+    author.home = there
+    if there in author.left:
+        author.left.remove(there)
+    author.stays()
+
+
+# ---- bundles ---------------------------------------------------------------------------------------------------------
+
+
+async def carry(world: "World", machine: Machine) -> None:
+    """Have somebody bring a bundle, new or old, whole or not, and not always honest."""
+    others = [each for each in world.machines if each.process is not None and each is not machine]
+    if others and world.chance.random() < 0.7:
+        source = world.chance.choice(others)
+        await world.mortally(source, lambda: _export(world, source))
+    if world.bundles and machine.process is not None:
+        data = world.chance.choice(world.bundles)
+        await world.mortally(machine, lambda: _import(world, machine, data))
+
+
+async def _export(world: "World", machine: Machine) -> None:
+    world.tell(f"{machine.name} writes a bundle")
+    database = machine.running.database
+    wanted = await bundle.wanted_logs(database, None, {})
+    data = b"".join([piece async for piece in bundle.export(database, wanted)])
+    world.bundles = [*world.bundles, data][-BUNDLES_KEPT_MAX:]
+
+
+async def _import(world: "World", machine: Machine, data: bytes) -> None:
+    how = world.chance.choice(["whole", "whole", *LIES])
+    world.tell(f"{machine.name} reads a bundle: {how}")
+    if how != "whole":
+        data = LIES[how](gzip.decompress(data), world.chance)
+    process = machine.running
+    await bundle.import_(Intake(process.database, "test", machine.clock, process.claims), [data])
+
+
+def number_of(key: str) -> int:
+    """Return a number that depends on the key alone, so that a writer who asks again asks the same."""
+    return sum(ord(letter) * place for place, letter in enumerate(key, start=1))
