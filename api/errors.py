@@ -25,6 +25,7 @@ STATUS: Final[dict[str, int]] = {
     "TILE_PATH_MALFORMED": 404,
     "ORIGIN_MALFORMED": 404,
     "TILE_MISSING": 404,
+    "PATH_UNKNOWN": 404,
     "LOG_NOT_HELD": 404,
     "EVIDENCE_NOT_HELD": 404,
     "RECORD_NOT_FOUND": 404,
@@ -135,6 +136,8 @@ def guarded(handler: Handler) -> Handler:
 
     async def guard(request: Request) -> Response:
         try:
+            if "\0" in request.scope["path"]:  # no name holds one, and the database takes none
+                raise PathUnknown("nothing is served under that path")
             return await handler(request)
         except GotongError as error:
             return error_response(error)

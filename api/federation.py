@@ -21,12 +21,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.callers import Callers, Visit
 from api.errors import guarded
+from api.peer_budget import Purse
+from api.places import Places
 from domain.errors import GotongError
 from federation.log import static
 from federation.log.entry import Network
 from federation.log.tiles import parse_tile_path
 from federation.sync import serve
-from federation.sync.announce import HeadFeed
+from federation.sync.announce import LISTENERS_MAX, HeadFeed, ListenersExhausted
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.interest import read_interest
 from federation.sync.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
@@ -69,20 +71,20 @@ class BodyTooSlow(GotongError):
 
 
 class _PullResponse(StreamingResponse):
-    """A pull's stream: it holds a slot while it lasts, and ends when its reader stops reading."""
+    """A pull's stream: it holds a place while it lasts, and ends when its reader stops reading."""
 
-    def __init__(self, frames: AsyncIterator[bytes], headers: dict[str, str], slots: asyncio.Semaphore) -> None:
+    def __init__(self, frames: AsyncIterator[bytes], headers: dict[str, str], places: Places, purse: Purse) -> None:
         super().__init__(frames, headers=headers, media_type=FRAMES_TYPE)
-        self._slots = slots
+        self._places = places
+        self._purse = purse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send(message)
 
-        async with self._slots:
-            with contextlib.suppress(ClientDisconnect, TimeoutError):
-                await super().__call__(scope, receive, send_in_time)
+        with self._places.taken(self._purse), contextlib.suppress(ClientDisconnect, TimeoutError):
+            await super().__call__(scope, receive, send_in_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class FederationEdge:
     stopping: asyncio.Event
     callers: Callers
     is_listed: bool = False
-    pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS_AT_ONCE_MAX))
+    pulls: Places = field(default_factory=lambda: Places(PULLS_AT_ONCE_MAX))
+    streams: Places = field(default_factory=lambda: Places(LISTENERS_MAX))
 
     def routes(self) -> list[Route]:
         """Return the routes, to be added to any Starlette or FastAPI app."""
@@ -133,18 +136,20 @@ class FederationEdge:
         body = await body_of(request, PULL_REQUEST_BYTES_MAX)
         visit = await self.callers.visit(request, body)
         asked = read_pull(body)
-        if self.pulls.locked():
+        if not self.pulls.have_room(visit.purse):
             raise PullsExhausted("too many pulls are under way", count_max=PULLS_AT_ONCE_MAX)
         frames = serve.pull(self.database, asked)
         headers = {"cache-control": NO_STORE}
         if _takes_gzip(request):
             headers["content-encoding"] = "gzip"
             frames = _gzipped(frames)
-        return _PullResponse(_paid(frames, visit), headers, self.pulls)
+        return _PullResponse(_paid(frames, visit), headers, self.pulls, visit.purse)
 
     async def stream(self, request: Request) -> Response:
-        await self.callers.visit(request)
-        events = self._events(request.headers.get("last-event-id"))
+        visit = await self.callers.visit(request)
+        if not self.streams.have_room(visit.purse):
+            raise ListenersExhausted("too many streams are open", count_max=LISTENERS_MAX)
+        events = self._events(request.headers.get("last-event-id"), visit.purse)
         await anext(events)  # a refusal is an HTTP answer, not an empty stream
         headers = {"cache-control": NO_STORE, "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
@@ -179,22 +184,23 @@ class FederationEdge:
         data = await static.did_witness(self.database, request.path_params["scid"])
         return Response(data, headers={"cache-control": SHORT_LIVED}, media_type="application/json")
 
-    async def _events(self, since: str | None) -> AsyncIterator[bytes]:
-        async with self.feed.listen(since) as listener:
-            yield b""
-            yield b": listening\n\n"
-            while not self.stopping.is_set():
-                taking = asyncio.ensure_future(listener.take(HEARTBEAT_S))
-                stopping = asyncio.ensure_future(self.stopping.wait())
-                try:
-                    await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
-                    if not taking.done():
-                        return
-                    news, position = taking.result()
-                finally:
-                    taking.cancel()
-                    stopping.cancel()
-                yield _sse(news, position) if news else b": still here\n\n"
+    async def _events(self, since: str | None, purse: Purse) -> AsyncIterator[bytes]:
+        with self.streams.taken(purse):
+            async with self.feed.listen(since) as listener:
+                yield b""
+                yield b": listening\n\n"
+                while not self.stopping.is_set():
+                    taking = asyncio.ensure_future(listener.take(HEARTBEAT_S))
+                    stopping = asyncio.ensure_future(self.stopping.wait())
+                    try:
+                        await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
+                        if not taking.done():
+                            return
+                        news, position = taking.result()
+                    finally:
+                        taking.cancel()
+                        stopping.cancel()
+                    yield _sse(news, position) if news else b": still here\n\n"
 
 
 def _sse(news: dict[str, int], position: str) -> bytes:

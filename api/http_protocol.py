@@ -9,7 +9,9 @@ the two messages.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from api.http_limits import LimitedProtocol
 
 WHOLE: Final = "gotong.response.whole"
 
@@ -18,8 +20,8 @@ Whole = Callable[[int, Iterable[Header], bytes], bool]
 """Takes status, headers that nobody else chose, and body; returns whether they were written."""
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 over httptools, with an extension for whole answers."""
+class HttpProtocol(LimitedProtocol):
+    """uvicorn's HTTP/1.1 over httptools, limited, with an extension for whole answers."""
 
     _answering: RequestResponseCycle  # of requests that came in one packet, `cycle` is the last
 

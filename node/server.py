@@ -27,6 +27,7 @@ from api.federation_restricted import RestrictedEdge
 from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
+from api.http_limits import allow_many_files
 from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
@@ -66,6 +67,7 @@ _log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Serve until stopped by a signal; raise at once what keeps this node from serving."""
     configure_logging(settings.log_format, settings.log_level)
+    allow_many_files()
     asyncio.run(_check(settings))
     target: Any = create_app(settings) if settings.workers == 1 else "node.server:create_app"
     if settings.workers > 1:

@@ -36,7 +36,7 @@ async def take_lines(database: Database, scid: str, body: bytes, *, now: datetim
 
     Raises DidLinesUnknown, HeadMoved, or the DidError of what is wrong with it.
     """
-    lines = body.splitlines()
+    lines = list(webvh.split_lines(body))
     async with database.acquire() as connection:
         known = await participants.find(connection, scid)
         held = [] if known is None else await participants.did_lines(connection, known.id)

@@ -61,6 +61,13 @@ async def test_pulls_that_nobody_reads_are_ended_and_others_are_told_to_wait(
     writer.close()
 
 
+@pytest.mark.parametrize("path", ["o/%00", "federation/v1/did/%00", "federation/v1/did/a%00b"])
+async def test_a_name_with_a_nul_in_it_is_nobody_s(make_node: MakeNode, path: str) -> None:
+    a = await make_node("a")
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"{a.url}/{path}/did.jsonl")).status_code == 404
+
+
 async def test_a_reader_that_goes_away_frees_its_place(make_node: MakeNode) -> None:
     a = await make_node("a")
     body: Any = {"logs": [{"origin": a.node.operator.origin}]}

@@ -1,0 +1,113 @@
+"""Bound what a connection may cost before anybody answers: bytes of a head, time without a whole one, their number.
+
+uvicorn keeps whatever a client sends as a head, for as long as it likes, on as many connections as there are files.
+Refused here, without a word to the application:
+
+* more than HEAD_BYTES_MAX that are no body: request line, headers, trailers, chunk sizes;
+* a connection on which a request was begun, or none at all, and not one is whole after HEAD_TIMEOUT_S; likewise a body
+  that still comes after its answer has gone. Between whole requests uvicorn's keep-alive counts, and how long a body
+  may take before it is answered is for whoever reads it;
+* more connections than files can be opened, with some left for the database, peers and keys.
+"""
+
+import asyncio
+import resource
+from typing import Final
+
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+HEAD_TIMEOUT_S: Final = 20.0
+CONNECTIONS_MAX: Final = 8_192
+FILES_KEPT: Final = 256
+
+
+def connections_max() -> int:
+    """Return how many connections this process takes, by how many files it may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(files - FILES_KEPT, files // 2))
+
+
+def allow_many_files() -> None:
+    """Let this process, and those that it starts, open files for CONNECTIONS_MAX if the system permits as many."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_KEPT
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if files != resource.RLIM_INFINITY and files < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 over httptools, within these limits."""
+
+    head_timeout_s = HEAD_TIMEOUT_S
+
+    _no_body_bytes = 0
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection, or end it where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > connections_max():
+            transport.abort()
+        else:
+            self._await()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._await_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes; refuse them where what they begin does not end."""
+        self._no_body_bytes += len(data)
+        super().data_received(data)
+        if self._no_body_bytes > HEAD_BYTES_MAX:
+            self._refuse()
+        elif self._is_incomplete():
+            self._await()
+        elif self._giving_up is not None:
+            self._await_no_more()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body: how large one may be is for its reader to say."""
+        self._no_body_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._no_body_bytes = 0
+        super().on_message_complete()
+
+    def _is_incomplete(self) -> bool:
+        """Return whether the end of a head, or of a body that was answered already, is still to come."""
+        scope, cycle = self._begun()
+        if scope is None or "method" not in scope:
+            return True
+        return cycle is not None and cycle.response_complete and cycle.more_body
+
+    def _begun(self) -> tuple[HTTPScope | None, RequestResponseCycle | None]:
+        """Return the last head and the last whole one; before the first request uvicorn has neither."""
+        return self.scope, self.cycle
+
+    def _await(self) -> None:
+        if self._giving_up is None:
+            self._giving_up = self.loop.call_later(self.head_timeout_s, self.transport.abort)
+
+    def _await_no_more(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _refuse(self) -> None:
+        if self.transport.is_closing():
+            return
+        _, cycle = self._begun()
+        if cycle is None or cycle.response_complete:
+            self.send_400_response("The head of the request is too large.")
+        else:
+            self.transport.abort()  # the answer to a request before this one has begun

@@ -1,0 +1,179 @@
+"""What one connection, and many, may cost: heads that do not end, that come slowly, that are too many."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from api import http_limits
+from api.http_limits import HEAD_BYTES_MAX, LimitedProtocol, connections_max
+from api.http_protocol import HttpProtocol
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n"
+POST = b"POST / HTTP/1.1\r\nhost: a\r\n"
+PATIENCE_S = 10  # of these tests; nothing here takes so long
+
+
+async def _application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer, below /read after the whole body, how long that was."""
+    size = 0
+    while scope["path"] == "/read":
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    body = b"%d" % size
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """A port where `_application` answers over HttpProtocol, which waits half a second for a head."""
+    monkeypatch.setattr(LimitedProtocol, "head_timeout_s", 0.5)
+    config = uvicorn.Config(_application, http=HttpProtocol, lifespan="off", log_config=None, port=0)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()
+
+
+async def _status(reader: asyncio.StreamReader) -> bytes:
+    return (await reader.readuntil(b"\r\n")).split(b" ")[1]
+
+
+async def _sent(port: int, begin: bytes, again: bytes, pause_s: float = 0.0) -> tuple[int, bytes]:
+    """Return how many bytes were taken of `begin` and of `again` without end, and what was answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = asyncio.ensure_future(reader.read(4_096))
+    sent = 0
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(begin)
+            while not answer.done():
+                writer.write(again)
+                await writer.drain()
+                sent += len(again)
+                await asyncio.sleep(pause_s)
+        return sent, await answer
+    except ConnectionError:
+        return sent, b""
+    finally:
+        answer.cancel()
+        writer.close()
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"a")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (GET, b"x-again: " + b"a" * 1_000 + b"\r\n"),
+        (GET + b"x-long: ", b"a" * 1_000),
+        (b"GET /", b"a" * 1_000),
+    ],
+    ids=["headers", "one header", "a path"],
+)
+async def test_a_head_without_end_is_refused_after_a_bounded_number_of_bytes(
+    port: int, begin: bytes, again: bytes
+) -> None:
+    sent, answer = await _sent(port, begin, again)
+    assert answer.startswith(b"HTTP/1.1 400 ") or not answer  # a refusal can be lost when the sender goes on
+    assert sent < HEAD_BYTES_MAX + 8_000_000  # what the sockets between them hold
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (b"0\r\n", b"x-again: " + b"a" * 1_000 + b"\r\n"),
+        (b"0\r\nx-long: ", b"a" * 1_000),
+        (b"", b"000000001;" + b"a" * 1_000 + b"\r\nb\r\n"),
+    ],
+    ids=["trailers", "one trailer", "chunk extensions"],
+)
+async def test_what_surrounds_a_body_is_bounded_too(port: int, begin: bytes, again: bytes) -> None:
+    head = POST.replace(b"/ ", b"/read ") + b"transfer-encoding: chunked\r\n\r\n"
+    sent, answer = await _sent(port, head + begin, again)
+    assert not answer
+    assert sent < HEAD_BYTES_MAX + 8_000_000
+
+
+async def test_a_large_head_and_a_large_body_are_taken(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = b"a" * 5_000_000
+    for _ in range(2):
+        writer.write(POST.replace(b"/ ", b"/read ") + b"x-large: " + b"a" * 60_000)
+        writer.write(b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await _status(reader) == b"200"
+            assert (await reader.readuntil(b"%d" % len(body))).endswith(b"\r\n\r\n%d" % len(body))
+    writer.close()
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET", GET, GET + b"x-slow: "], ids=["silence", "a method", "a line", "half"])
+async def test_a_head_that_does_not_come_is_not_waited_for(port: int, begin: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(begin)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+    writer.close()
+
+
+async def test_a_head_that_comes_byte_by_byte_gains_nothing_by_it(port: int) -> None:
+    sent, answer = await _sent(port, GET + b"x-slow: ", b"a", 0.05)
+    assert answer == b""
+    assert sent > 1
+
+
+async def test_a_body_that_goes_on_after_its_answer_ends_the_connection(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(POST + b"content-length: 1000000\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_S):
+        assert await _status(reader) == b"200"
+        with pytest.raises(ConnectionError):
+            await _drip(writer)
+
+
+async def test_a_connection_is_kept_between_whole_requests(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(GET + b"\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert await _status(reader) == b"200"
+            await reader.readuntil(b"\r\n\r\n0")
+        await asyncio.sleep(0.7)  # longer than a head may take
+    writer.close()
+
+
+async def test_there_are_no_more_connections_than_files_for_them(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 3)
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+    for each, its_writer in kept[:1]:
+        its_writer.write(GET + b"\r\n")
+        assert await _status(each) == b"200"
+    for _, each_writer in (*kept, (reader, writer)):
+        each_writer.close()
+
+
+def test_files_are_left_for_the_database_and_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = {1_024: 768, 256: 128, 100_000: 8_192, resource.RLIM_INFINITY: 8_192}
+    for files, connections in allowed.items():
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, files=files: (files, files))
+        assert connections_max() == connections
