@@ -34,6 +34,8 @@ class Server:
         assert postmaster is not None
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
+            process.suspend()  # none may notice that another is gone, and tidy up
+        for process in processes:
             process.kill()
         await asyncio.to_thread(psutil.wait_procs, processes, 30)
         self.dsn = await asyncio.to_thread(self._server.start)
