@@ -1,7 +1,8 @@
 """Restore a participant on this machine: the node's operator in an empty data directory, else a guest of the node.
 
 Decides where the restored participant lives: an operator where it lived before unless told otherwise, a guest with the
-node. What its own people decided comes back from the backup; so do, for an operator, settings and peers.
+node. What its own people decided comes back from the backup; so do, for an operator, settings and peers. It goes on
+when everybody was asked who may have more of the log: those named on the command line, and the peers in the backup.
 """
 
 import contextlib
@@ -10,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from domain.errors import GotongError
 from federation.backup import restore
 from federation.backup.contents import NodeBackup
-from federation.backup.restore import Hosting, Source
+from federation.backup.restore import Hosting
 from federation.did.create import Place
 from federation.log.entry import Network, NetworkMismatch
 from federation.moderation.trust import add_peer
-from federation.requests.addresses import reach_of
-from federation.sync.client import PeerClient, checked_url
+from federation.sync.client import checked_url
 from node.actor import actor
+from node.copies import Copies, PeersNotAsked, own_peers
 from node.identity import did_place
 from node.settings import Settings, write_file
 from node.wiring import Node, now, opened
@@ -29,7 +29,10 @@ from store.participants import ParticipantRow
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored; `missing` are indexes of entries whose restricted part is lost, `refused` backups passed."""
+    """What was restored; `missing` are indexes of entries whose restricted part is lost, `refused` backups passed.
+
+    `asked` answered; `not_asked` did not, and why.
+    """
 
     scid: str
     did: str
@@ -41,6 +44,8 @@ class Restored:
     missing: list[int]
     refused: dict[str, str]
     hosted_before: list[str]
+    asked: list[str]
+    not_asked: dict[str, str]
 
 
 async def restore_participant(
@@ -52,27 +57,38 @@ async def restore_participant(
     base_url: str | None,
     port: int | None,
     private: bool,
+    anyway: bool = False,
 ) -> Restored:
     """Return what was restored from these nodes with the seed of two cards.
 
-    Raises the Peer errors when none of the nodes answers, IdentityNotFound, LogNotFound, CardsDoNotFit, AlreadyHosted,
-    NetworkMismatch.
+    Raises the Peer errors when none of the nodes answers, PeersNotAsked unless `anyway` when some do not,
+    IdentityNotFound, LogNotFound, CardsDoNotFit, AlreadyHosted, NetworkMismatch.
     """
     settings = Settings.load(data_dir, base_url=base_url, port=port)
     async with contextlib.AsyncExitStack() as stack:
-        sources = await _sources(stack, urls, seed, private=private)
-        network = sources[0].heads.network
-        if any(source.heads.network != network for source in sources):
-            raise NetworkMismatch("these nodes are of different networks")
+        copies = Copies(stack, seed)
+        named = dict.fromkeys(map(checked_url, urls), private)
+        await copies.ask(named)
+        network = copies.network
         node = await stack.enter_async_context(opened(settings, migrating=True))
         operator = await _operator(node)
-        if operator is not None and settings.network != network:
-            raise NetworkMismatch("the copies are of another network", expected=settings.network, found=network)
-        scid = restore.identity(sources, wanted)
-        origin = await restore.take_log(node.database, sources, scid, network=network, clock=now)
-        await restore.check_cards(node.database, scid, seed)
-        found = await restore.fetch_backup(node.database, sources, scid, seed)
-        of_node = None if found.contents is None or operator is not None else found.contents.node
+        if operator is not None:
+            if settings.network != network:
+                raise NetworkMismatch("the copies are of another network", expected=settings.network, found=network)
+            await copies.ask(await own_peers(node.database))
+        while True:
+            scid = restore.identity(copies.sources, wanted)
+            origin = await restore.take_log(node.database, copies.sources, scid, network=network, clock=now)
+            await restore.check_cards(node.database, scid, seed)
+            found = await restore.fetch_backup(node.database, copies.sources, scid, seed)
+            of_node = None if found.contents is None or operator is not None else found.contents.node
+            named |= _peers_of(of_node, private=private)
+            if not await copies.ask(named):  # else they may have more of the log, or a newer backup with more peers
+                break
+        silent = {url: error.code for url, error in copies.failed.items() if url in named}
+        if silent and not anyway:
+            told = ", ".join(f"{url} {code}" for url, code in silent.items())
+            raise PeersNotAsked(f"who may have more of the log did not answer: {told}; try later, or --anyway")
         hosting = await _hosting(node, operator, scid, base_url, of_node)
         changed, missing = await restore.begin_again(
             node.database,
@@ -101,24 +117,14 @@ async def restore_participant(
         missing,
         found.refused,
         [] if of_node is None else [each for each in of_node.hosted if each != scid],
+        [source.url for source in copies.sources],
+        {url: error.code for url, error in copies.failed.items()},
     )
 
 
-async def _sources(
-    stack: contextlib.AsyncExitStack, urls: Sequence[str], seed: bytes, *, private: bool
-) -> list[Source]:
-    """Return the nodes that answer; raise the last failure when none does."""
-    found: list[Source] = []
-    failure: GotongError | None = None
-    for url in dict.fromkeys(map(checked_url, urls)):
-        client = await stack.enter_async_context(PeerClient(url, reach=reach_of("live", private=private)))
-        try:
-            found.append(await restore.look(client, url, seed))
-        except GotongError as error:
-            failure = error
-    if not found:
-        raise failure or restore.LogNotFound("no node was named")
-    return found
+def _peers_of(of_node: NodeBackup | None, *, private: bool) -> dict[str, bool]:
+    known = [] if of_node is None else of_node.peers
+    return {peer.url: private or peer.private for peer in known if peer.trust != "blocked"}
 
 
 async def _operator(node: Node) -> ParticipantRow | None:

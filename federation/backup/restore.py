@@ -172,6 +172,8 @@ async def begin_again(
         await _host(connection, log, operator_of)
         change = await custody.begin(connection, keys, log.scid, seed)
         change.rotate_online_keys()
+        if operator_of is None:  # an operator that becomes a guest signs no requests and no logs of others any more
+            change.request = change.cosign = ()
         change.service = replace(change.service, base_url=hosting.base_url or change.service.base_url)
         change.place = hosting.place
         changed = await change.commit(now)

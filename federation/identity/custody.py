@@ -34,7 +34,7 @@ class LogIncomplete(GotongError):
 
 
 class OperatorStays(GotongError):
-    """A node's operator can end or leave only when it hosts nobody else any more."""
+    """A node's operator is not let go (its whole node moves), and ends only when it hosts nobody else any more."""
 
     code: ClassVar[str] = "OPERATOR_STAYS"
 

@@ -4,6 +4,8 @@ The old host lets go first: from then on it appends nothing, and what it hands o
 restricted parts, which travel with no log. The new host, which has copied the log like any peer, takes the participant
 in with its cards: one DID entry moves the DID, retires the old key at that head and states a new one. Nothing is signed
 in between, so nothing can fork. Who was let go by mistake can be taken back until its cards were used elsewhere.
+
+An operator is not let go, since it is what its node is: its whole node moves, and the identities state the new address.
 """
 
 from collections.abc import Callable
@@ -102,7 +104,7 @@ async def let_go(database: Database, vault: Vault, scid: str, keep: Keep) -> Pac
         log = await writable_head(connection, scid)
         operator = await participants.operator(connection)
         if operator is not None and operator.scid == scid:
-            raise custody.OperatorStays("a node's operator is what the node is: it cannot leave", scid=scid)
+            raise custody.OperatorStays("a node's operator is what the node is: move the whole node instead", scid=scid)
         root = merkle.Edge.from_bytes(log.size, log.edge).root()
         package = Package(1, log.origin, log.size, root.hex(), await _restricted(connection, vault, log))
         keep(msgspec.json.encode(package))
@@ -162,6 +164,23 @@ async def take_in(
         await participants.set_trust(connection, [log.participant_id], "allowed", set_by="operator", tables=tables)
         await participants.take_in(connection, log.participant_id)
     return changed
+
+
+async def state_address(
+    database: Database, keys: KeyRing, scid: str, seed: bytes, *, place: Place, base_url: str, now: datetime
+) -> Changed:
+    """Return the identity of a participant hosted here that states where this node is now, under the keys it had.
+
+    Raises SlugTaken and what `custody.rotate` does.
+    """
+    async with database.transaction() as connection:
+        change = await custody.begin(connection, keys, scid, seed)
+        other = await participants.find_hosted(connection, place.slug)
+        if other is not None and other.scid != scid:
+            raise SlugTaken("another participant of this node has that short name", slug=place.slug)
+        change.place = place
+        change.service = replace(change.service, base_url=base_url)
+        return await change.commit(now)
 
 
 async def _copied_log(connection: Connection, scid: str, package: Package | None) -> LogRow:

@@ -30,6 +30,10 @@ BaseUrl = Annotated[
 Port = Annotated[int | None, typer.Option("--port", help="TCP port that `gotong up` will listen on.")]
 Private = Annotated[bool, typer.Option("--private", help="That node may be in a private network or on this machine.")]
 
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Go on although some who may have more of the log did not answer.")
+]
+
 
 def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Deposit a sealed backup with a peer, now and from then on by itself; only two recovery cards open it."""
@@ -69,13 +73,14 @@ def restore(
     base_url: BaseUrl = None,
     port: Port = None,
     private: Private = False,
+    anyway: Anyway = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a lost participant back with two of its cards: identity, log, records, contacts.
 
     In an empty data directory it is the node's operator, and the node begins anew; otherwise a guest of this node.
-    From here on a new key signs.
+    From here on a new key signs. The peers named in the backup are asked as well: the longest log counts.
     """
     import asyncio
 
@@ -91,6 +96,7 @@ def restore(
             base_url=base_url,
             port=port,
             private=private,
+            anyway=anyway,
         )
 
     done = asyncio.run(run())
@@ -104,6 +110,8 @@ def restore(
         "parts": done.parts,
         "missing": done.missing,
         "refused": done.refused,
+        "asked": done.asked,
+        "notAsked": done.not_asked,
         "hostedBefore": [f"gotong:{scid}" for scid in done.hosted_before],
     }
     show(answer, _told(done), as_json=as_json)
@@ -120,6 +128,10 @@ def _told(done: "Restored") -> str:
             f"{len(done.missing)} restricted parts are newer than the backup, or were held back; "
             f"enter them again: entries {', '.join(map(str, done.missing[:20]))}"
         )
+    lines.append(f"Asked: {', '.join(done.asked)}.")
+    lines += [f"NOT ASKED  {url}: {code}" for url, code in done.not_asked.items()]
+    if done.not_asked:
+        lines.append("If one of these has more of the log than this, it will refuse what you publish from here on.")
     lines += [f"PASSED BY  backup {place}: {code}" for place, code in done.refused.items()]
     if done.hosted_before:
         lines.append("Hosted here before; restore each with two of its own cards:")

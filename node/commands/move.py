@@ -24,6 +24,10 @@ Source = Annotated[
 ]
 Slug = Annotated[str | None, typer.Option("--slug", help="Short name on this node; the one it had by default.")]
 
+DidHost = Annotated[
+    str | None, typer.Option("--did-host", help="Name[:port] that the identity carries, if that is another one now.")
+]
+
 
 @app.command()
 def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -114,3 +118,41 @@ def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson =
 
     did = asyncio.run(run())
     show({"did": did}, f"{did} is published here again.", as_json=as_json)
+
+
+@app.command()
+def here(
+    organization: Organization,
+    did_host: DidHost = None,
+    card: CardFiles = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """After this node went to another address: state it in an identity that is hosted here. Asks for two cards.
+
+    The operator first, then each guest, whose name follows the operator's.
+    """
+    import asyncio
+
+    from federation.identity.moving import state_address
+    from node.cards import read_seed
+    from node.identity import did_place
+    from node.mirror import published_at
+    from node.participants import hosted_participant
+    from node.settings import Settings
+    from node.wiring import now, opened
+
+    async def run() -> tuple["Changed", str]:
+        async with opened(Settings.load(data_dir)) as node:
+            participant = await hosted_participant(node, organization)
+            place = did_place(node, participant.slug, did_host or (await node.operator()).host)
+            base_url = await published_at(node)
+            seed = read_seed(card)
+            changed = await state_address(
+                node.database, node.keys, participant.scid, seed, place=place, base_url=base_url, now=now()
+            )
+        return changed, base_url
+
+    changed, base_url = asyncio.run(run())
+    text = f"{changed.did} says that it is at {base_url} now. Tell those who copy from this node to add that address."
+    show({**changed_json(changed), "address": base_url}, text, as_json=as_json)
