@@ -48,13 +48,14 @@ class Callers:
         spend_request(purse)
         return Visit(caller, purse)
 
-    async def known(self, request: Request) -> tuple[Heard, Visit]:
+    async def known(self, request: Request, *, peers_only: bool = True) -> tuple[Heard, Visit]:
         """Return who calls, before its body is read; raises also SignatureRequired and CallerUnknown.
 
+        Unless `peers_only`, whoever is allowed here is known too, and has the budget of a stranger.
         `Requests.accept(heard, body)` must follow before anything is done with the body.
         """
         try:
-            heard = await self.requests.heard(incoming(request))
+            heard = await self.requests.heard(incoming(request), peers_only=peers_only)
         except GotongError:
             spend_request(self._stranger(request))
             raise
@@ -63,7 +64,7 @@ class Callers:
             if "signature-input" not in request.headers:
                 raise SignatureRequired("a request of this kind is signed")
             raise CallerUnknown("no peer known here signed this request")
-        purse = self._purse(request, heard.caller)
+        purse = self._purse(request, heard.caller) if heard.caller.peer_id else self._stranger(request)
         spend_request(purse)
         return heard, Visit(heard.caller, purse)
 

@@ -8,7 +8,7 @@ calls and how often (`api.callers`).
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -89,7 +89,10 @@ class _PullResponse(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class FederationEdge:
-    """What the routes need; `stopping` ends open streams when the process shuts down."""
+    """What the routes need; `stopping` ends open streams when the process shuts down.
+
+    `mail_of` says how much waits here for a peer (`federation.restricted.mailbox`).
+    """
 
     database: Database
     network: Network
@@ -98,6 +101,7 @@ class FederationEdge:
     stopping: asyncio.Event
     callers: Callers
     is_listed: bool = False
+    mail_of: Callable[[int], Awaitable[int]] | None = None
     pulls: Places = field(default_factory=lambda: Places(PULLS_AT_ONCE_MAX))
     streams: Places = field(default_factory=lambda: Places(LISTENERS_MAX))
 
@@ -123,8 +127,11 @@ class FederationEdge:
         if since is not None and len(since) > SINCE_CHARS_MAX:
             since = None
         interest = read_interest(request.query_params.get("region"), request.query_params.get("scid"))
+        mail = 0
+        if self.mail_of is not None and visit.caller is not None:
+            mail = await self.mail_of(visit.caller.peer_id)
         body = await serve.heads(
-            self.database, self.network, since, self.clock(), interest=interest, listed=self.is_listed
+            self.database, self.network, since, self.clock(), interest=interest, listed=self.is_listed, mail=mail
         )
         headers = {"cache-control": NO_STORE, "vary": "accept-encoding"}
         if _takes_gzip(request):

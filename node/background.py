@@ -15,6 +15,7 @@ from domain.records.need import URGENCY_RANK, Urgency
 from federation.backup.backing_up import BackingUp
 from federation.projection.project import advance_states, make_known_types_due, settle
 from federation.requests import caller
+from federation.restricted import mailbox
 from federation.sync.plan import QUOTAS
 from store import alerts, outbox, records
 from store.alerts import AlertRow
@@ -24,6 +25,7 @@ from store.wake import Wake
 SWEEP_S = 2.0
 BACK_UP_S = 60.0
 FORGET_NONCES_S = 60.0
+FORGET_MAIL_S = 60.0
 ALERTS_S = 10.0
 CRITICAL = URGENCY_RANK[Urgency.CRITICAL]
 PAUSE_AFTER_ERROR_S = 1.0
@@ -70,6 +72,13 @@ async def forget_nonces(database: Database, clock: Clock) -> None:
     while True:
         await _guarded("forget_nonces", lambda: caller.forget_nonces(database, clock()))
         await asyncio.sleep(FORGET_NONCES_S)
+
+
+async def forget_mail(database: Database, clock: Clock) -> None:
+    """Delete, every minute until cancelled, requests for restricted parts and answers that are over."""
+    while True:
+        await _guarded("forget_mail", lambda: mailbox.forget_mail(database, clock()))
+        await asyncio.sleep(FORGET_MAIL_S)
 
 
 async def sweep_once(database: Database, as_of: datetime) -> None:

@@ -135,12 +135,13 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             connected,
             random.random,
             poll_s=settings.poll_interval_s,
+            answer_mail=node.releases.answer_mail,
         )
         token_key = node.keys.get_or_create(TOKEN_KEY).public_key()
         services = Services(
             database=node.database,
             appender=node.appender,
-            restricted=node.restricted,
+            asking=node.asking,
             regions=node.regions,
             wake=wake,
             verifier=TokenVerifier([token_key], issuer=settings.origin, audience=settings.origin),
@@ -155,7 +156,9 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             PeerBudgets(_peer_rates(settings)),
             networks(settings.proxies),
         )
-        federation = FederationEdge(node.database, settings.network, feed, now, stopping, callers, settings.directory)
+        federation = FederationEdge(
+            node.database, settings.network, feed, now, stopping, callers, settings.directory, node.mailbox.waiting_for
+        )
         witness = WitnessEdge(Witness(node.database, node.keys, now), callers)
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
@@ -178,6 +181,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.back_up(node.backing_up),
             background.watch_alerts(node.database, now),
             background.forget_nonces(node.database, now),
+            background.forget_mail(node.database, now),
             aftercare.run(),
             sweep_files(connected, now),
         ]
@@ -185,7 +189,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         edges = (
             witness,
             EvidenceEdge(node.database, callers),
-            RestrictedEdge(node.restricted, callers),
+            RestrictedEdge(node.releases, node.mailbox, callers),
             BackupEdge(node.database, callers),
             IdentityEdge(node.database, now, callers),
             erasures,

@@ -16,7 +16,9 @@ from federation.publish.append import Appender
 from federation.publish.guard import Guard
 from federation.requests.addresses import reach_of
 from federation.requests.signer import Signer
-from federation.restricted.release import RestrictedParts
+from federation.restricted.asking import Asking
+from federation.restricted.mailbox import Mailbox
+from federation.restricted.release import Releases
 from federation.restricted.reseal import reseal
 from federation.sync.client import PeerClient
 from node.database import database_dsn
@@ -52,10 +54,26 @@ class Node:
             skew_ms=peer.skew_ms or 0,
         )
 
+    def client_at(self, url: str) -> PeerClient:
+        """Return a client for an address that an identity names, which is no peer's."""
+        return PeerClient(
+            url, reach=reach_of(self.settings.network, private=False), signer=Signer(self.database, self.keys, now)
+        )
+
     @property
-    def restricted(self) -> RestrictedParts:
-        """Both sides of requests for restricted parts."""
-        return RestrictedParts(self.database, self.keys, self.appender.vault, self.client)
+    def releases(self) -> Releases:
+        """What answers requests for restricted parts that are at home here."""
+        return Releases(self.database, self.keys, self.appender.vault, now)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What keeps such requests for nodes that deposit here."""
+        return Mailbox(self.database, now)
+
+    @property
+    def asking(self) -> Asking:
+        """What asks other homes for restricted parts."""
+        return Asking(self.releases, self.mailbox, self.client, self.client_at)
 
     @property
     def backing_up(self) -> BackingUp:

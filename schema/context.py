@@ -8,7 +8,7 @@ from typing import NamedTuple
 from auth.tokens import TokenVerifier, Viewer
 from domain.regions import Regions
 from federation.publish.append import Appender
-from federation.restricted.release import RestrictedParts
+from federation.restricted.asking import Asking
 from store.database import Database
 from store.wake import Wake
 
@@ -22,7 +22,7 @@ class Services:
 
     database: Database
     appender: Appender
-    restricted: RestrictedParts
+    asking: Asking
     regions: Regions
     wake: Wake
     verifier: TokenVerifier

@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from federation.backup import sealed as backup
 from federation.did.service import LogKey, StatedHead
 from federation.identity import cards
+from federation.log import entry
+from federation.restricted import mail, sealed_to
 from federation.restricted import request as restricted_request
-from federation.restricted import sealed_to
 
 Input = Mapping[str, Any]
 
@@ -25,7 +26,8 @@ def _head(stated: Input | None) -> StatedHead | None:
 
 def _check_restricted_request(given: Input) -> Any:
     asked = restricted_request.read_request(given["request"].encode())
-    restricted_request.check_request(asked, node=given["node"], keys=tuple(stated_keys(given["keys"])))
+    restricted_request.check_request(asked, node=given["node"], keys=stated_keys(given["keys"]))
+    restricted_request.check_time(asked, entry.parse_instant(given["now"]))
 
 
 def _check_backup_manifest(given: Input) -> Any:
@@ -45,10 +47,24 @@ def _open_backup_chunk(given: Input) -> Any:
 
 def _open_restricted_answer(given: Input) -> Any:
     private = X25519PrivateKey.from_private_bytes(bytes.fromhex(given["private_key"]))
-    sealed = restricted_request.read_answer(given["answer"].encode())
-    opened = sealed_to.unseal(private, sealed, restricted_request.answer_info(given["request"].encode()))
-    salt, payload = restricted_request.split_part(opened)
-    return {"salt": salt.hex(), "payload": payload.decode()}
+    request = given["request"].encode()
+    answer = restricted_request.read_answer(given["answer"].encode())
+    if answer is None:
+        return {"waiting": True}
+    hashed, keys = restricted_request.request_hash(request), stated_keys(given["keys"])
+    sealed = restricted_request.check_answer(answer, hashed=hashed, keys=keys, has_ended=given["has_ended"])
+    content = restricted_request.read_content(
+        sealed_to.unseal(private, sealed, restricted_request.answer_info(request))
+    )
+    if isinstance(content, str):
+        return {"refused": content}
+    return {"salt": content[0].hex(), "payload": content[1].decode()}
+
+
+def _read_restricted_mail(given: Input) -> Any:
+    if "brought" in given:
+        return {"answers": [each.request for each in mail.read_brought(given["brought"].encode())]}
+    return {"requests": [each.decode() for each in mail.read_given(given["given"].encode())]}
 
 
 def _keys_of_seed(given: Input) -> Any:
@@ -72,6 +88,7 @@ def _open_backup_key(given: Input) -> Any:
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_restricted_request": _check_restricted_request,
     "open_restricted_answer": _open_restricted_answer,
+    "read_restricted_mail": _read_restricted_mail,
     "check_backup_manifest": _check_backup_manifest,
     "backup_holds_erased": _backup_holds_erased,
     "keys_of_seed": _keys_of_seed,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.records.registry import RECORDS
+from store import logs, restricted_mail
 from store.database import Connection
 
 DEADLINE = timedelta(hours=72)
@@ -104,6 +105,8 @@ async def destroy(connection: Connection, erasure: Erasure) -> int:
         erasure.record_id,
         any(known.one_per_log for known in RECORDS if known.name == erasure.type),
     )
+    if logs.RESTRICTED in erasure.parts:
+        await _forget_mail(connection, erasure)
     return payloads
 
 
@@ -123,6 +126,21 @@ async def _forget_evidence(connection: Connection, log_id: int, indexes: Sequenc
         list(indexes),
         str(record_id).encode(),
     )
+
+
+async def _forget_mail(connection: Connection, erasure: Erasure) -> None:
+    """Delete requests for the record's restricted part, and sealed answers that nobody has fetched yet."""
+    uri: str | None = await connection.fetchval(
+        """
+        select 'gotong:' || scid || case when $2 = 'organization' then '' else '/' || $2 || '/' || $3 end
+        from participant join log on log.participant_id = participant.id where log.id = $1
+        """,
+        erasure.log_id,
+        erasure.type,
+        str(erasure.record_id),
+    )
+    if uri is not None:
+        await restricted_mail.forget_about(connection, uri)
 
 
 async def origins(connection: Connection) -> list[str]:

@@ -89,6 +89,19 @@ async def caller(connection: Connection, scid: str) -> CallerRow | None:
     return None if record is None else CallerRow(**dict(record))
 
 
+async def allowed_caller(connection: Connection, scid: str) -> CallerRow | None:
+    """Return a participant that is allowed here as a caller that is no peer, and how much of its DID log is held."""
+    record = await connection.fetchrow(
+        """
+        select 0 as peer_id, trust, did_version from participant
+        where scid = $1 and trust = 'allowed' and did_version > 0
+          and not exists (select from peer where operator_scid = $1 and peer.trust = 'blocked')
+        """,
+        scid,
+    )
+    return None if record is None else CallerRow(**dict(record))
+
+
 async def get(connection: Connection, peer_id: int) -> PeerRow | None:
     """Return the peer of this number if it has an address, or None."""
     record = await connection.fetchrow(f"select {_COLUMNS} from peer where id = $1 and url is not null", peer_id)

@@ -185,12 +185,15 @@ async def record_release(
     index: int,
     is_released: bool,
     rule: str,
+    request_hash: bytes | None,
 ) -> None:
-    """Write down one answer, in the transaction that makes it."""
+    """Write down one answer, in the transaction that makes it; the same one to the same request once."""
     await connection.execute(
         """
-        insert into restricted_release (participant_id, asker_scid, node_scid, uri, index, is_released, rule)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into restricted_release
+            (participant_id, asker_scid, node_scid, uri, index, is_released, rule, request_hash)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        on conflict (request_hash, rule) where request_hash is not null do nothing
         """,
         participant_id,
         asker_scid,
@@ -199,6 +202,7 @@ async def record_release(
         index,
         is_released,
         rule,
+        request_hash,
     )
 
 

@@ -6,7 +6,7 @@ fetch nothing. Whoever is not known is answered as a stranger where no signature
 Rules, checked after V1.5 and V1.6, with the error that answers each:
 - V3.1 the key id names the operator of a peer that was added here and is not blocked, whose DID log is held here, and a
   key that its newest DID document lists under `authentication`. Else the sender is a stranger: CALLER_UNKNOWN where a
-  signature is needed.
+  signature is needed. Where a rule says so a participant that is allowed here will do, whether a peer or not.
 - V3.2 a nonce is heard once from a participant, by any process of the node. It is remembered after the signature and
   the digest were found good: SIGNATURE_REPLAYED.
 """
@@ -50,7 +50,7 @@ class CallerUnknown(GotongError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The operator participant that signed a request, and the peer it is the operator of."""
+    """The operator participant that signed a request, and the peer it is the operator of; 0 if it is none here."""
 
     scid: str
     peer_id: int
@@ -89,10 +89,11 @@ class Requests:
         heard = await self.heard(incoming)
         return None if heard is None else await self.accept(heard, body)
 
-    async def heard(self, incoming: Incoming) -> Heard | None:
+    async def heard(self, incoming: Incoming, *, peers_only: bool = True) -> Heard | None:
         """Return whose signature it is, None for a stranger's or none; raise for rules V1.1 to V1.5.
 
-        What it says of the body is for `accept`, so that a large body need not be read for a bad signature.
+        Unless `peers_only`, whoever is allowed here is no stranger. What it says of the body is for `accept`, so that a
+        large body need not be read for a bad signature.
         """
         signed = signatures.read(
             self._message(incoming), incoming.headers.get("signature-input"), incoming.headers.get("signature")
@@ -102,6 +103,8 @@ class Requests:
         signatures.check_window(signed, self.clock())
         async with self.database.acquire() as connection:
             row = await peers.caller(connection, signed.scid)
+            if row is None and not peers_only:
+                row = await peers.allowed_caller(connection, signed.scid)
         key = None if row is None else await self._key(signed, row)
         if row is None or key is None:
             return None

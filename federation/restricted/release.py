@@ -1,15 +1,17 @@
-"""Give restricted parts to whom their owner allows, ask other homes for theirs, and write all of it down. Shell.
+"""Give restricted parts to whom their owner allows, and write all of it down: at the record's home. Shell.
 
-At home: a request that is proven is decided by `domain.release` from facts gathered here. Every answer, given or
-refused, is a row that is never changed, in the transaction that makes the answer. Elsewhere: an answer is opened,
-checked against the log held here, and handed on; it is stored nowhere.
+A request that is proven is decided by `domain.release` from facts gathered here. Every decision, given or refused, is a
+row that is never changed, in the transaction that makes the answer. A request that comes again, as it may through a
+mirror, is answered again and written down once.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain import release
 from domain.errors import GotongError
@@ -19,19 +21,22 @@ from domain.release import Decision, Facts, Rule
 from federation.did.service import log_service
 from federation.identity import identities
 from federation.identity.keys import KeyRing, log_key_name
-from federation.log import entry
 from federation.moderation.trust import ParticipantNotFound
 from federation.publish.prepare import RecordNotFound
 from federation.publish.writing import writable_head
+from federation.restricted import mail, sealed_to
 from federation.restricted import request as restricted_request
-from federation.restricted import sealed_to
-from federation.restricted.request import Asked, RequestUnproven
+from federation.restricted.request import Answer, Asked, RequestMalformed, RequestUnproven
 from federation.restricted.vault import Vault
-from federation.sync.client import PeerClient, PeerProtocolError
-from store import audit, participants, peers, restricted
+from federation.sync.client import PeerClient
+from store import audit, logs, participants, restricted
 from store.database import Connection, Database
-from store.peers import PeerRow
 from store.restricted import Placed
+
+MAIL_ROUNDS_MAX = 8
+"""Of one exchange with a mirror, which could go on for ever."""
+
+_log = structlog.get_logger()
 
 
 class RestrictedRefused(GotongError):
@@ -52,13 +57,6 @@ class RestrictedRevised(GotongError):
     code: ClassVar[str] = "RESTRICTED_REVISED"
 
 
-class HomeUnknown(GotongError):
-    """The record's home is no peer with an address here, so it cannot be asked."""
-
-    code: ClassVar[str] = "HOME_UNKNOWN"
-
-
-REFUSED_BY_HOME = (RestrictedRefused, RestrictedGone, RestrictedRevised, RequestUnproven, RecordNotFound)
 REFUSALS = {Rule.REVISED: RestrictedRevised, Rule.GONE: RestrictedGone, Rule.NOT_PROVEN: RequestUnproven}
 
 
@@ -69,42 +67,104 @@ class Answered:
     decision: Decision
     part: tuple[bytes, bytes] | None
 
+    @property
+    def content(self) -> bytes:
+        """What is sealed for the one who asked."""
+        if self.part is not None:
+            return restricted_request.granted(*self.part)
+        return restricted_request.refused(REFUSALS.get(self.decision.rule, RestrictedRefused).code)
+
 
 @dataclass(frozen=True, slots=True)
-class RestrictedParts:
-    """Both sides of a request. `client` makes a signing client for a peer."""
+class Releases:
+    """Answers requests for restricted parts of records that are at home here."""
 
     database: Database
     keys: KeyRing
     vault: Vault
-    client: Callable[[PeerRow], PeerClient]
+    clock: Callable[[], datetime]
 
-    # ---- this node is the home ---------------------------------------------------------------------------------------
+    async def answer(self, node_scid: str, body: bytes) -> bytes | None:
+        """Return the answer to a request that the operator `node_scid` signed, None if its home is elsewhere.
 
-    async def answer(self, node_scid: str, body: bytes) -> bytes:
-        """Return the answer to a request that the operator `node_scid` signed.
-
-        Raises RequestMalformed, RecordNotFound and, written down, RequestUnproven, RestrictedRefused, RestrictedGone,
-        RestrictedRevised.
+        Raises RequestMalformed, RequestUntimely, RecordNotFound and, written down, RequestUnproven.
         """
         asked = restricted_request.read_request(body)
-        uri = _uri(asked.record)
+        restricted_request.check_time(asked, self.clock())
         async with self.database.transaction() as connection:
-            answered = await self._answered(connection, uri, asked, node_scid)
-        part = b"".join(_given(answered))
-        sealed = sealed_to.seal(bytes.fromhex(asked.key), part, restricted_request.answer_info(body))
-        return restricted_request.write_answer(sealed)
+            placed = await placed_record(connection, uri_of(asked))
+            if not placed.hosted:
+                return None
+            key = await self._owner_key(connection, uri_of(asked).scid)
+            answered = await self._answered(connection, placed, asked, node_scid, body)
+        if answered.decision.rule is Rule.NOT_PROVEN:
+            raise RequestUnproven(
+                "the asking participant did not sign this, is not known here, or asks by another node"
+            )
+        return restricted_request.write_answer(_sealed(answered.content, asked, body, key))
 
-    async def _answered(self, connection: Connection, uri: RecordUri, asked: Asked, node_scid: str) -> Answered:
-        placed = await _placed(connection, uri)
-        if not placed.hosted:
-            raise _not_found(uri)
-        proven = await _is_proven(connection, asked, node_scid)
-        return await self._decided(
-            connection, uri, placed, asked.asker, node_scid, proven=proven, leaf=bytes.fromhex(asked.leaf)
+    async def answer_mail(self, client: PeerClient) -> int:
+        """Return how many requests that waited at a mirror were answered; raises the Peer errors and MailMalformed."""
+        answered: dict[bytes, Answer] = {}
+        brought: list[tuple[bytes, Answer]] = []
+        for _ in range(MAIL_ROUNDS_MAX):
+            given = await client.post(
+                "restricted/mail",
+                mail.write_brought(brought),
+                content_type="application/json",
+                answer_type="application/json",
+                bytes_max=mail.GIVEN_BYTES_MAX,
+            )
+            now = self.clock() - timedelta(milliseconds=client.skew_ms)
+            brought = []
+            for body in mail.read_given(given):
+                hashed = restricted_request.request_hash(body)
+                answer = None if hashed in answered else await self._mailed(body, now)
+                if answer is not None:
+                    answered[hashed] = answer
+                    brought.append((hashed, answer))
+            if not brought:
+                break
+        return len(answered)
+
+    async def _mailed(self, body: bytes, now: datetime) -> Answer | None:
+        """Return the answer to a request that a mirror kept, None to one that cannot be answered.
+
+        One that is not proven here leaves no trace: the asker's identity may be on its way, or the mirror made it up.
+        """
+        try:
+            asked = restricted_request.read_request(body)
+            restricted_request.check_time(asked, now)
+            uri = uri_of(asked)
+            async with self.database.transaction() as connection:
+                key = await self._owner_key(connection, uri.scid)
+                if not await is_proven(connection, asked, asked.node):
+                    return None
+                try:
+                    placed = await placed_record(connection, uri)
+                    content = (await self._answered(connection, placed, asked, asked.node, body)).content
+                except RecordNotFound:  # erased since
+                    content = restricted_request.refused(RestrictedGone.code)
+            return _sealed(content, asked, body, key)
+        except GotongError as error:
+            _log.warning("restricted_mail_refused", code=error.code, message=error.message)
+            return None
+
+    async def _answered(
+        self, connection: Connection, placed: Placed, asked: Asked, node_scid: str, body: bytes
+    ) -> Answered:
+        return await self.decide(
+            connection,
+            uri_of(asked),
+            placed,
+            asked.asker,
+            node_scid,
+            proven=await is_proven(connection, asked, node_scid),
+            leaf=bytes.fromhex(asked.leaf),
+            request_hash=restricted_request.request_hash(body),
         )
 
-    async def _decided(
+    async def decide(
         self,
         connection: Connection,
         uri: RecordUri,
@@ -114,8 +174,9 @@ class RestrictedParts:
         *,
         proven: bool,
         leaf: bytes,
+        request_hash: bytes | None = None,
     ) -> Answered:
-        """Return the decision, written down."""
+        """Return the decision, written down; of one request every decision once."""
         decision = Decision(False, Rule.NOT_PROVEN)
         part = None
         if proven:
@@ -137,96 +198,51 @@ class RestrictedParts:
             index=placed.index,
             is_released=decision.is_released,
             rule=decision.rule.value,
+            request_hash=request_hash,
         )
         return Answered(decision, part)
 
-    # ---- this node asks ----------------------------------------------------------------------------------------------
-
-    async def request(self, asker: str, uri: RecordUri) -> bytes:
-        """Return the restricted payload of a record for a participant hosted here; it is stored nowhere.
-
-        Raises RecordNotFound, ParticipantNotHosted, HomeUnknown, RestrictedRefused, RestrictedGone, RestrictedRevised,
-        the Peer errors, and what an answer breaks (rules X2).
-        """
-        async with self.database.transaction() as connection:
-            operator = await participants.operator(connection)
-            assert operator is not None
-            log = await writable_head(connection, asker, lock=False)
-            placed = await _placed(connection, uri)
-            if entry.parse(placed.entry).restricted is None:
-                raise RestrictedGone("the record never had a restricted part", id=str(uri))
-            home = None if placed.home_peer_id is None else await peers.get(connection, placed.home_peer_id)
-            own = None
-            if placed.hosted:
-                leaf = placed.leaf_hash
-                own = await self._decided(connection, uri, placed, asker, operator.scid, proven=True, leaf=leaf)
-        if own is not None:
-            return _given(own)[1]
-        if home is None:
-            raise HomeUnknown("the home of that record is no peer of this node", id=str(uri))
-        private = X25519PrivateKey.generate()
-        body = restricted_request.write_request(
-            asker=asker,
-            node=operator.scid,
-            record=str(uri),
-            leaf=placed.leaf_hash,
-            key=private.public_key().public_bytes_raw(),
-            log_key=self.keys.get(log_key_name(asker, log.epoch, log.key_number)),
-        )
-        return _checked(placed, private, body, await self._asked(home, body))
-
-    async def _asked(self, home: PeerRow, body: bytes) -> bytes:
-        """Return the answer of a record's home, or raise what it refuses with."""
-        try:
-            async with self.client(home) as client:
-                return await client.post(
-                    "restricted",
-                    body,
-                    content_type="application/json",
-                    answer_type="application/json",
-                    bytes_max=restricted_request.ANSWER_BYTES_MAX,
-                )
-        except PeerProtocolError as error:
-            for refusal in REFUSED_BY_HOME:
-                if error.details.get("cause") == refusal.code:
-                    raise refusal("the record's home refuses", home=home.url) from None
-            raise
+    async def _owner_key(self, connection: Connection, scid: str) -> Ed25519PrivateKey:
+        """Return the key of the log of a participant at home here, or raise RecordNotFound, KeyMissing."""
+        log = await logs.newest_log(connection, scid)
+        if log is None or not log.hosted:
+            raise RecordNotFound("this node is not the home of that record", scid=scid)
+        return self.keys.get(log_key_name(scid, log.epoch, log.key_number))
 
 
-def _checked(placed: Placed, private: X25519PrivateKey, request: bytes, answer: bytes) -> bytes:
-    """Return the payload in an answer if it is the one that the entry commits to (rules X2)."""
-    sealed = restricted_request.read_answer(answer)
-    opened = sealed_to.unseal(private, sealed, restricted_request.answer_info(request))
-    salt, payload = restricted_request.split_part(opened)
-    entry.check_payload(entry.parse(placed.entry), "restricted", salt, payload)
-    return payload
-
-
-def _given(answered: Answered) -> tuple[bytes, bytes]:
+def given(answered: Answered) -> tuple[bytes, bytes]:
     """Return what was granted, or raise what says why not."""
     if answered.part is not None:
         return answered.part
     rule = answered.decision.rule
-    if rule in REFUSALS:
-        raise REFUSALS[rule](_TOLD[rule])
-    raise RestrictedRefused("the owner does not allow this participant its contacts", rule=rule.value)
+    raise REFUSALS.get(rule, RestrictedRefused)(TOLD.get(rule, TOLD[Rule.NOT_ALLOWED]), rule=rule.value)
 
 
-_TOLD = {
+TOLD = {
     Rule.REVISED: "the record was revised; sync and ask again",
     Rule.GONE: "the restricted part is not there, or not any more",
-    Rule.NOT_PROVEN: "the asking participant did not sign this, is not known here, or asks through another node",
+    Rule.NOT_PROVEN: "the asking participant did not sign this, is not known there, or asks through another node",
+    Rule.NOT_ALLOWED: "the owner does not allow this participant its contacts",
 }
 
 
-def _uri(text: str) -> RecordUri:
+def _sealed(content: bytes, asked: Asked, body: bytes, key: Ed25519PrivateKey) -> Answer:
+    sealed = sealed_to.seal(bytes.fromhex(asked.key), content, restricted_request.answer_info(body))
+    return restricted_request.sign_answer(sealed, request=body, log_key=key)
+
+
+# ---- what is known of a request --------------------------------------------------------------------------------------
+
+
+def uri_of(asked: Asked) -> RecordUri:
+    """Return the record that is asked for, or raise RequestMalformed."""
     try:
-        return parse_uri(text)
+        return parse_uri(asked.record)
     except IdMalformed as error:
-        raise restricted_request.RequestMalformed(error.message) from None
+        raise RequestMalformed(error.message) from None
 
 
-async def _placed(connection: Connection, uri: RecordUri) -> Placed:
+async def placed_record(connection: Connection, uri: RecordUri) -> Placed:
     """Return where the revision that is shown here is, or raise RecordNotFound."""
     known = {record_type.name: record_type for record_type in RECORDS}
     record_type = known.get(uri.type or "organization")
@@ -234,16 +250,16 @@ async def _placed(connection: Connection, uri: RecordUri) -> Placed:
     if record_type is not None and record_type.restricted is not None:
         found = await restricted.placed(connection, record_type.name, record_type.table, uri.scid, uri.id)
     if found is None:
-        raise _not_found(uri)
+        raise not_found(uri)
     return found
 
 
-def _not_found(uri: RecordUri) -> RecordNotFound:
+def not_found(uri: RecordUri) -> RecordNotFound:
     """Return the one answer for what is not here, is at home elsewhere, or is not shown: nobody can tell which."""
     return RecordNotFound("there is no such record to be seen here", id=str(uri))
 
 
-async def _is_proven(connection: Connection, asked: Asked, node_scid: str) -> bool:
+async def is_proven(connection: Connection, asked: Asked, node_scid: str) -> bool:
     """Return whether the participant named really asks through this node (X1.2, X1.3), as far as is known here."""
     asker = await participants.find(connection, asked.asker)
     if asker is None or not asker.did_version or asker.ended:

@@ -54,7 +54,8 @@ class PeerOperatorChanged(GotongError):
 class Exchanged:
     """What an exchange did: `busy` logs are being pulled by another process, `over_quota` wait for an operator.
 
-    `outside` logs are of other regions than the chosen ones, as the peer says or as their records do.
+    `outside` logs are of other regions than the chosen ones, as the peer says or as their records do; `mail` counts
+    what waits there for this node.
     """
 
     entries: int = 0
@@ -67,6 +68,7 @@ class Exchanged:
     forked: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     pause_s: int | None = None
+    mail: int = 0
 
 
 class Exchange:
@@ -108,7 +110,7 @@ class Exchange:
         async with self._database.acquire() as connection:
             self._again = await left_logs.due(connection, self._peer.id, self._clock())
         self.since = since
-        self.done.outside = heads.left_out
+        self.done.outside, self.done.mail = heads.left_out, heads.mail
         if heads.logs or self._again:  # else nothing grew: nothing is looked up, however many logs there are
             await self._take_in(heads, interest)
         await self._look_again(heads, in_full=since is None)

@@ -59,7 +59,10 @@ class _Served:
 
 @dataclass(slots=True)
 class Syncer:
-    """Pulls from peers. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1."""
+    """Pulls from peers. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1.
+
+    `answer_mail` answers what waits for this node at a peer that says so.
+    """
 
     database: Database
     client: Callable[[PeerRow], PeerClient]
@@ -69,6 +72,7 @@ class Syncer:
     jitter: Callable[[], float]
     poll_s: float = POLL_S_DEFAULT
     backoff_s_max: float = BACKOFF_S_MAX
+    answer_mail: Callable[[PeerClient], Awaitable[int]] | None = None
     _states: DidStates = field(default_factory=DidStates)
     _claims: Claims = field(init=False)
     _served: dict[int, _Served] = field(default_factory=dict)
@@ -103,7 +107,18 @@ class Syncer:
             await self._failed(peer, error, client.skew_ms or None)
             raise
         await self._succeeded(peer, exchange, in_full=in_full)
+        if done.mail and self.answer_mail is not None:
+            await self._take_mail(url, client, self.answer_mail)
         return done
+
+    async def _take_mail(self, url: str, client: PeerClient, answer: Callable[[PeerClient], Awaitable[int]]) -> None:
+        """Answer what waits at a peer; what goes wrong is tried again with the next exchange, which says it again."""
+        try:
+            answered = await answer(client)
+        except GotongError as error:
+            _log.warning("mail_failed", peer=url, code=error.code, message=error.message)
+        else:
+            _log.info("mail_answered", peer=url, requests=answered)
 
     def _exchange_with(self, peer: PeerRow, client: PeerClient) -> Exchange:
         return Exchange(

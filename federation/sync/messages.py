@@ -68,7 +68,8 @@ class HeadOfLog(msgspec.Struct, frozen=True):
 class Heads(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a peer holds: all of it, or what changed since the hint it gave last time.
 
-    `left_out` counts logs that lie outside the regions asked for; `listed` says that the peer may be named to others.
+    `left_out` counts logs that lie outside the regions asked for; `listed` says that the peer may be named to others;
+    `mail` counts what waits there for whoever signed the request (10.12).
     """
 
     network: Network
@@ -80,6 +81,7 @@ class Heads(msgspec.Struct, frozen=True, omit_defaults=True):
     """The number of the newest evidence there; another one than last time is a reason to ask for it."""
     left_out: Annotated[int, Meta(ge=0)] = 0
     listed: bool = False
+    mail: Annotated[int, Meta(ge=0)] = 0
 
     @property
     def at(self) -> datetime:
@@ -144,9 +146,10 @@ def write_heads(
     evidence: int = 0,
     left_out: int = 0,
     listed: bool = False,
+    mail: int = 0,
 ) -> bytes:
     """Return the bytes of a heads answer."""
-    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs, evidence, left_out, listed))
+    return msgspec.json.encode(Heads(network, operator, instant(now), since, logs, evidence, left_out, listed, mail))
 
 
 def read_evidence(data: bytes) -> list[OfferedEvidence]:

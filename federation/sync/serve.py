@@ -52,6 +52,7 @@ async def heads(
     *,
     interest: Interest | None = None,
     listed: bool = False,
+    mail: int = 0,
 ) -> bytes:
     """Return the JSON answer: every log relayed here, or those that may have changed since the hint.
 
@@ -80,6 +81,7 @@ async def heads(
         evidence=newest,
         left_out=len(rows) - len(wanted),
         listed=listed,
+        mail=mail,
     )
 
 

@@ -243,7 +243,15 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
         async def own_connection() -> Connection:
             return await connect(node.dsn, application_name="gotong sync")
 
-        syncer = Syncer(node.database, node.client, settings.network, now, own_connection, random.random)
+        syncer = Syncer(
+            node.database,
+            node.client,
+            settings.network,
+            now,
+            own_connection,
+            random.random,
+            answer_mail=node.releases.answer_mail,
+        )
         try:
             yield node, syncer
         finally:

@@ -9,8 +9,10 @@ from auth import policy
 from domain.errors import GotongError
 from domain.ids import parse_uri
 from federation.restricted import release as federated
+from federation.restricted.asking import Waiting
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
+from schema.common.scalars import DateTime
 from schema.common.writing import Deed, Outcome, Written, mutation, user_error
 from schema.compile.connection import PAGE_ROWS_MAX
 from schema.compile.read import value
@@ -41,6 +43,7 @@ class Told(Outcome):
 
     contact: Contact | None = None
     exact_place: ExactPlace | None = None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ async def request_restricted(deed: Deed) -> Told:
         uri = parse_uri(deed.input.id)
         if deed.input.dry_run:
             return Told(None, [], told)
-        part = read_part(await deed.services.restricted.request(asker, uri))
+        answer = await deed.services.asking.request(asker, uri)
+        if isinstance(answer, Waiting):
+            return Told(None, [], told, waiting=answer)
+        part = read_part(answer)
     except writing.RAISED:
         raise
     except GotongError as error:
@@ -98,12 +104,24 @@ async def _decided(deed: Deed, decide: Any) -> Decided:
     return Decided(None, [], told, tuple(asdict(each) for each in grants))
 
 
+@strawberry.type(
+    description="A request that waits for the record's home to come online: nobody can connect to that node, so the "
+    "request lies at its mirror until the home fetches it. Ask again later in the same way."
+)
+class RestrictedWaiting:
+    """Since when a request waits, and until when."""
+
+    since: DateTime = value("When you asked.")
+    until: DateTime = value("When the request is given up, unless its home fetches it before. Then ask anew.")
+
+
 @strawberry.type(description="What the home of a record told. It is kept nowhere: use it now, or ask again.")
 class RequestRestrictedPayload(Written):
     """The answer of requestRestricted."""
 
     contact: Contact | None = value("Whom to reach; null when a rule was broken, or there is none.")
     exact_place: ExactPlace | None = value("The house and lane; null when a rule was broken, or there is none.")
+    waiting: RestrictedWaiting | None = value("The home is not online: the request waits for it. Null otherwise.")
 
 
 @strawberry.type(description="What became of the decision.")

@@ -1,5 +1,8 @@
-"""Cases about what is asked of a home, and what a keeper keeps: requests for restricted parts, manifests of backups."""
+"""Cases about what is asked of a home, and what a keeper keeps: requests for restricted parts, mail, backups."""
 
+import json
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from federation.backup import sealed
 from federation.backup.sealed import Manifest
 from federation.encoding import canonical
-from federation.restricted.request import write_request
+from federation.log.entry import instant
+from federation.restricted.mail import write_brought, write_given
+from federation.restricted.request import request_hash, sign_answer, write_answer, write_request
 from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, public_key, refused, seed, valid
 
 _NODE = "QmNodeNodeNodeNodeNodeNodeNodeNodeNodeNodeNodd"
@@ -19,13 +24,11 @@ _RETIRED = [
     {"id": "#log-0-1", "public_key": public_key("new").hex()},
 ]
 
+_OWNER = [{"id": "#log-0-0", "public_key": public_key("owner").hex()}]
+_OWNER_ENDED = [{**_OWNER[0], "retired": {"size": 7, "root": "00" * 32}}]
 _ANSWER_KEY = X25519PrivateKey.from_private_bytes(seed("answer key")).public_key().public_bytes_raw()
-# Sealing draws a key of its own each time, so this was done once.
-_SEALED_ONCE = (
-    "dc4eb2c34a2a5c69e17430b930b47fcdb8d18c1f43e3347bc828f7d86d704c619f742b3a44353f3bee97958cb2fbe639f587"
-    "2ae431631d5290f39afd5747caf74a6373539df3a1734e0643ec6cd23290ca1def1fec1aa241528a6d4131b3d06befd1a257"
-    "75"
-)
+_SEALED_ONCE: dict[str, str] = json.loads(Path(__file__).with_name("sealed.json").read_text(encoding="utf-8"))
+"""Sealing draws a key of its own each time, so this was done once: answers to `_request(key=_ANSWER_KEY)`, by name."""
 
 
 _BACKUP_KEY_ONCE = (
@@ -36,9 +39,10 @@ _BACKUP_KEY_ONCE = (
 
 
 def cases() -> Cases:
-    """Yield the cases of restricted_request.py, cards.py and backup.py."""
+    """Yield the cases of `restricted` and of `backup`, and of what follows from the cards."""
     yield from _requests()
     yield from _answers()
+    yield from _mail()
     yield from _manifests()
     yield from _erased()
     yield from _kit()
@@ -46,7 +50,14 @@ def cases() -> Cases:
 
 
 def _request(**changes: Any) -> str:
-    stated = {"asker": SCID, "node": _NODE, "record": _RECORD, "leaf": seed("leaf"), "key": seed("answer")}
+    stated = {
+        "asker": SCID,
+        "node": _NODE,
+        "record": _RECORD,
+        "leaf": seed("leaf"),
+        "key": seed("answer"),
+        "until": AT + timedelta(days=7),
+    }
     return write_request(**{**stated, "log_key": private_key("log"), **changes}).decode()
 
 
@@ -57,40 +68,98 @@ def _requests() -> Cases:
         "RESTRICTED_REQUEST_UNPROVEN",
     )
     good = _request()
-    yield valid(name, "signed-by-the-log", "the asker's log key signed it", request=good, node=_NODE, keys=_KEYS)
-    yield valid(
-        name, "newer-key", "a key that is not retired", request=_request(log_key=private_key("new")), node=_NODE,
-        keys=_RETIRED,
-    )  # fmt: skip
+    known: dict[str, Any] = {"node": _NODE, "keys": _KEYS, "now": instant(AT)}
+    yield valid(name, "signed-by-the-log", "the asker's log key signed it", request=good, **known)
+    newer = {**known, "keys": _RETIRED}
+    yield valid(name, "newer-key", "a key not retired", request=_request(log_key=private_key("new")), **newer)
     broken = {
         "white-space": good.replace(":", ": ", 1),
         "member-missing": good.replace(f'"node":"{_NODE}",', ""),
         "member-unknown": good.replace('{"asker"', '{"also":1,"asker"'),
         "leaf-upper-case": good.replace(seed("leaf").hex(), seed("leaf").hex().upper()),
         "asker-no-scid": good.replace(SCID, "Qm0"),
+        "until-no-instant": good.replace(instant(AT + timedelta(days=7)), "tomorrow"),
         "too-large": good + " " * 4096,
     }
     for case, text in broken.items():
-        yield refused(name, malformed, case, "not of the form", request=text, node=_NODE, keys=_KEYS)
-    yield refused(name, unproven, "other-node", "made for another node", request=good, node=SCID, keys=_KEYS)
-    yield refused(name, unproven, "key-retired", "a retired key asks no more", request=good, node=_NODE, keys=_RETIRED)
+        yield refused(name, malformed, case, "not of the form", request=text, **known)
+    yield refused(name, unproven, "other-node", "made for another node", request=good, **{**known, "node": SCID})
+    yield refused(name, unproven, "key-retired", "a retired key asks no more", request=good, **newer)
     other = _request(log_key=private_key("other"))
-    yield refused(name, unproven, "other-key", "signed by a stranger", request=other, node=_NODE, keys=_KEYS)
+    yield refused(name, unproven, "other-key", "signed by a stranger", request=other, **known)
     record = good.replace("000000000001", "000000000002")
-    yield refused(name, unproven, "record-changed", "another record", request=record, node=_NODE, keys=_KEYS)
+    yield refused(name, unproven, "record-changed", "another record", request=record, **known)
+    later = good.replace(instant(AT + timedelta(days=7)), instant(AT + timedelta(days=8)))
+    yield refused(name, unproven, "until-changed", "it was to be over earlier", request=later, **known)
+    untimely = "RESTRICTED_REQUEST_UNTIMELY"
+    over = {**known, "now": instant(AT + timedelta(days=7))}
+    yield refused(name, untimely, "over", "it is over", request=good, **over)
+    early = {**known, "now": instant(AT - timedelta(days=1, milliseconds=1))}
+    yield refused(name, untimely, "too-long", "it lasts more than eight days", request=good, **early)
+
+
+def _answer(what: str, **changes: Any) -> str:
+    stated = {"request": _request(key=_ANSWER_KEY).encode(), "log_key": private_key("owner")}
+    return write_answer(sign_answer(bytes.fromhex(_SEALED_ONCE[what]), **{**stated, **changes})).decode()
 
 
 def _answers() -> Cases:
-    name, malformed = "open_restricted_answer", "RESTRICTED_ANSWER_MALFORMED"
-    given = {"request": _request(key=_ANSWER_KEY), "private_key": seed("answer key").hex()}
-    answer = f'{{"sealed":"{_SEALED_ONCE}"}}'
+    name, malformed, unproven = "open_restricted_answer", "RESTRICTED_ANSWER_MALFORMED", "RESTRICTED_ANSWER_UNPROVEN"
+    given: dict[str, Any] = {
+        "request": _request(key=_ANSWER_KEY),
+        "private_key": seed("answer key").hex(),
+        "keys": _OWNER,
+        "has_ended": False,
+    }
+    answer, refusal = _answer("part"), _answer("refusal")
     yield valid(name, "a-contact", "salt and payload, sealed to the request's key", **given, answer=answer)
-    for case, text in {"no-json": "x", "no-hex": '{"sealed":"0"}', "member-unknown": '{"sealed":"","also":1}'}.items():
+    yield valid(name, "a-refusal", "the owner's refusal, of the same size", **given, answer=refusal)
+    yield valid(name, "waiting", "a mirror keeps the request for the home", **given, answer='{"waiting":true}')
+    ended = {**given, "keys": _OWNER_ENDED, "has_ended": True}
+    yield valid(name, "owner-ended", "all keys of an owner that has ended are retired", **ended, answer=answer)
+    broken = {
+        "no-json": "x",
+        "no-hex": answer.replace(_SEALED_ONCE["part"], "0"),
+        "member-unknown": answer.replace("{", '{"also":1,', 1),
+        "unsigned": f'{{"sealed":"{_SEALED_ONCE["part"]}"}}',
+        "not-padded": _answer("not-padded"),
+        "no-line": _answer("no-line"),
+        "salt-short": _answer("salt-short"),
+    }
+    for case, text in broken.items():
         yield refused(name, malformed, case, "not of the form", **given, answer=text)
     other = {**given, "request": _request()}
-    yield refused(name, "SEAL_BROKEN", "other-request", "the answer to another request", **other, answer=answer)
-    cut = answer.replace(_SEALED_ONCE[-4:], "")
-    yield refused(name, "SEAL_BROKEN", "cut-off", "the last bytes are missing", **given, answer=cut)
+    yield refused(name, unproven, "other-request", "the answer to another request", **other, answer=answer)
+    made_up = _answer("refusal", log_key=private_key("other"))
+    yield refused(name, unproven, "other-key", "a refusal that a mirror made up", **given, answer=made_up)
+    retired = {**given, "keys": _OWNER_ENDED}
+    yield refused(name, unproven, "key-retired", "a retired key answers no more", **retired, answer=answer)
+    flipped = answer.replace(_SEALED_ONCE["part"][-4:], f"{int(_SEALED_ONCE['part'][-4:], 16) ^ 1:04x}")
+    yield refused(name, unproven, "flipped-bit", "the last bytes are others", **given, answer=flipped)
+    cut = _answer("cut-off")
+    yield refused(name, "SEAL_BROKEN", "cut-off", "signed, and sealed to something else", **given, answer=cut)
+
+
+def _mail() -> Cases:
+    name, malformed = "read_restricted_mail", "RESTRICTED_MAIL_MALFORMED"
+    request = _request(key=_ANSWER_KEY)
+    answer = sign_answer(bytes.fromhex(_SEALED_ONCE["refusal"]), request=request.encode(), log_key=private_key("owner"))
+    brought = write_brought([(request_hash(request.encode()), answer)]).decode()
+    given = write_given([request.encode()]).decode()
+    yield valid(name, "brought", "one answer", brought=brought)
+    yield valid(name, "nothing-brought", "a home asks what waits", brought='{"answers":[]}')
+    yield valid(name, "given", "one request, as the text it is", given=given)
+    for case, text in {
+        "no-json": "x",
+        "no-hash": brought.replace(request_hash(request.encode()).hex(), "00"),
+        "member-unknown": brought.replace("{", '{"also":1,', 1),
+        "no-answer": '{"answers":[{"request":"' + "00" * 32 + '"}]}',
+    }.items():
+        yield refused(name, malformed, f"brought-{case}", "not of the form", brought=text)
+    many = {"answers": [json.loads(brought)["answers"][0]] * 17}
+    yield refused(name, malformed, "brought-too-many", "more than sixteen", brought=json.dumps(many))
+    for case, text in {"no-json": "x", "no-text": '{"requests":[{}]}', "empty-text": '{"requests":[""]}'}.items():
+        yield refused(name, malformed, f"given-{case}", "not of the form", given=text)
 
 
 def _manifest(**changes: Any) -> Manifest:

@@ -20,7 +20,9 @@ from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
 from federation.identity.enroll import Enrolled
 from federation.publish.append import Draft
-from federation.restricted.release import RestrictedParts
+from federation.restricted.asking import Asking
+from federation.restricted.mailbox import Mailbox
+from federation.restricted.release import Releases
 from federation.sync.client import PeerClient
 from node import background
 from schema.context import Services
@@ -104,7 +106,12 @@ async def services(node: TestNode, regions: Regions) -> Services:
     made = Services(
         database=node.database,
         appender=node.appender,
-        restricted=RestrictedParts(node.database, node.keys, node.appender.vault, unreachable),
+        asking=Asking(
+            Releases(node.database, node.keys, node.appender.vault, node.clock),
+            Mailbox(node.database, node.clock),
+            unreachable,
+            unreachable,
+        ),
         regions=regions,
         wake=Wake(lambda: connect(node.database.dsn, statement_timeout_s=None)),
         verifier=TokenVerifier([key.public_key()], issuer=ISSUER, audience=ISSUER),
@@ -118,7 +125,7 @@ async def services(node: TestNode, regions: Regions) -> Services:
     return made
 
 
-def unreachable(_peer: PeerRow) -> PeerClient:
+def unreachable(_peer: PeerRow | str) -> PeerClient:
     """Return nothing: a node in these tests has no peers."""
     raise AssertionError("there is no peer to ask")
 

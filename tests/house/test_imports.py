@@ -37,7 +37,7 @@ FEDERATION_SHELL = {
     "projection": {"project", "rebuild", "withdraw"},
     "publish": {"append", "guard", "prepare", "sightings", "waiting", "writing"},
     "requests": {"caller", "outbound", "refusal", "signer"},
-    "restricted": {"release", "reseal", "sealed_to", "vault"},
+    "restricted": {"asking", "mailbox", "release", "reseal", "sealed_to", "vault"},
     "sync": {
         "aftercare",
         "announce",

@@ -20,7 +20,7 @@ MODULES = {
         "log": ["entry", "merkle", "names", "note", "proof", "tiles", "tlog_proof", "verify"],
         "mirror": ["deposit", "directory", "link"],
         "requests": ["signatures"],
-        "restricted": ["request"],
+        "restricted": ["mail", "request"],
         "sync": ["frames", "interest", "messages", "sections", "trim"],
     }.items()
     for name in names

@@ -17,6 +17,7 @@ from federation.mirror.deposits import Deposits
 from federation.mirror.link import Invitation, Join, Joined, parse_link, read_joined, write, write_link
 from federation.moderation.trust import Trust, add_peer
 from federation.publish.append import Appender
+from federation.restricted.release import Releases
 from federation.sync import bundle
 from federation.sync.bundle import Extent
 from federation.sync.client import PeerClient
@@ -186,7 +187,8 @@ async def make_laptop(
                 return client_of(node, peer.url, skew_ms=peer.skew_ms or 0)
 
             wake = Wake(own_connection)
-            syncer = Syncer(database, client, "test", clock, own_connection, lambda: 0.5)
+            answer_mail = Releases(database, keys, node.appender.vault, clock).answer_mail
+            syncer = Syncer(database, client, "test", clock, own_connection, lambda: 0.5, answer_mail=answer_mail)
             depositor = Depositor(database, client, own_connection, wake, lambda: 0.5, backoff_s=0.05)
             stack.push_async_callback(syncer.close)
             return Laptop(node, syncer, wake, depositor, keys_dir)

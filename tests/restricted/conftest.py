@@ -2,11 +2,17 @@
 
 import pytest
 
+from api.federation_restricted import RestrictedEdge
+from federation.publish.append import Draft
 from tests.api.conftest import node, regions, served, services
-from tests.restricted.nodes import Side, introduce, side_of
-from tests.sync.conftest import MakeNode, make_node
+from tests.mirror.conftest import MakeLaptop, Mirror, make_laptop, taking_deposits
+from tests.nodes import fixed
+from tests.restricted.away import Away, MakeAway, away_of
+from tests.restricted.nodes import Side, asking_of, introduce, side_of
+from tests.schema.world import organization_body
+from tests.sync.conftest import MakeNode, SyncNode, make_node
 
-__all__ = ["make_node", "node", "regions", "served", "services"]
+__all__ = ["make_laptop", "make_node", "node", "regions", "served", "services"]
 
 
 @pytest.fixture
@@ -21,3 +27,32 @@ async def asker(make_node: MakeNode, home: Side) -> Side:
     made = await side_of(await make_node("lsm"), "relawan")
     await introduce(home, made)
     return made
+
+
+async def keeping_mail(made: SyncNode) -> Mirror:
+    """Have a node take deposits, and keep requests for who deposits there."""
+    asking = asking_of(made.node)
+    made.app.router.routes.extend(RestrictedEdge(asking.releases, asking.mailbox, made.callers).routes())
+    return await taking_deposits(made)
+
+
+@pytest.fixture
+async def mirror(make_node: MakeNode) -> Mirror:
+    """A node named `cermin` where others deposit, and that keeps requests for them."""
+    return await keeping_mail(await make_node("cermin"))
+
+
+@pytest.fixture
+def make_away(mirror: Mirror, make_laptop: MakeLaptop) -> MakeAway:
+    """Call it with a short name for a laptop that joined a mirror, `cermin` unless told otherwise."""
+
+    async def make(slug: str, at: Mirror = mirror) -> Away:
+        invitation = await at.invite(slug)
+        laptop = await make_laptop(invitation)
+        await laptop.join(invitation)
+        about = Draft("organization", None, fixed(organization_body(slug=slug)))
+        await laptop.node.appender.append(laptop.node.operator.scid, [about])
+        await laptop.deposit(at.url)
+        return away_of(laptop, at)
+
+    return make

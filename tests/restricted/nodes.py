@@ -7,12 +7,14 @@ from api.federation_restricted import RestrictedEdge
 from domain.ids import RecordUri, parse_uri
 from federation.identity.enroll import Enrolled
 from federation.publish.append import Draft
-from federation.restricted.release import RestrictedParts
+from federation.restricted.asking import Asking
+from federation.restricted.mailbox import Mailbox
+from federation.restricted.release import Releases
 from federation.sync.client import PeerClient
 from store import restricted
 from store.peers import PeerRow
 from store.restricted import Release
-from tests.nodes import fixed, need_body
+from tests.nodes import TestNode, fixed, need_body
 from tests.schema.world import organization_body
 from tests.sync.conftest import SyncNode, client_of
 
@@ -29,7 +31,7 @@ class Side:
 
     sync: SyncNode
     guest: Enrolled
-    parts: RestrictedParts
+    asking: Asking
 
     async def publish(self, part: dict[str, Any] | None = PART, title: str = "Beras") -> RecordUri:
         """Return a new need of the guest with a restricted part."""
@@ -50,16 +52,22 @@ class Side:
 async def side_of(sync: SyncNode, slug: str) -> Side:
     """Return a served node with a guest whose organization is published, able to give and ask."""
     node = sync.node
+    asking = asking_of(node)
+    sync.app.router.routes.extend(RestrictedEdge(asking.releases, asking.mailbox, sync.callers).routes())
+    host = node.operator.did.split(":")[3]
+    guest = await node.participant(slug, host=host)
+    await node.appender.append(guest.scid, [Draft("organization", None, fixed(organization_body(slug=slug)))])
+    return Side(sync, guest, asking)
+
+
+def asking_of(node: TestNode) -> Asking:
+    """Return what gives and asks for restricted parts at a node."""
 
     def client(peer: PeerRow) -> PeerClient:
         return client_of(node, peer.url, skew_ms=peer.skew_ms or 0)
 
-    parts = RestrictedParts(node.database, node.keys, node.appender.vault, client)
-    sync.app.router.routes.extend(RestrictedEdge(parts, sync.callers).routes())
-    host = node.operator.did.split(":")[3]
-    guest = await node.participant(slug, host=host)
-    await node.appender.append(guest.scid, [Draft("organization", None, fixed(organization_body(slug=slug)))])
-    return Side(sync, guest, parts)
+    releases = Releases(node.database, node.keys, node.appender.vault, node.clock)
+    return Asking(releases, Mailbox(node.database, node.clock), client, lambda url: client_of(node, url))
 
 
 async def introduce(*sides: Side) -> None:

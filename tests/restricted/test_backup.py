@@ -118,7 +118,7 @@ async def test_a_lost_participant_is_brought_back_with_contacts_and_policy(
     async with home.sync.database.acquire() as connection:
         await restricted.grant(connection, home.guest.participant_id, keeper.guest.scid, "sari")
     await keeper.sync.pull(home.sync.url)
-    await refused(keeper.parts.request(keeper.sync.node.operator.scid, uri))
+    await refused(keeper.asking.request(keeper.sync.node.operator.scid, uri))
     await deposit(home, keeper)
     bare.clock.advance(minutes=1)
     found, missing, origin = await bare.restored(keeper, seed_of("baca-yuk"))

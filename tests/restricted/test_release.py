@@ -1,5 +1,8 @@
 """A record's home gives its restricted part to whom the owner allows, on a proven request, and writes it all down."""
 
+from collections.abc import Awaitable
+from datetime import timedelta
+
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +16,7 @@ from federation.moderation.suppress import set_suppressed
 from federation.moderation.trust import set_participant_trust
 from federation.publish.writing import ParticipantNotHosted
 from federation.restricted import request, sealed_to
+from federation.restricted.asking import Waiting
 from federation.restricted.release import allow, deny
 from federation.sync.client import PeerProtocolError
 from store import restricted
@@ -27,6 +31,13 @@ async def refused(work: object) -> str:
     return caught.value.code
 
 
+async def told(work: Awaitable[bytes | Waiting]) -> object:
+    """Return the part that this work is given."""
+    payload = await work
+    assert isinstance(payload, bytes)
+    return canonical.decode(payload)
+
+
 async def allow_asker(home: Side, asker: Side) -> None:
     await allow(home.sync.database, home.guest.scid, asker.guest.scid, actor="sari")
 
@@ -35,8 +46,7 @@ async def test_a_participant_the_owner_chose_is_given_it_once_and_stores_nothing
     uri = await home.publish()
     await asker.sync.pull(home.sync.url)
     await allow_asker(home, asker)
-    payload = await asker.parts.request(asker.guest.scid, uri)
-    assert canonical.decode(payload) == PART
+    assert await told(asker.asking.request(asker.guest.scid, uri)) == PART
     (release,) = await home.releases()
     assert (release.asker_scid, release.node_scid) == (asker.guest.scid, asker.sync.node.operator.scid)
     assert (release.uri, release.is_released, release.rule) == (str(uri), True, "CHOSEN")
@@ -48,11 +58,11 @@ async def test_a_participant_the_owner_chose_is_given_it_once_and_stores_nothing
 async def test_closed_is_the_default_and_a_refusal_is_written_down(home: Side, asker: Side) -> None:
     uri = await home.publish()
     await asker.sync.pull(home.sync.url)
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
     await allow_asker(home, asker)
-    await asker.parts.request(asker.guest.scid, uri)
+    await asker.asking.request(asker.guest.scid, uri)
     await deny(home.sync.database, home.guest.scid, asker.guest.scid, actor="sari")
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
     assert await home.rules() == ["NOT_ALLOWED", "CHOSEN", "NOT_ALLOWED"]
 
 
@@ -61,7 +71,7 @@ async def test_who_is_allowed_is_one_participant_and_not_its_node(home: Side, as
     await asker.sync.pull(home.sync.url)
     await allow_asker(home, asker)
     operator = asker.sync.node.operator.scid
-    assert await refused(asker.parts.request(operator, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(asker.asking.request(operator, uri)) == "RESTRICTED_REFUSED"
 
 
 async def test_who_is_blocked_gets_nothing_although_it_was_chosen(home: Side, asker: Side) -> None:
@@ -69,17 +79,17 @@ async def test_who_is_blocked_gets_nothing_although_it_was_chosen(home: Side, as
     await asker.sync.pull(home.sync.url)
     await allow_asker(home, asker)
     await set_participant_trust(home.sync.database, asker.guest.scid, "blocked", actor="sari")
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
     assert await home.rules() == ["BLOCKED"]
 
 
 async def test_a_neighbour_on_the_same_node_is_decided_about_like_anybody(home: Side) -> None:
     uri = await home.publish()
     neighbour = await home.sync.node.participant("tetangga")
-    assert await refused(home.parts.request(neighbour.scid, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(home.asking.request(neighbour.scid, uri)) == "RESTRICTED_REFUSED"
     await allow(home.sync.database, home.guest.scid, neighbour.scid, actor="sari")
-    assert canonical.decode(await home.parts.request(neighbour.scid, uri)) == PART
-    assert canonical.decode(await home.parts.request(home.guest.scid, uri)) == PART
+    assert await told(home.asking.request(neighbour.scid, uri)) == PART
+    assert await told(home.asking.request(home.guest.scid, uri)) == PART
     assert await home.rules() == ["NOT_ALLOWED", "CHOSEN", "OWNER"]
 
 
@@ -93,9 +103,9 @@ async def test_an_older_revision_than_the_homes_is_not_given(home: Side, asker: 
     newer = {"contact": {"phone": "+628111111111"}}
     draft = Draft("need", uri.id, fixed(need_body(), restricted=newer))
     await home.sync.node.appender.append(home.guest.scid, [draft])
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_REVISED"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REVISED"
     await asker.sync.pull(home.sync.url)
-    assert canonical.decode(await asker.parts.request(asker.guest.scid, uri)) == newer
+    assert await told(asker.asking.request(asker.guest.scid, uri)) == newer
     assert await home.rules() == ["REVISED", "CHOSEN"]
 
 
@@ -105,8 +115,8 @@ async def test_what_was_destroyed_is_gone_and_what_never_was_is_not_asked_for(ho
     await allow_asker(home, asker)
     async with home.sync.database.acquire() as connection:
         await connection.execute("delete from payload where part = 2")
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_GONE"
-    assert await refused(asker.parts.request(asker.guest.scid, without)) == "RESTRICTED_GONE"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_GONE"
+    assert await refused(asker.asking.request(asker.guest.scid, without)) == "RESTRICTED_GONE"
     assert await home.rules() == ["GONE"]
 
 
@@ -114,7 +124,7 @@ async def test_a_node_asks_only_for_participants_it_hosts(home: Side, asker: Sid
     uri = await home.publish()
     await asker.sync.pull(home.sync.url)
     with pytest.raises(ParticipantNotHosted):
-        await asker.parts.request(home.guest.scid, uri)
+        await asker.asking.request(home.guest.scid, uri)
 
 
 async def raw(home: Side, asker: Side, body: bytes) -> str:
@@ -129,9 +139,10 @@ async def raw(home: Side, asker: Side, body: bytes) -> str:
 
 async def request_by(home: Side, asker: Side, key: Ed25519PrivateKey, *, who: str, node: str) -> bytes:
     uri = await home.publish()
+    until = asker.sync.node.clock() + timedelta(days=7)
     placed = await home.sync.rows("select leaf_hash from entry order by index desc limit 1")
     return request.write_request(
-        asker=who, node=node, record=str(uri), leaf=placed[0][0], key=bytes(31) + b"\x09", log_key=key
+        asker=who, node=node, record=str(uri), leaf=placed[0][0], key=bytes(31) + b"\x09", until=until, log_key=key
     )
 
 
@@ -199,7 +210,7 @@ async def test_an_answer_that_is_not_what_the_log_commits_to_is_refused(
 
     monkeypatch.setattr(sealed_to, "seal", other)
     with pytest.raises(PayloadCommitmentMismatch):
-        await asker.parts.request(asker.guest.scid, uri)
+        await asker.asking.request(asker.guest.scid, uri)
 
 
 async def test_what_passes_between_the_nodes_holds_no_phone_number(
@@ -211,12 +222,12 @@ async def test_what_passes_between_the_nodes_holds_no_phone_number(
     answers: list[bytes] = []
     true_write = request.write_answer
 
-    def kept(sealed: bytes) -> bytes:
-        answers.append(true_write(sealed))
+    def kept(answer: request.Answer) -> bytes:
+        answers.append(true_write(answer))
         return answers[-1]
 
     monkeypatch.setattr(request, "write_answer", kept)
-    await asker.parts.request(asker.guest.scid, uri)
+    await asker.asking.request(asker.guest.scid, uri)
     assert len(answers) == 1
     assert PHONE.encode() not in answers[0]
     assert PHONE.encode().hex().encode() not in answers[0]
@@ -225,7 +236,7 @@ async def test_what_passes_between_the_nodes_holds_no_phone_number(
 async def test_the_record_of_answers_cannot_be_changed(home: Side, asker: Side) -> None:
     uri = await home.publish()
     await asker.sync.pull(home.sync.url)
-    assert await refused(asker.parts.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
     for change in ("delete from restricted_release", "update restricted_release set rule = 'OWNER'"):
         with pytest.raises(asyncpg.RaiseError):
             await home.sync.rows(change)
@@ -244,7 +255,7 @@ async def test_only_an_owner_at_home_decides_and_only_about_who_is_known(home: S
         ]
 
 
-async def told(work: object) -> tuple[str, str, dict[str, object]]:
+async def refusal(work: object) -> tuple[str, str, dict[str, object]]:
     """Return all that is said of a refusal, but for the record's own name."""
     with pytest.raises(GotongError) as caught:
         await work  # type: ignore[misc]
@@ -268,17 +279,17 @@ async def test_what_is_hidden_is_asked_for_as_if_it_were_not_there(home: Side, a
     hiding = {"home": home, "asker": asker}[where]
     await suppress(hiding, uri, suppressed=True)
     if where == "asker":
-        nothing = await told(asker.parts.request(asker.guest.scid, unknown))
-        assert await told(asker.parts.request(asker.guest.scid, uri)) == nothing
+        nothing = await refusal(asker.asking.request(asker.guest.scid, unknown))
+        assert await refusal(asker.asking.request(asker.guest.scid, uri)) == nothing
     else:
-        assert await told(home.parts.request(home.guest.scid, uri)) == await told(
-            home.parts.request(home.guest.scid, unknown)
+        assert await refusal(home.asking.request(home.guest.scid, uri)) == await refusal(
+            home.asking.request(home.guest.scid, unknown)
         )  # the operator hides it from its author's people as well
-        nothing = await told(asker.parts.request(asker.guest.scid, uri))
+        nothing = await refusal(asker.asking.request(asker.guest.scid, uri))
     assert nothing[0] == "RECORD_NOT_FOUND"
     assert await home.rules() == []  # nothing was decided, as of what is not there
     await suppress(hiding, uri, suppressed=False)
-    assert canonical.decode(await asker.parts.request(asker.guest.scid, uri)) == PART
+    assert await told(asker.asking.request(asker.guest.scid, uri)) == PART
 
 
 async def test_a_home_says_the_same_of_what_it_hides_and_of_what_never_was(home: Side, asker: Side) -> None:
@@ -292,9 +303,10 @@ async def test_a_home_says_the_same_of_what_it_hides_and_of_what_never_was(home:
             record=str(each),
             leaf=bytes(32),
             key=bytes(32),
+            until=home.sync.node.clock() + timedelta(days=7),
             log_key=asker.sync.node.keys.get(log_key_name(asker.guest.scid, 0, 0)),
         )
-        answers.add(str(await told(home.parts.answer(asker.sync.node.operator.scid, body))))
+        answers.add(str(await refusal(home.asking.releases.answer(asker.sync.node.operator.scid, body))))
     assert len(answers) == 1
 
 
@@ -303,6 +315,6 @@ async def test_what_a_participant_in_quarantine_published_is_not_asked_for(home:
     await asker.sync.pull(home.sync.url)
     await allow_asker(home, asker)
     await set_participant_trust(asker.sync.database, home.guest.scid, "quarantined", actor="sari")
-    assert await told(asker.parts.request(asker.guest.scid, uri)) == await told(
-        asker.parts.request(asker.guest.scid, unknown)
+    assert await refusal(asker.asking.request(asker.guest.scid, uri)) == await refusal(
+        asker.asking.request(asker.guest.scid, unknown)
     )

@@ -38,7 +38,7 @@ def services(database: Database, regions: Regions, key: Ed25519PrivateKey, clock
     return Services(
         database=database,
         appender=None,  # type: ignore[arg-type]
-        restricted=None,  # type: ignore[arg-type]
+        asking=None,  # type: ignore[arg-type]
         regions=regions,
         wake=Wake(lambda: connect(database.dsn)),
         verifier=TokenVerifier([key.public_key()], issuer="https://node.test", audience="https://node.test/graphql"),

@@ -25,6 +25,8 @@ from federation.requests.addresses import TEST
 from federation.requests.caller import Requests
 from federation.requests.signatures import authority_of
 from federation.requests.signer import Signer
+from federation.restricted.mailbox import Mailbox
+from federation.restricted.release import Releases
 from federation.sync.announce import HeadFeed
 from federation.sync.client import Limits, PeerClient
 from federation.sync.exchange import Exchanged
@@ -127,7 +129,8 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
         return client_of(node, peer.url, limits=limits, skew_ms=peer.skew_ms or 0)
 
     callers = callers_of(node, url)
-    edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers)
+    mail_of = Mailbox(node.database, node.clock).waiting_for
+    edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers, mail_of=mail_of)
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock), callers)
     erasures, vouches = (made(node.database, callers, node.clock) for made in (ErasuresEdge, VouchesEdge))
     edges = (edge, witness, EvidenceEdge(node.database, callers), erasures, vouches)
@@ -140,6 +143,7 @@ def sync_node(node: TestNode, dsn: str, url: str, *, limits: Limits = QUICK, **c
         clock=node.clock,
         connect=own_connection,
         jitter=lambda: 0.5,
+        answer_mail=Releases(node.database, node.keys, node.appender.vault, node.clock).answer_mail,
         **changes,
     )
     witnessing = Witnessing(node.database, client, node.clock, own_connection, lambda: 0.5)
