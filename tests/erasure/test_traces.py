@@ -37,6 +37,7 @@ WITHOUT_CONTENT = {
     "that a record was there, and who was given what": "outbox event suppression restricted_grant restricted_release",
     "what other people wrote to the operator": "removal_request",
     "sealed to cards that are not here; dropped when its owner says so": "backup backup_chunk",
+    "sealed to a key of the node that asks; dropped with the erasure": "restricted_mail restricted_asked",
 }
 
 
