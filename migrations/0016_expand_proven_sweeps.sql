@@ -6,6 +6,8 @@
 alter table erasure add column forgotten_by xid8;
 -- The tables are written anew, and the write-ahead log up to here may hold the bytes.
 alter table erasure add column rewritten_to pg_lsn;
+-- The segments of then are gone; up to this one they may have been reused under later names and not written over yet.
+alter table erasure add column reused_to text;
 -- What kept the last sweep from finishing it (store/sweep.py).
 alter table erasure add column waits_for text;
 

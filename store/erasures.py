@@ -164,7 +164,7 @@ async def make_unswept(connection: Connection, erasure: Erasure, *, now: datetim
     await connection.execute(
         """
         update erasure set executed_at = $3, forgotten_by = null, rewritten_to = null,
-                           swept_at = null, waits_for = null
+                           reused_to = null, swept_at = null, waits_for = null
         where log_id = $1 and index = $2
         """,
         erasure.log_id,

@@ -11,7 +11,8 @@ it. So an erasure leaves the files in three steps. Each is remembered, and a lat
    own snapshot has to step around it. So this waits for all that was under way at step 1. What the rewrite really did
    is looked at afterwards: it leaves its horizon in `pg_class.relfrozenxid`, and no row deleted before that is in the
    file.
-3. *swept*: the directory of the write-ahead log has no segment any more in which the bytes may be.
+3. *swept*: the directory of the write-ahead log has no segment any more in which the bytes may be. Where the server may
+   have reused an old segment under a later name, that one is written over.
 
 Nobody can read or write a table while it is rewritten. What is out of reach: copies that the server's operator makes of
 its files (backups, archived segments, replicas, snapshots), and blocks that the file system has freed.
@@ -97,7 +98,7 @@ async def sweep(connection: Connection, now: datetime) -> Swept | None:
 
 
 _DISOWN = """
-    update erasure set forgotten_by = null, rewritten_to = null
+    update erasure set forgotten_by = null, rewritten_to = null, reused_to = null
     where swept_at is null and (
         forgotten_by >= pg_snapshot_xmax(pg_current_snapshot()) or rewritten_to > pg_current_wal_insert_lsn()
     )
@@ -270,20 +271,27 @@ async def _finish(connection: Connection, now: datetime) -> int:
     with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
         await connection.execute("checkpoint")
     try:
-        done = await connection.execute(_OUT_OF_WAL, now)
+        await connection.execute(_GONE)
     except asyncpg.InsufficientPrivilegeError:  # then nobody here can know
         return 0
+    done = await connection.execute(_WRITTEN_OVER, now)
     return int(done.removeprefix("UPDATE "))
 
 
-# A segment's name is its timeline and its number. Where segments are recycled, one keeps its bytes under a later name.
-_OUT_OF_WAL = """
+# A segment's name is its timeline and its number. The built-in server never reuses one: its file of settings says so.
+_GONE = """
+    with segment as (
+        select substr(name, 9, 16) as number from pg_ls_waldir() where name ~ '^[0-9A-F]{24}(\\.partial)?$'
+    )
+    update erasure set reused_to = case
+        when (select sourcefile like '%/gotong.conf' and setting = 'off' from pg_settings where name = 'wal_recycle')
+        then '' else (select max(number) from segment) end
+    where swept_at is null and rewritten_to is not null and reused_to is null
+      and not exists (select from segment where number <= substr(pg_walfile_name(rewritten_to), 9))
+"""
+_WRITTEN_OVER = """
     update erasure set swept_at = $1, waits_for = null
-    where swept_at is null and rewritten_to is not null and not current_setting('wal_recycle')::boolean
-      and not exists (
-          select from pg_ls_waldir()
-          where name ~ '^[0-9A-F]{24}(\\.partial)?$' and substr(name, 9, 16) <= substr(pg_walfile_name(rewritten_to), 9)
-      )
+    where swept_at is null and reused_to < substr(pg_walfile_name(pg_current_wal_insert_lsn()), 9)
 """
 
 
