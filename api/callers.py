@@ -83,7 +83,7 @@ class Callers:
         return () if is_local else self.budgets.of_peer(caller.peer_id, self.now_s())
 
     def _address(self, request: Request) -> tuple[str, bool]:
-        forwarded = request.headers.get("x-forwarded-for", "").encode("latin-1")
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).encode("latin-1")  # proxies may add a line
         return client_address(request.client.host if request.client else None, forwarded, self.trusted)
 
 

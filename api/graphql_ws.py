@@ -8,7 +8,7 @@ the last event it got.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 import orjson
@@ -21,9 +21,9 @@ from auth.tokens import TokenInvalid, Viewer
 from domain.errors import GotongError
 from schema import errors
 from schema.compile.follow import Event
-from schema.compile.plan import RequestRefused
+from schema.compile.plan import Answer, RequestRefused
 from schema.context import Caller, Charge
-from schema.engine import Engine, Operation
+from schema.engine import Engine, Operation, Prepared
 from schema.following import Following
 
 PROTOCOL = "graphql-transport-ws"
@@ -32,6 +32,8 @@ MESSAGE_CHARS_MAX = 128 * 1024
 OPERATIONS_PER_SOCKET_MAX = 50
 OPERATION_ID_CHARS_MAX = 256
 FRAMES_QUEUED_MAX = 512
+QUEUED_BYTES_MAX = 16 * 1024 * 1024
+"""Of one socket; a single larger answer is queued all the same when nothing else is."""
 SOCKETS_MAX = 10_000
 
 BAD_MESSAGE = 4400
@@ -69,6 +71,7 @@ class SocketEndpoint:
         self.following = Following(engine.services)
         self._sockets: set[Socket] = set()
         self._task: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[Answer]] = set()
 
     async def open(self) -> None:
         """Start telling followers."""
@@ -79,8 +82,16 @@ class SocketEndpoint:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*self._writing, return_exceptions=True)
         for socket in list(self._sockets):
             socket.end(Closing(GOING_AWAY, "The node is stopping."))
+
+    def finishing(self, writing: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        """Return a task of a mutation that goes on when its socket is gone."""
+        task = asyncio.create_task(writing)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
@@ -120,6 +131,7 @@ class Socket:
         self._initialised = False
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._frames: deque[bytes] = deque()
+        self._queued_bytes = 0
         self._ready = asyncio.Event()
         self._drained = asyncio.Event()
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
@@ -150,18 +162,23 @@ class Socket:
 
     def put(self, frame: bytes) -> bool:
         """Queue a frame and return whether there was room; without room the socket is closed."""
-        if len(self._frames) >= FRAMES_QUEUED_MAX:
+        is_heavy = bool(self._frames) and self._queued_bytes + len(frame) > QUEUED_BYTES_MAX
+        if len(self._frames) >= FRAMES_QUEUED_MAX or is_heavy:
             self.end(Closing(TOO_SLOW, "You read too slowly; go on after the last cursor you have."))
             return False
         self._frames.append(frame)
+        self._queued_bytes += len(frame)
         self._ready.set()
         return True
 
     async def room(self) -> None:
         """Return when the queue is less than half full."""
-        while len(self._frames) > FRAMES_QUEUED_MAX // 2:
+        while not self._is_half_empty():
             self._drained.clear()
             await self._drained.wait()
+
+    def _is_half_empty(self) -> bool:
+        return len(self._frames) <= FRAMES_QUEUED_MAX // 2 and self._queued_bytes <= QUEUED_BYTES_MAX // 2
 
     async def _write(self) -> None:
         while True:
@@ -169,7 +186,8 @@ class Socket:
             self._ready.clear()
             while self._frames:
                 frame = self._frames.popleft()
-                if len(self._frames) <= FRAMES_QUEUED_MAX // 2:
+                self._queued_bytes -= len(frame)
+                if self._is_half_empty():
                     self._drained.set()
                 await self._send({"type": "websocket.send", "text": frame.decode()})
 
@@ -253,7 +271,7 @@ class Socket:
                 return
             prepared = self._engine.prepare(operation, caller.languages)
             charge = self._charge(caller, prepared.cost)
-            answer = await self._engine.execute(prepared, caller._replace(charge=charge))
+            answer = await self._executed(prepared, caller._replace(charge=charge))
             if self.put(_next(operation_id, answer.json(cost_json(charge, prepared.cost)))):
                 self.put(_message("complete", operation_id))
         except BadRequest as error:
@@ -266,16 +284,23 @@ class Socket:
             if self._operations.get(operation_id) is task:
                 del self._operations[operation_id]
 
+    async def _executed(self, prepared: Prepared, caller: Caller) -> Answer:
+        """Return the answer; what was asked to be written is written, whoever waits for it."""
+        running = self._engine.execute(prepared, caller)
+        if prepared.operation.kind is not OperationType.MUTATION:
+            return await running
+        return await asyncio.shield(self._endpoint.finishing(running))
+
     async def _follow(self, operation_id: str, operation: Operation, caller: Caller) -> None:
+        self._charge(caller, self._engine.follow_cost(operation))  # what is too costly is not worth compiling
         plan, asking = self._engine.follow(operation, caller)
-        self._charge(caller, self._engine.follow_cost(operation))
         head = b'{"id":%b,"type":"next","payload":{"data":' % orjson.dumps(operation_id)
 
         def tell(event: Event) -> bool:
             return self.put(b"%b%b}}" % (head, event.data))
 
-        async with self._endpoint.following.follow(plan, asking, tell, self.room):
-            await asyncio.get_running_loop().create_future()  # until the client completes or the socket closes
+        async with self._endpoint.following.follow(plan, asking, tell, self.room) as lost:
+            await lost  # or until the client completes or the socket closes
 
     def _charge(self, caller: Caller, cost: int) -> Charge:
         return self._gate.charge(self._peer, self._headers, caller.viewer, cost)

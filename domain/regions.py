@@ -114,18 +114,19 @@ class Regions:
             code=code, edition=self.edition, lat=region.lat, lon=region.lon, precision_m=PRECISION_M[region.level]
         )
 
-    def search(self, text: str, limit: int = SEARCH_RESULTS_MAX) -> list[Region]:
-        """Return regions in whose label every word of `text` begins a word, the closest name first.
+    def search(self, text: str, limit: int = SEARCH_RESULTS_MAX, inside: str | None = None) -> list[Region]:
+        """Return regions, of all or inside one, in whose label every word of `text` begins a word, the closest first.
 
         "cipanas" finds both districts, "cipanas lebak" one. A code ("32.03") finds itself.
         """
+        within = "" if inside is None else f"{inside}."
         if exact := self._by_code.get(text.strip()):
-            return [exact]
+            return [exact] if exact.code.startswith(within) else []
         words = _fold(text).split()
         if not words:
             return []
         codes = set.intersection(*(self._codes_with(word) for word in words))
-        own = [self._by_code[code] for code in codes]
+        own = [self._by_code[code] for code in codes if code.startswith(within)]
         named = [region for region in own if any(_begins_word(region.name, word) for word in words)]
         named.sort(key=lambda region: (_distance(region.name, words), len(region.code), region.name, region.code))
         return named[: max(0, limit)]

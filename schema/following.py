@@ -19,10 +19,13 @@ from schema.compile import stream
 from schema.compile.build import Asking
 from schema.compile.follow import Event, FollowPlan
 from schema.context import Services
+from store.database import DatabaseUnavailable
 from store.outbox import EVENT_CHANNEL, latest_seq, stream_id
 from store.wake import POLL_S
 
 RETRY_S = 1.0
+FAILURES_MAX = 3
+"""Times in a row that a question cannot be answered before those who follow it are told so."""
 
 _log = structlog.get_logger()
 
@@ -34,10 +37,11 @@ Tell = Callable[[Event], bool]
 
 @dataclass(eq=False)
 class Follower:
-    """One who follows: how to tell it, and what it has been told."""
+    """One who follows: how to tell it, what it has been told, and what ends it when it cannot be told any more."""
 
     tell: Tell
     place: int
+    lost: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 @dataclass(eq=False)
@@ -49,6 +53,7 @@ class Group:
     place: int
     followers: set[Follower] = field(default_factory=set)
     joining: int = 0
+    failures: int = 0
 
     def told(self, events: list[Event]) -> None:
         """Tell the events to everyone; those who cannot follow are let go."""
@@ -82,21 +87,46 @@ class Following:
                     await asyncio.sleep(RETRY_S)
 
     async def advance(self) -> None:
-        """Read what is new for every question and tell it."""
+        """Read what is new for every question and tell it; raises the first failure when all others are told."""
         if not self._groups:
             return
-        latest = await self._latest()
+        latest, stream = await self._latest(), await self.stream()
+        failures: list[Exception] = []
         for group in list(self._groups.values()):
-            while group.place < latest:
-                events, place = await group.plan.read(group.asking, await self.stream(), group.place, latest)
-                group.place = place
-                group.told(events)
+            try:
+                await self._advance(group, stream, latest)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # one question that cannot be answered keeps nobody else waiting
+                failures.append(error)
+                self._count(group, error)
+        if failures:
+            raise failures[0]
+
+    async def _advance(self, group: Group, stream: str, latest: int) -> None:
+        while group.place < latest:
+            events, group.place = await group.plan.read(group.asking, stream, group.place, latest)
+            group.told(events)
+        group.failures = 0
+
+    def _count(self, group: Group, error: Exception) -> None:
+        """Let those go whose question has failed too often: they come back with the last cursor they have."""
+        group.failures += 1
+        if group.failures < FAILURES_MAX:
+            return
+        self._groups.pop(group.plan.key)
+        for follower in group.followers:
+            if not follower.lost.done():
+                follower.lost.set_exception(error)
 
     @contextlib.asynccontextmanager
-    async def follow(self, plan: FollowPlan, asking: Asking, tell: Tell, room: Room) -> AsyncIterator[None]:
+    async def follow(
+        self, plan: FollowPlan, asking: Asking, tell: Tell, room: Room
+    ) -> AsyncIterator[asyncio.Future[None]]:
         """Tell the events behind the plan's `after`, or from now on, while the context lasts.
 
-        Raises CursorInvalid, StreamChanged. `room` is awaited while what was missed is told.
+        Gives what raises when the question cannot be answered any more. Raises CursorInvalid, StreamChanged. `room` is
+        awaited while what was missed is told.
         """
         cursor = plan.after(asking)
         latest = await self._latest()
@@ -109,8 +139,9 @@ class Following:
         follower = Follower(tell, latest if after is None else after)
         try:
             await self._catch_up(group, follower, asking, room)
-            yield
+            yield follower.lost
         finally:
+            follower.lost.cancel()
             group.joining -= 1
             group.followers.discard(follower)
             if not group.joining and self._groups.get(plan.key) is group:

@@ -94,7 +94,8 @@ class PageInfo:
 
 @strawberry.type(
     description="What fits the filter but is not shown: this node's operator has not allowed its publisher, or has "
-    "suppressed this one record."
+    "suppressed this one record. It does not tell what these say: "
+    "`text`, `near` and `externalId` do not narrow it."
 )
 class HiddenByTrust:
     """What trust hides."""

@@ -174,6 +174,7 @@ def text(table: str) -> str | None:
         "Only with these words, in Indonesian or English forms. "
         '"quotes" for phrases, `or`, `-not`. The last word may be unfinished.',
         convert=words,
+        probes=True,
     )
     return field
 
@@ -187,7 +188,11 @@ def instant(sql: str, description: str, begins: str | None = None) -> DateTime |
 def external_id() -> ExternalIdInput | None:
     """Return the filter field: by a name elsewhere."""
     field: ExternalIdInput | None = where(
-        "{t}.external_ids @> array[{v}]", "text", "Only with this name in another system.", convert=external_id_key
+        "{t}.external_ids @> array[{v}]",
+        "text",
+        "Only with this name in another system.",
+        convert=external_id_key,
+        probes=True,
     )
     return field
 

@@ -11,11 +11,13 @@ from domain.money import parse_money
 from domain.quantity import parse_quantity, parse_value
 from domain.regions import Regions
 from domain.text import long_text, short_text
+from schema.common.near import PointOutOfRange
 from schema.common.records import ExternalIdInput
 from schema.common.scalars import Decimal
 
 PRECISION_M_DEFAULT = 100
 COORDINATE_DIGITS = 7
+DEGREES_MAX = 180
 
 
 @strawberry.input(description="A text in one language.")
@@ -114,6 +116,8 @@ def _is_given(value: Any) -> bool:
 def _coordinate(value: float | None) -> str | None:
     if value is None or value is strawberry.UNSET:
         return None
+    if not abs(value) <= DEGREES_MAX:
+        raise PointOutOfRange("`lat` is -90 to 90 and `lon` is -180 to 180.")
     return decimals.canonical(round(Number(repr(value)), COORDINATE_DIGITS))
 
 

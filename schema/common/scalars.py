@@ -26,7 +26,7 @@ class Representation:
 
 def _read_time(value: Any) -> datetime:
     if not isinstance(value, str):
-        raise GraphQLError(f"DateTime cannot represent {value!r}: give RFC 3339 text with an offset.")
+        raise GraphQLError(f"DateTime cannot represent {repr(value)[:64]}: give RFC 3339 text with an offset.")
     try:
         return read_instant(value).astimezone(UTC)
     except (InstantInvalid, OverflowError) as error:

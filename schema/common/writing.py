@@ -17,12 +17,14 @@ from auth.tokens import NotAuthenticated
 from domain.errors import GotongError
 from domain.ids import RecordUri, parse_uri
 from domain.records.registry import RECORDS
+from domain.text import TextInvalid
 from federation.log.entry import Part
 from federation.publish.append import OutcomeUnknown, StoredBytesDiffer
 from federation.publish.guard import PublicationWaits
 from federation.publish.prepare import Change, ClockOff, Current, Draft, Once, Parts
 from federation.publish.waiting import NOT_NOW, keep
 from schema.common import inputs
+from schema.compile.build import check_text
 from schema.compile.read import Act, Argument, Stored, Value, declare
 from schema.context import Caller, Services
 from store.database import DatabaseBusy, DatabaseUnavailable, DiskFull, StatementTimedOut
@@ -58,7 +60,7 @@ class RecordUnreadable(GotongError):
 
 
 class IdempotencyKeyMalformed(GotongError):
-    """An idempotency key has 1 to 255 characters."""
+    """An idempotency key has 1 to 255 characters, all of them printable."""
 
     code: ClassVar[str] = "IDEMPOTENCY_KEY_MALFORMED"
 
@@ -97,8 +99,11 @@ class Deed:
         key = self.input.idempotency_key or self.caller.idempotency_key
         if not key:
             return None
-        if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
-            raise IdempotencyKeyMalformed(f"An idempotency key has at most {IDEMPOTENCY_KEY_CHARS_MAX} characters.")
+        if len(key) > IDEMPOTENCY_KEY_CHARS_MAX or not key.isprintable():
+            raise IdempotencyKeyMalformed(
+                f"An idempotency key has at most {IDEMPOTENCY_KEY_CHARS_MAX} characters, all of them printable.",
+                field="idempotencyKey",
+            )
         content = {name: value for name, value in self.given.items() if name not in UNSIGNED}
         data = orjson.dumps([self.action, content], option=orjson.OPT_SORT_KEYS, default=str)
         return Once(key, hashlib.sha256(data).digest())
@@ -164,16 +169,26 @@ def user_error(error: GotongError) -> UserError:
 def own(uri: str, type_: str) -> RecordUri:
     """Return the parts of a record's id; raises IdMalformed or WrongRecord."""
     parsed = parse_uri(uri)
-    if (parsed.type or "organization") != type_:
+    if (parsed.type or "organization") != type_ or parsed.type == "organization":  # whose id is its publisher's
         raise WrongRecord(f"That id names no {type_}.", field="id")
     return parsed
 
 
-def organization(uri: str) -> str:
-    """Return the SCID of an organization's id; raises IdMalformed or WrongRecord."""
+def words(text: str, name: str) -> str:
+    """Return words that people will read as they are, given as `name`; raises TextInvalid."""
+    try:
+        check_text(text)
+    except TextInvalid as error:
+        error.details.setdefault("field", name)
+        raise
+    return text
+
+
+def organization(uri: str, name: str = "as") -> str:
+    """Return the SCID of an organization's id, given as `name`; raises IdMalformed or WrongRecord."""
     parsed = parse_uri(uri)
     if parsed.type is not None:
-        raise WrongRecord("`as` is an organization's id: gotong:<SCID>.", field="as")
+        raise WrongRecord(f"`{name}` is an organization's id: gotong:<SCID>.", field=name)
     return parsed.scid
 
 

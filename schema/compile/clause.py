@@ -28,6 +28,8 @@ class Clause:
     `uneven`: how many rows fit varies so much with the value that no one plan serves all.
     `choice` says the same in ways that an index can follow. `search` is what a search for words adds to its own
     look-up, in `{also}`, when this field is given beside it.
+    `probes`: it looks into what a record says, so that counting what fits it would tell that of hidden ones, word by
+    word or step by step; counts of hidden records leave it out.
     """
 
     sql: str
@@ -39,6 +41,7 @@ class Clause:
     uneven: bool = False
     choice: "Choice | None" = None
     search: str | None = None
+    probes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ def where(
     uneven: bool = False,
     choice: Choice | None = None,
     search: str | None = None,
+    probes: bool = False,
 ) -> Any:
     """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven, choice, search)}
+    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven, choice, search, probes)}
     return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)

@@ -9,7 +9,7 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
 from domain.errors import GotongError
 from schema.compile import cursor, fields, suggest
 from schema.compile.build import Asking, Build, Scope, class_name, source_of
-from schema.compile.filters import conditions
+from schema.compile.filters import conditions, probing
 from schema.compile.read import Many, Order, Source
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
 from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, suppressed, visible
@@ -37,6 +37,7 @@ class Page:
     rows_max: int
     ranged: tuple[bool, bool]  # whether `after`, `before` were given
     where: str  # the filter: for counts
+    where_hidden: str  # and for counts of what is hidden
     keyset: str  # and the place: for rows
     selected: Mapping[str, list[FieldNode]]
     type: GraphQLObjectType
@@ -98,10 +99,11 @@ def page(
     filter_now = now.get("filter") or {}
     where.append(drills(source, n, asked=bool(filter_now.get("exercise"))))
     given = {}
+    where_hidden = list(where)
     if "filter" in declared.args:
-        given = conditions(
-            build, declared.args["filter"].type, filter_now, names, lambda asking: later(asking.variables)["filter"]
-        )
+        filter_type = declared.args["filter"].type
+        given = conditions(build, filter_type, filter_now, names, lambda asking: later(asking.variables)["filter"])
+        where_hidden += (clause for name, clause in given.items() if name not in probing(filter_type))
     selected = build.fields(connection_type, [node.selection_set for node in nodes])
     suggestions = suggest.NOTHING
     if "text" in given and any(found[0].name.value == "suggestions" for found in selected.values()):
@@ -120,6 +122,7 @@ def page(
         rows_max=rows_max,
         ranged=(bool(keyset[0]), bool(keyset[1])),
         where=" and ".join(where),
+        where_hidden=" and ".join(where_hidden),
         keyset=" and ".join([*where, *filter(None, keyset)]),
         selected=selected,
         type=connection_type,
@@ -265,7 +268,7 @@ def counts_sql(page: Page, found: list[Member]) -> str:
         is_critical = fill(page.source.critical, {"t": f"t{page.n}"}) if page.source.critical else "false"
         hidden_count, critical = "hid.count", "hid.critical"
         rows = " union all ".join(
-            f"select {is_critical} as is_critical from {from_} where {page.where}" for from_ in page.hidden_sql
+            f"select {is_critical} as is_critical from {from_} where {page.where_hidden}" for from_ in page.hidden_sql
         )
         froms = (
             f" from (select count(*) as count, count(*) filter (where is_critical) as critical from "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from graphql import GraphQLInputType, get_named_type, is_input_object_type
+from graphql import GraphQLInputField, GraphQLInputType, get_named_type, is_input_object_type
 
 from domain.errors import GotongError
 from schema.compile.build import Asking, Build
@@ -31,7 +31,7 @@ def conditions(
     found = {}
     also = ""
     for name, declared in named.fields.items():
-        clause: Clause | None = declared.extensions["strawberry-definition"].metadata.get(CLAUSE)
+        clause = _clause(declared)
         if clause is None or now.get(name) is None:
             continue
         build.statement.uneven |= clause.uneven
@@ -44,6 +44,19 @@ def conditions(
         found[name] = fill(sql, holes)
         also += f" and {fill(clause.search, holes)}" if clause.search else ""
     return found
+
+
+def probing(type_: GraphQLInputType) -> frozenset[str]:
+    """Return the fields of a filter that look into what a record says."""
+    named = get_named_type(type_)
+    assert is_input_object_type(named)
+    clauses = ((name, _clause(declared)) for name, declared in named.fields.items())
+    return frozenset(name for name, clause in clauses if clause is not None and clause.probes)
+
+
+def _clause(declared: GraphQLInputField) -> Clause | None:
+    clause: Clause | None = declared.extensions["strawberry-definition"].metadata.get(CLAUSE)
+    return clause
 
 
 def _chosen(build: Build, name: str, clause: Clause, now: Given, later: Callable[[Asking], Given]) -> str | None:

@@ -28,7 +28,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class FollowPlan:
-    """A compiled subscription. Two with one `key` have one answer, whoever follows."""
+    """A compiled subscription. Two with one `key` have one answer, whoever follows: the key is all that was asked."""
 
     key: tuple[Any, ...]
     sql: str
@@ -95,7 +95,7 @@ def compile_follow(
     # Names the parameter's type also where nobody selects the cursor.
     sql = f"select seq, c0 from ({events}) events where {stream} is not null order by seq"
     return FollowPlan(
-        key=(id(operation), _values(build, operation, nodes[0]), tuple(reader_languages)),
+        key=(*_asked(build, operation, nodes[0]), tuple(reader_languages)),
         sql=sql,
         binders=build.statement.binders,
         holes=build.statement.holes,
@@ -104,8 +104,12 @@ def compile_follow(
     )
 
 
-def _values(build: Build, operation: OperationDefinitionNode, node: FieldNode) -> bytes:
-    """Return the variables' values as bytes, without one that only says where to begin."""
+def _asked(build: Build, operation: OperationDefinitionNode, node: FieldNode) -> tuple[str, bytes]:
+    """Return the document and the variables' values as bytes, without one that only says where to begin.
+
+    The document itself and no identity of its nodes: these may be forgotten, and others made in their place, while
+    somebody still follows.
+    """
     own = {
         argument.value.name.value
         for argument in node.arguments or ()
@@ -114,4 +118,4 @@ def _values(build: Build, operation: OperationDefinitionNode, node: FieldNode) -
     document = print_ast(operation) + "".join(print_ast(fragment) for fragment in build.fragments.values())
     used_once = {name for name in own if document.count(f"${name}") == 2}  # declared, and given as `after`
     values = {name: value for name, value in build.variables.coerced.items() if name not in used_once}
-    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS, default=str)
+    return document, orjson.dumps(values, option=orjson.OPT_SORT_KEYS, default=str)

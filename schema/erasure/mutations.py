@@ -12,7 +12,19 @@ from federation.erasing.erasure import erasable
 from federation.publish.prepare import unchanged
 from schema.common import inputs
 from schema.common.inputs import WriteInput
-from schema.common.writing import RAISED, Deed, Outcome, UserError, Work, Written, mutation, user_error, written
+from schema.common.writing import (
+    RAISED,
+    Deed,
+    Outcome,
+    UserError,
+    Work,
+    Written,
+    mutation,
+    own,
+    user_error,
+    words,
+    written,
+)
 from schema.compile.read import Value, declare
 from store import removals
 
@@ -55,7 +67,7 @@ async def erase_record(deed: Deed) -> Outcome:
     """Return what became of the erasure."""
 
     def work() -> Work:
-        uri = parse_uri(deed.input.id)
+        uri = own(deed.input.id, parse_uri(deed.input.id).type or "organization")
         parts = erasable([part.value for part in deed.input.parts])
         expected = deed.input.expected_revision
         expected = None if expected is strawberry.UNSET else expected
@@ -99,6 +111,7 @@ async def request_removal(deed: Deed) -> Requested:
         uri = parse_uri(deed.input.id)
         contact = None if deed.input.contact is strawberry.UNSET else deed.input.contact
         for name, text in (("reason", deed.input.reason), ("contact", contact or "")):
+            words(text, name)
             if len(text) > REMOVAL_CHARS_MAX or (name == "reason" and not text.strip()):
                 raise RemovalUnclear(
                     f"A {name} has at most {REMOVAL_CHARS_MAX} characters and is not empty.", field=name

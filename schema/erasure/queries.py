@@ -19,7 +19,7 @@ from store.database import Connection
 
 async def _erasures(services: Services, caller: Caller, arguments: Mapping[str, Any]) -> Page:
     publisher = arguments.get("publisher")
-    scid = None if publisher is None else organization(publisher)
+    scid = None if publisher is None else organization(publisher, "publisher")
 
     async def may(connection: Connection) -> None:
         try:

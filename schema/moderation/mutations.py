@@ -98,6 +98,8 @@ async def _decided(deed: Deed, told_in: str, *, check: Step, work: Work, read: S
         reason = deed.input.reason or None
         if reason is not None and len(reason) > REASON_CHARS_MAX:
             raise ReasonTooLong(f"A reason has at most {REASON_CHARS_MAX} characters.", field="reason")
+        if reason is not None:
+            writing.words(reason, "reason")
         async with deed.services.database.acquire() as connection:
             await check(connection)
         if not deed.input.dry_run:

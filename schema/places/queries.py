@@ -22,8 +22,7 @@ async def _regions(services: "Services", _caller: "Caller", arguments: Mapping[s
         return services.regions.children(parent)
     if len(search) > TEXT_CHARS_MAX:
         raise FilterTooLarge(f"A text to search for has at most {TEXT_CHARS_MAX} characters.", chars=len(search))
-    inside = "" if parent is None else f"{parent}."
-    return [region for region in services.regions.search(search) if region.code.startswith(inside)]
+    return services.regions.search(search, inside=parent)
 
 
 @strawberry.type(description="Questions about places.")

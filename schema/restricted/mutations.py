@@ -92,7 +92,7 @@ async def _decided(deed: Deed, decide: Any) -> Decided:
     told = deed.input.client_mutation_id or None
     database = deed.services.database
     try:
-        owner, asker = writing.organization(deed.input.as_), writing.organization(deed.input.to)
+        owner, asker = writing.organization(deed.input.as_), writing.organization(deed.input.to, "to")
         viewer = policy.require(deed.caller.viewer, deed.action, owner)
         await decide(database, owner, asker, actor=viewer.subject, is_rehearsed=bool(deed.input.dry_run))
     except writing.RAISED:

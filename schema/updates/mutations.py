@@ -42,6 +42,8 @@ async def post_update(deed: Deed) -> Outcome:
         refused = error
 
     def change(_current: Current | None) -> Parts:
+        if refused is not None:
+            raise refused
         about = {"uri": str(uri)} | ({"leaf": leaf} if leaf else {})
         members: dict[str, tuple[str, Convert]] = {
             "text": ("text", inputs.long_texts),
@@ -52,10 +54,7 @@ async def post_update(deed: Deed) -> Outcome:
         return Parts({}, body, None, bool(deed.input.exercise))
 
     def work() -> Work:
-        scid = writing.organization(deed.input.as_)
-        if refused is not None:
-            raise refused
-        return Work(scid, "update", change)
+        return Work(writing.organization(deed.input.as_), "update", change)
 
     return await written(deed, work)
 

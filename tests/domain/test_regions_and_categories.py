@@ -75,6 +75,11 @@ def test_a_search_puts_the_closest_name_first_and_stays_bounded(regions: Regions
     assert regions.search("cianjur")[0].code == "32.03"
     assert regions.search("32.03")[0].name == "Kabupaten Cianjur"
     assert len(regions.search("k", limit=7)) == 7
+    inside = regions.search("k", inside="36")
+    assert len(inside) == 26  # none of the fifty closest of the whole country is there
+    assert {region.code[:3] for region in inside} == {"36."}
+    assert [region.code for region in regions.search("cipanas", inside="36.02")] == ["36.02.04"]
+    assert regions.search("32.03", inside="36") == []
     assert regions.search("  ") == []
     assert regions.search("atlantis") == []
 

@@ -27,6 +27,10 @@ BAND = {
 FAR = datetime.max.replace(tzinfo=UTC)
 
 
+PROBING = ("text", "near", "externalId")
+"""What looks into what a record says is not asked of hidden ones."""
+
+
 class Oracle:
     """Rows of one database, and answers from them."""
 
@@ -175,7 +179,7 @@ class Oracle:
             if row not in visible
             and (self.is_suppressed(row) or not self.is_allowed(row))
             and bound(row)
-            and self.fits(row, f)
+            and self.fits(row, {name: value for name, value in f.items() if name not in PROBING})
         ]
         ascending = order in ("NEEDED_BY", "STARTS", "NAME")
         ranked = sorted(fitting, key=lambda row: self.key(row, order), reverse=not ascending)

@@ -6,7 +6,9 @@ import orjson
 import pytest
 
 from schema.compile import events, stream
-from schema.engine import Engine
+from schema.context import Caller
+from schema.engine import Engine, Request
+from schema.root import SCHEMA
 from store.database import Database
 from tests.schema.test_oracle import peopled
 from tests.schema.world import World, scid, uuid
@@ -180,3 +182,17 @@ async def test_a_cursor_beyond_the_last_event_is_none(engine: Engine, world: Wor
     _, cursor = await polled(engine, 10)
     answer = await engine.ask(PAGE, {"after": stream.encode(stream.parse(cursor)[0], 99)})
     assert answer.errors[0]["extensions"]["code"] == "CURSOR_INVALID"
+
+
+def test_who_follows_shares_an_answer_with_those_alone_who_asked_the_same_words() -> None:
+    """Also when the document is forgotten and another one is made in its place in memory."""
+    engine = Engine(SCHEMA, None)  # type: ignore[arg-type]
+
+    def key(query: str, **variables: object) -> tuple[object, ...]:
+        plan, _ = engine.follow(engine.operation(Request(query, variables)), Caller())
+        engine.compiler._documents.clear()
+        return plan.key
+
+    asked = "subscription ($after: String) { needPublished(after: $after) { need { %s } } }"
+    assert key(asked % "id", after=None) == key(asked % "id", after="MDAwIDE")
+    assert len({key(asked % field) for field in ("id", "title", "urgency") for _ in range(20)}) == 3

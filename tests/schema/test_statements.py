@@ -100,8 +100,36 @@ async def test_a_quarantined_publisher_changes_no_byte_of_any_answer(engine: Eng
         number=901,
     )
     assert [(await engine.ask(question)).json() for question in QUESTIONS] == before
-    hidden = await engine.ask('{ needs(filter: {text: "rahasia"}) { hiddenByTrust { count critical } } }')
-    assert hidden.data == b'{"needs":{"hiddenByTrust":{"count":1,"critical":1}}}'
+    hidden = "{ needs(filter: {kinds: [GOODS], publishers: [%s]}) { hiddenByTrust { count critical } } }"
+    answer = await engine.ask(hidden % f'"gotong:{scid(9)}"')
+    assert answer.data == b'{"needs":{"hiddenByTrust":{"count":1,"critical":1}}}'
+
+
+@pytest.mark.parametrize("trust", ["quarantined", "allowed"])
+async def test_what_a_hidden_record_says_cannot_be_found_out_by_counting(
+    engine: Engine, world: World, trust: str
+) -> None:
+    hidden = await world.participant(1, trust=trust)
+    await world.need(
+        hidden,
+        number=11,
+        title=[{"lang": "id", "text": "Jalan Melati 7"}],
+        externalIds=[{"scheme": "nik", "value": "3203"}],
+    )
+    if trust == "allowed":
+        await world.suppress("need", 11)
+    counts = set()
+    for probe in (
+        *(f'text: "{words}"' for words in ("melati", "mawar", "mel", "maw")),
+        *(f'externalId: {{scheme: "nik", value: "{value}"}}' for value in ("3203", "3204")),
+        *(f"near: {{lat: -6.75, lon: {lon}, radiusKm: 1}}" for lon in (107, 108)),
+    ):
+        everywhere = "{ needs(filter: {%s}) { hiddenByTrust { count critical } suggestions totalCount } }"
+        counts.add((await engine.ask(everywhere % probe)).json())
+        nested = '{ organization(id: "gotong:%s") { needs(filter: {%s}) { hiddenByTrust { count critical } } } }'
+        counts.add((await engine.ask(nested % (scid(1), probe))).json())
+    assert len(counts) == 2  # one answer to each question, whatever is guessed
+    assert b'"count":1' in b"".join(counts)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,16 @@ async def test_a_known_peer_has_a_budget_of_its_own(acquainted: Acquainted) -> N
         assert (await http.get(f"{url}{HEADS}", headers=other)).status_code == 200
 
 
+async def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_what_the_client_wrote(
+    acquainted: Acquainted,
+) -> None:
+    rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
+    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+        for forged, status in (("127.0.0.1", 200), ("198.51.100.1", 200), ("127.0.0.1", 429), ("198.51.100.2", 429)):
+            lines = [("x-forwarded-for", forged), ("x-forwarded-for", "203.0.113.9")]
+            assert (await http.get(f"{url}{HEADS}", headers=lines)).status_code == status
+
+
 async def test_a_bad_signature_is_paid_for_by_its_address_not_by_the_peer_it_names(acquainted: Acquainted) -> None:
     rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
     async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
