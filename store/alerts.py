@@ -7,6 +7,7 @@ from enum import Enum
 from store.database import Connection
 from store.erasures import DEADLINE as ERASURE_DEADLINE
 from store.erasures import OLD_BACKUPS_SQL, SAID_SQL
+from store.peers import PEER_NAME_SQL
 
 ALERTS_MAX = 200
 """Of each kind, the newest."""
@@ -62,19 +63,19 @@ _REASONS = {
         ) overdue
         where participant.hosted and exists (select from erasure where log_id = log.id) and overdue.count > 0
     """,
-    AlertKind.RULES_BROKEN: """
-        select peer.url, count(*) from refusal join peer on peer.id = peer_id
-        where at > $1::timestamptz - $3::interval and trust <> 'blocked' group by peer.url
+    AlertKind.RULES_BROKEN: f"""
+        select {PEER_NAME_SQL}, count(*) from refusal join peer on peer.id = peer_id
+        where at > $1::timestamptz - $3::interval and trust <> 'blocked' group by peer.id
     """,
-    AlertKind.PEER_SILENT: """
-        select url, failures from peer
+    AlertKind.PEER_SILENT: f"""
+        select {PEER_NAME_SQL}, failures from peer
         where trust <> 'blocked' and failures > 0 and coalesce(last_ok_at, added_at) < $1::timestamptz - $2::interval
     """,
     AlertKind.PARTICIPANT_WAITS: """
         select 'gotong:' || scid, (select coalesce(sum(size), 0) from log where participant_id = participant.id)
         from participant where trust = 'quarantined'
     """,
-    AlertKind.PEER_WAITS: "select url, 1 from peer where trust = 'quarantined'",
+    AlertKind.PEER_WAITS: f"select {PEER_NAME_SQL}, 1 from peer where trust = 'quarantined'",
 }
 _CURRENT = " union all ".join(
     f"(select {place} as place, '{kind.value}' as kind, subject, count from ({reason}) reason (subject, count))"

@@ -9,6 +9,8 @@ from store.database import Connection
 
 EVIDENCE_BYTES_MAX = 65_536
 REFUSALS_PER_PEER_MAX = 500
+PEER_NAME_SQL = "coalesce(peer.url, 'gotong:' || peer.operator_scid)"
+"""What people know a peer by: its address, or its operator where nobody can connect to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class RefusalRow:
 
     id: int
     at: datetime
-    url: str | None
+    peer: str | None
     origin: str | None
     code: str
     message: str
@@ -244,8 +246,8 @@ class RefusalRow:
 async def refusals(connection: Connection, limit: int) -> list[RefusalRow]:
     """Return the newest refusals, newest first."""
     records = await connection.fetch(
-        """
-        select refusal.id, at, url, origin, code, message, details, evidence
+        f"""
+        select refusal.id, at, {PEER_NAME_SQL} as peer, origin, code, message, details, evidence
         from refusal left join peer on peer.id = refusal.peer_id order by refusal.id desc limit $1
         """,
         limit,

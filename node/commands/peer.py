@@ -192,7 +192,7 @@ def reports(limit: Limit = REPORTS_SHOWN_DEFAULT, data_dir: DataDir = None, as_j
             {
                 "id": row.id,
                 "at": row.at.isoformat(),
-                "peer": row.url,
+                "peer": row.peer,
                 "log": row.origin,
                 "code": row.code,
                 "message": row.message,

@@ -130,7 +130,9 @@ class Alert:
     """An alert."""
 
     kind: AlertKind = value("Why.", lambda row, _arguments, _reader: AlertKind[row.kind.name])
-    subject: str = value("Who or what: a participant's id, a peer's address, or a log's origin.")
+    subject: str = value(
+        "Who or what: a participant's id, a peer's address (without one, its operator's id), or a log's origin."
+    )
     count: BigInt = value("How many: needs, publications, erasures, entries, broken rules or failures.")
     since: DateTime = value("Since when.")
 

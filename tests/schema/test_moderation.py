@@ -132,6 +132,30 @@ async def test_a_peer_is_added_and_decided_on(engine: Engine, operator: Caller) 
     assert decided == {"peer": {"trust": "BLOCKED"}, "userErrors": []}
 
 
+async def test_a_peer_without_an_address_is_named_by_its_operator_and_silences_no_alert(
+    engine: Engine, world: World, operator: Caller, database: Database
+) -> None:
+    await world.participant(1, trust="quarantined")
+    async with database.transaction() as connection:
+        peer_id = await connection.fetchval(
+            "insert into peer (operator_scid, trust, deposits_here) values ($1, 'quarantined', true) returning id",
+            scid(2),
+        )
+        await peers.report(
+            connection, peer_id=peer_id, origin=None, code="NOTE_MALFORMED", message="x", details={}, evidence=None
+        )
+        await connection.execute("update refusal set at = $1", NOW)
+        assert [row.peer for row in await peers.refusals(connection, 10)] == [f"gotong:{scid(2)}"]
+    expected = {
+        (AlertKind.RULES_BROKEN, f"gotong:{scid(2)}"),
+        (AlertKind.PEER_WAITS, f"gotong:{scid(2)}"),
+        (AlertKind.PARTICIPANT_WAITS, f"gotong:{scid(1)}"),
+    }
+    assert {(each.kind, each.subject) for each in await tell_alerts(database, NOW)} == expected
+    shown = (await asked(engine, "{ alerts { kind subject } }", operator))["alerts"]
+    assert {(AlertKind(each["kind"]), each["subject"]) for each in shown} == expected
+
+
 async def test_alerts_begin_and_end_with_their_reasons(
     engine: Engine, world: World, operator: Caller, database: Database
 ) -> None:
