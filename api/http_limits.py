@@ -66,6 +66,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Take the next bytes; refuse them where what they begin does not end."""
         self._no_body_bytes += len(data)
         super().data_received(data)
+        if not self._no_body_bytes and self._giving_up is None and "method" in self.scope:
+            return  # it ended where a request did, as nearly always
         if self._no_body_bytes > HEAD_BYTES_MAX:
             self._refuse()
         elif self._is_incomplete():
