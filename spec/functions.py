@@ -161,7 +161,12 @@ def _check_vouch(given: Input) -> Any:
         "predecessor": said.predecessor,
         "successor": said.successor,
         "at": entry.instant(said.at),
+        "withdrawn": said.withdrawn,
     }
+
+
+def _supersedes_vouch(given: Input) -> Any:
+    return vouching.supersedes(*(vouching.read(given[name].encode()) for name in ("note", "before")))
 
 
 def _check_genesis(given: Input) -> Any:
@@ -351,6 +356,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "erased_parts": _erased_parts,
     "check_acknowledgement": _check_acknowledgement,
     "check_vouch": _check_vouch,
+    "supersedes_vouch": _supersedes_vouch,
     "check_payload": _check_payload,
     "parse_tlog_proof": _parse_tlog_proof,
     "check_checkpoint": _check_checkpoint,

@@ -72,11 +72,15 @@ async def claimed(connection: Connection, predecessor: str, successor: str) -> C
 
 async def vouchers(connection: Connection, claim: Claim) -> list[VouchRow]:
     """Return who vouches for a claim, of the operators that this node's people allowed."""
-    return [each for each in await standing(connection, claim.new.id) if each.predecessor_id == claim.old.id]
+    found = [each for each in await standing(connection, claim.new.id) if each.predecessor_id == claim.old.id]
+    return [each for each in found if not vouching.read(each.note).withdrawn]
 
 
 async def standing(connection: Connection, successor_id: int) -> list[VouchRow]:
-    """Return what allowed operators say of a successor and still sign: a key that was replaced speaks no more."""
+    """Return the last word of allowed operators on a successor: that they vouch for it, or that they do so no more.
+
+    A key that was replaced says nothing any more.
+    """
     rows = await vouches.of_allowed(connection, successor_id, VOUCHES_MAX)
     return [row for row in rows if await is_signed(connection, row.note, row.operator_id, row.operator_scid)]
 

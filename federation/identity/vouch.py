@@ -1,4 +1,4 @@
-"""Vouch for a successor, keep who else does, and tell it to peers and hear it from them. Shell.
+"""Vouch for a successor or take that back, keep who else does, and tell it to peers and hear it from them. Shell.
 
 What is kept is what operators signed whose identity is held here, about claims that the successors' own records make.
 Handed on is what those say whom this node's people allowed, as the bytes that were signed. All connections are this
@@ -7,8 +7,8 @@ node's own: what it knows it brings along, so that it works behind a router.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
 
 import orjson
 
@@ -27,26 +27,48 @@ from store.participants import ParticipantRow
 ANSWER_BYTES_MAX: Final = 128 * 1024
 
 
+class NotVouching(GotongError):
+    """This node's operator does not vouch for that, so there is nothing to take back."""
+
+    code: ClassVar[str] = "NOT_VOUCHING"
+
+
 async def vouch(
-    database: Database, keys: KeyRing, predecessor: str, successor: str, *, reason: str, actor: str, now: datetime
+    database: Database,
+    keys: KeyRing,
+    predecessor: str,
+    successor: str,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+    withdrawn: bool = False,
 ) -> bool:
     """Have this node's operator vouch that one participant goes on as another; return False if it does so already.
 
-    Raises ParticipantNotFound, SuccessionNotClaimed, VouchForOneself, NodeMissing. `reason` is not published.
+    `withdrawn`: have it take that back; then NotVouching if it does not vouch. Raises ParticipantNotFound,
+    SuccessionNotClaimed, VouchForOneself, NodeMissing. `reason` is not published.
     """
     async with database.transaction() as connection:
         claim = await succession.claimed(connection, predecessor, successor)
         operator = await participants.operator(connection)
         if operator is None:
             raise NodeMissing("there is no operator here yet; run `gotong init` first")
+        before = await _standing(connection, claim, operator)
+        if withdrawn and (before is None or before.withdrawn):
+            raise NotVouching("this node's operator does not vouch for that", successor=claim.new.scid)
+        if before is not None and before.withdrawn == withdrawn:
+            return False
+        # A clock that went back must not have the new word pass for the older one.
+        at = now if before is None else max(now, before.at + timedelta(milliseconds=1))
         fragment = cosign_keys(await identities.load(connection, operator.id, operator.scid))[-1].id
         network = await participants.network(connection)
-        said = Vouch(operator.scid, claim.old.scid, claim.new.scid, network, now)
+        said = Vouch(operator.scid, claim.old.scid, claim.new.scid, network, at, withdrawn)
         note = vouching.sign(said, keys.get(document_key_name(operator.scid, fragment)))
-        if not await _keep(connection, claim, operator, note, said, now):
-            return False
+        await _keep(connection, claim, operator, note, said, now)
+        action = "participant.unvouch" if withdrawn else "participant.vouch"
         details = {"successor": claim.new.scid, "reason": reason}
-        await audit.record(connection, actor=actor, action="participant.vouch", subject=claim.old.scid, details=details)
+        await audit.record(connection, actor=actor, action=action, subject=claim.old.scid, details=details)
     return True
 
 
@@ -118,10 +140,18 @@ async def _keep(
     said: Vouch,
     now: datetime,
 ) -> bool:
-    """Keep a statement unless one of that operator still stands: they all say the same, and no clock is asked."""
-    ids = (claim.new.id, claim.old.id, operator.id)
-    before = await vouches.kept(connection, ids)
-    if before is not None and await succession.is_signed(connection, before, operator.id, operator.scid):
+    """Keep a statement, of the operator's own key, unless a later one of that operator stands (rule I1.6)."""
+    before = await _standing(connection, claim, operator)
+    if before is not None and not vouching.supersedes(said, before):
         return False
+    ids = (claim.new.id, claim.old.id, operator.id)
     await vouches.keep(connection, ids, note=note, at=said.at, received_at=now)
     return True
+
+
+async def _standing(connection: Connection, claim: succession.Claim, operator: ParticipantRow) -> Vouch | None:
+    """Return what an operator says of a claim by a key that it still has, or None."""
+    before = await vouches.kept(connection, (claim.new.id, claim.old.id, operator.id))
+    if before is None or not await succession.is_signed(connection, before, operator.id, operator.scid):
+        return None
+    return vouching.read(before)

@@ -18,6 +18,7 @@ New = Annotated[str, typer.Argument(metavar="NEW", help="Id of the one that says
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts of people who have asked around.")]
 WithoutVouch = Annotated[bool, typer.Option("--without-vouch", help="Accept it although no allowed operator vouches.")]
 Note = Annotated[str, typer.Option("--note", help="How you know; kept in this node's own records, not published.")]
+Withdraw = Annotated[bool, typer.Option("--withdraw", help="Take it back, signed and for everyone to read as well.")]
 
 
 @app.callback()
@@ -62,7 +63,14 @@ def accept_successor(
 
 
 @app.command()
-def vouch(old: Old, new: New, note: Note = "", data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def vouch(
+    old: Old,
+    new: New,
+    note: Note = "",
+    withdraw: Withdraw = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Sign, for everyone to read, that you know the people and that NEW, which says so, is who OLD was."""
     import asyncio
 
@@ -73,11 +81,14 @@ def vouch(old: Old, new: New, note: Note = "", data_dir: DataDir = None, as_json
 
     async def run() -> bool:
         async with opened(Settings.load(data_dir)) as node:
-            return await vouch(node.database, node.keys, old, new, reason=note, actor=actor(), now=now())
+            return await vouch(
+                node.database, node.keys, old, new, reason=note, actor=actor(), now=now(), withdrawn=withdraw
+            )
 
     is_new = asyncio.run(run())
-    text = f"This node's operator vouches: {old} goes on as {new}. Peers hear of it within minutes."
-    answer: Json = {"predecessor": old, "successor": new, "new": is_new}
+    verb = "does not vouch any more that" if withdraw else "vouches:"
+    text = f"This node's operator {verb} {old} goes on as {new}. Peers hear of it within minutes."
+    answer: Json = {"predecessor": old, "successor": new, "vouches": not withdraw, "new": is_new}
     show(answer, text if is_new else "This node's operator vouches for that already.", as_json=as_json)
 
 

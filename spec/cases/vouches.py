@@ -1,5 +1,6 @@
 """Cases about who vouches for a successor, and how that is not said."""
 
+from datetime import timedelta
 from typing import Any
 
 from federation.identity import vouching
@@ -21,6 +22,8 @@ def cases() -> Cases:
     yield valid(name, "good", "an operator vouches", note=good, **given)
     both = [another, public]
     yield valid(name, "one-of-two-keys", "the operator has two keys", note=good, network="live", public_keys=both)
+    taken_back = vouching.sign(Vouch(SCID, OLD, NEW, "live", AT, withdrawn=True), key).decode()
+    yield valid(name, "withdrawn", "an operator vouches no more", note=taken_back, **given)
     drill = vouching.sign(Vouch(SCID, OLD, NEW, "test", AT), key).decode()
     yield valid(name, "test", "on the test network", note=drill, network="test", public_keys=[public])
     yield refused(name, "VOUCH_OF_ANOTHER_NETWORK", "test", "read on the live network", note=drill, **given)
@@ -57,6 +60,23 @@ def cases() -> Cases:
         ("too-long", "longer than any", good + "— gotong/x AAAAAAAA\n" * 40),
     ):
         yield refused(name, "VOUCH_MALFORMED", case, about, note=text, **given)
+    yield from _superseding()
+
+
+def _superseding() -> Cases:
+    name = "supersedes_vouch"
+    for case, about, ahead_ms, withdrawn, was_withdrawn in (
+        ("later", "a later word counts", 1, True, False),
+        ("later-again", "vouching anew after it was taken back", 1, False, True),
+        ("earlier", "an earlier word, heard later, does not", -1, True, False),
+        ("same-instant", "of one instant the one that withdraws", 0, True, False),
+        ("same-instant-vouching", "and not the one that vouches", 0, False, True),
+        ("same", "the same word again changes nothing", 0, False, False),
+    ):
+        said = Vouch(SCID, OLD, NEW, "live", AT + timedelta(milliseconds=ahead_ms), withdrawn)
+        before = Vouch(SCID, OLD, NEW, "live", AT, was_withdrawn)
+        notes = [vouching.sign(each, private_key("cosigner")).decode() for each in (said, before)]
+        yield valid(name, case, about, note=notes[0], before=notes[1])
 
 
 def _signed(*lines: str) -> str:

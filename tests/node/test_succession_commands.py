@@ -35,6 +35,11 @@ async def test_an_operator_vouches_and_accepts_after_seeing_who_does(
     first = begun("participant", "vouch", *both, "--note", "Saya kenal Bu Ani", "--json")
     again = begun("participant", "vouch", *both, "--json")
     assert (first.json["new"], again.json["new"]) == (True, False)
+    taken_back = begun("participant", "vouch", *both, "--withdraw", "--json")
+    assert (taken_back.json["new"], taken_back.json["vouches"]) == (True, False)
+    assert begun("participant", "vouch", *both, "--withdraw").err.startswith("NOT_VOUCHING")
+    assert begun("participant", "accept-successor", *both, "--yes").err.startswith("SUCCESSOR_NOT_VOUCHED")
+    assert begun("participant", "vouch", *both, "--json").json["new"]
     asked = begun("participant", "accept-successor", *both, stdin="n\n")
     assert (asked.code, "Simpul Uji (this node) vouches since" in asked.out) == (1, True)
     accepted = begun("participant", "accept-successor", *both, "--yes", "--json")

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from domain.errors import GotongError
 from federation.identity import succession, vouch, vouching
 from federation.identity.succession import SuccessorNotVouched, accept_successor
+from federation.identity.vouch import NotVouching
 from federation.identity.vouching import Vouch, VouchForOneself, VouchMalformed
 from federation.log.entry import instant
 from federation.publish.append import Draft
@@ -56,9 +57,9 @@ async def claim(served: SyncNode, old: str, new: str) -> None:
     await served.node.appender.append(new, [Draft("organization", None, fixed(body))])
 
 
-async def vouched(served: SyncNode, old: str, new: str) -> bool:
+async def vouched(served: SyncNode, old: str, new: str, **changes: bool) -> bool:
     node = served.node
-    return await vouch.vouch(node.database, node.keys, old, new, reason="", actor="test", now=node.clock())
+    return await vouch.vouch(node.database, node.keys, old, new, reason="", actor="test", now=node.clock(), **changes)
 
 
 async def shown(served: SyncNode, old: str, new: str) -> list[str]:
@@ -126,6 +127,38 @@ async def test_a_node_that_nobody_can_reach_brings_its_word(village: Village) ->
     assert await shown(home, old, new) == [reader.node.operator.scid]
 
 
+async def test_a_vouch_that_is_taken_back_counts_nowhere_and_does_not_come_back(
+    village: Village, make_node: MakeNode
+) -> None:
+    home, relay, old, new = village.home, village.reader, village.old, village.new
+    last = await make_node("akhir")
+    await last.add_peer(relay.url)
+    await last.pull(relay.url)
+    with pytest.raises(NotVouching):
+        await vouched(home, old, new, withdrawn=True)
+    await vouched(home, old, new)
+    await cared(relay, home.url)
+    await cared(last, relay.url)
+    before = await relay.value("select note from vouch")
+    home.node.clock.advance(minutes=-5)  # a clock that went back
+    assert await vouched(home, old, new, withdrawn=True)
+    with pytest.raises(NotVouching):
+        await vouched(home, old, new, withdrawn=True)
+    home.node.clock.advance(hours=1)
+    for node, other in ((relay, home), (last, relay)):
+        await cared(node, other.url)
+        assert await shown(node, old, new) == []
+        assert not await vouch.take(node.database, before, successor=new, now=node.node.clock())
+        assert await node.value("select count(*) from vouch") == 1
+        assert await node.value("select note from vouch") != before
+    with pytest.raises(SuccessorNotVouched):
+        await accept(relay, old, new)
+    assert await vouched(home, old, new)
+    home.node.clock.advance(hours=1)
+    await cared(relay, home.url)
+    assert await shown(relay, old, new) == [home.node.operator.scid]
+
+
 @pytest.mark.parametrize("trust", ["quarantined", "blocked"])
 async def test_an_operator_who_is_not_allowed_is_neither_shown_nor_handed_on(village: Village, trust: str) -> None:
     home, reader, old, new = village.home, village.reader, village.old, village.new
@@ -172,7 +205,7 @@ async def test_forged_foreign_and_malformed_statements_are_refused(village: Vill
     assert await code(good, old) == "VOUCH_MALFORMED"
     assert await code(good.replace(b"vouch/v1", b"vouch/v2")) == "VOUCH_MALFORMED"
     assert await code(b"\xff") == "VOUCH_MALFORMED"
-    assert await code(good, "a%00b") == "ID_MALFORMED"
+    assert await code(good, "nobody") == "ID_MALFORMED"
     later = instant(now + timedelta(seconds=1))
     assert await code(good.replace(instant(now).encode(), later.encode())) == "VOUCH_SIGNATURE_INVALID"
     guest_key = home.node.keys.get(f"log-{old}-0-0")
@@ -187,10 +220,10 @@ async def test_of_nobody_who_is_known_nothing_is_told_and_a_name_that_is_none_is
     home, reader, old = village.home, village.reader, village.old
     assert await vouch.known(home.database, old) == []
     async with client_of(reader.node, home.url) as client:
-        for name in ("nobody", "a%00b"):
+        for name, why in (("nobody", "ID_MALFORMED"), ("a%00b", "PATH_UNKNOWN")):
             with pytest.raises(PeerProtocolError) as refusal:
                 await client.read(f"vouches/{name}", {}, answer_type="application/json", bytes_max=1_024)
-            assert refusal.value.details["cause"] == "ID_MALFORMED"
+            assert refusal.value.details["cause"] == why
 
 
 async def test_a_peer_that_tells_lies_about_vouching_brings_nothing(village: Village) -> None:
