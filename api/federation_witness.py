@@ -14,10 +14,11 @@ from starlette.routing import Route
 
 from api.callers import Callers
 from api.errors import guarded
-from api.federation import body_of
+from api.federation import NO_STORE, body_of
 from domain.errors import GotongError
 from federation.log.static import LogNotHeld
 from federation.witness.add_checkpoint import REQUEST_BYTES_MAX, WitnessAtOtherSize
+from federation.witness.brought import BROUGHT_BYTES_MAX, read_brought, write_kept
 from federation.witness.cosigning import Witness
 
 SIZE_TYPE: Final = "text/x.tlog.size"
@@ -50,6 +51,7 @@ class WitnessEdge:
         return [
             Route(f"{prefix}/add-checkpoint", guarded(self.add_checkpoint), methods=["POST"]),
             Route(f"{prefix}/{{origin_hash}}/checkpoint", guarded(self.checkpoint)),
+            Route(f"{prefix}/cosignatures", guarded(self.cosignatures), methods=["POST"]),
         ]
 
     async def add_checkpoint(self, request: Request) -> Response:
@@ -65,6 +67,15 @@ class WitnessEdge:
                 raise
             return Response(f"{error.code}: {error.message}\n", STATUS[error.code], media_type=NOTE_TYPE)
         return Response(lines, media_type=NOTE_TYPE)
+
+    async def cosignatures(self, request: Request) -> Response:
+        """Keep cosignatures that a node which nobody can connect to brings of its own accord."""
+        heard, visit = await self.callers.known(request, peers_only=False)
+        body = await body_of(request, BROUGHT_BYTES_MAX)
+        caller = await self.callers.requests.accept(heard, body)
+        kept = await self.witness.take(caller.scid, read_brought(body))
+        answer = visit.sent(write_kept(kept))
+        return Response(answer, headers={"cache-control": NO_STORE}, media_type="application/json")
 
     async def checkpoint(self, request: Request) -> Response:
         self.callers.stranger(request)

@@ -22,6 +22,7 @@ ALLOWED_IN_WORDS = {
     "base_url": "`http://` or `https://`, no path",
     "host": "an address or a name",
     "directory": "`true` or `false`",
+    "witness": "`true` or `false`",
     "trusted_proxies": "addresses and networks, or nothing",
     "other_authorities": "names, each with a port unless it is the usual one, with commas between",
 }

@@ -41,6 +41,7 @@ from federation.requests.caller import Requests
 from federation.sync.aftercare import Aftercare
 from federation.sync.announce import HeadFeed
 from federation.sync.loop import Syncer
+from federation.witness.bringing import Bringing
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from node import background
@@ -159,10 +160,12 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         federation = FederationEdge(
             node.database, settings.network, feed, now, stopping, callers, settings.directory, node.mailbox.waiting_for
         )
-        witness = WitnessEdge(Witness(node.database, node.keys, now), callers)
+        cosigner = Witness(node.database, node.keys, now)
+        witness = WitnessEdge(cosigner, callers)
+        bringing = Bringing(node.database, cosigner, now) if settings.witness else None
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
-        aftercare = Aftercare(node.database, node.keys, node.client, now, connected)
+        aftercare = Aftercare(node.database, node.keys, node.client, now, connected, bringing)
         depositor = Depositor(node.database, node.client, connected, wake, random.random)
         deposits = Deposits(node.database, settings.network, now, Claims(connected))
         deposit = DepositEdge(node.database, settings.network, now, callers, deposits)

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         description="Whether this node may be named to others who look for the communities of a region: its address, "
         "its name, the regions of its participants and how many they are.",
     )
+    witness: bool = Field(
+        False,
+        description="Whether this node cosigns what it copies and brings its signatures to the homes of those logs. "
+        "It is for nodes that nobody can connect to; others are asked.",
+    )
     poll_interval_s: float = Field(
         30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
     )

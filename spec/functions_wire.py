@@ -9,6 +9,7 @@ from federation.encoding import canonical, multikey
 from federation.log.verify import Received
 from federation.requests import addresses
 from federation.sync import frames, messages, sections
+from federation.witness import brought
 
 Input = Mapping[str, Any]
 
@@ -120,6 +121,10 @@ def _read_evidence(given: Input) -> Any:
     return [[each.number, each.id] for each in messages.read_evidence(_body(given))]
 
 
+def _read_cosignatures(given: Input) -> Any:
+    return [[each.origin, each.size, each.line] for each in brought.read_brought(_body(given))]
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "decode_frames": _decode_frames,
     "read_stream": _read_stream,
@@ -130,4 +135,5 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "decode_multikey": _decode_multikey,
     "permitted_addresses": _permitted_addresses,
     "read_evidence": _read_evidence,
+    "read_cosignatures": _read_cosignatures,
 }

@@ -101,6 +101,65 @@ async def unsaid(connection: Connection, cosigner_id: int, older_than: datetime,
     return [Unsaid(**dict(record)) for record in records]
 
 
+@dataclass(frozen=True, slots=True)
+class Uncosigned:
+    """A log of another node that this node's operator has not cosigned at its present size, or not lately."""
+
+    log_id: int
+    origin: str
+    size: int
+
+
+async def uncosigned(connection: Connection, peer_id: int, older_than: datetime, limit: int) -> list[Uncosigned]:
+    """Return allowed logs at home at this peer, or copied through it as a mirror, that this operator should cosign.
+
+    Only those held in full up to their note, newest epochs, not frozen.
+    """
+    records = await connection.fetch(
+        """
+        select log.id as log_id, log.origin, log.checkpoint_size as size
+        from log join participant on participant.id = log.participant_id
+        join peer on peer.id = $1
+        left join peer home on home.id = participant.home_peer_id and home.url is not null
+        where not participant.hosted and participant.trust = 'allowed' and log.frozen_size is null
+          and log.checkpoint_size > 0 and log.epoch = participant.epoch
+          and (home.id = peer.id or home.id is null and peer.mirrors_us)
+          and not exists (
+              select from cosignature where log_id = log.id and size = log.checkpoint_size
+                and cosigner_id = (select operator_id from node_state)
+                and at_s > extract(epoch from $2::timestamptz))
+        order by log.id limit $3
+        """,
+        peer_id,
+        older_than,
+        limit,
+    )
+    return [Uncosigned(**dict(record)) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The newest note of a log that is served here."""
+
+    log_id: int
+    origin: str
+    size: int
+    note: bytes
+
+
+async def notes(connection: Connection, origins: Sequence[str]) -> dict[str, Noted]:
+    """Return the notes of those of these logs whose participant is allowed here and that are not frozen."""
+    records = await connection.fetch(
+        """
+        select log.id as log_id, log.origin, checkpoint_size as size, checkpoint as note
+        from log join participant on participant.id = participant_id
+        where origin = any($1) and trust = 'allowed' and checkpoint is not null and frozen_size is null
+        """,
+        list(origins),
+    )
+    return {record["origin"]: Noted(**dict(record)) for record in records}
+
+
 # ---- a witness's memory ---------------------------------------------------------------------------------------------
 
 

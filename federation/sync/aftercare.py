@@ -22,6 +22,7 @@ from federation.log.names import parse_origin
 from federation.log.static import PAYLOADS_BYTES_MAX, PAYLOADS_MAX
 from federation.sync.client import PeerClient, PeerProtocolError
 from federation.sync.heal import read_payloads, take_bodies
+from federation.witness.bringing import Bringing
 from store import acknowledgements, erasures, peers, vouches
 from store.database import Connection, Database
 from store.erasures import Withheld
@@ -43,13 +44,14 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Aftercare:
-    """Looks after peers, one after the other. `client` makes a client for a peer."""
+    """Looks after peers, one after the other. `client` makes a client for a peer; `bringing` cosigns what is copied."""
 
     database: Database
     keys: KeyRing
     client: Callable[[PeerRow], PeerClient]
     clock: Callable[[], datetime]
     connect: Callable[[], Awaitable[Connection]]
+    bringing: Bringing | None = None
     _claims: Claims = field(init=False)
     _asked: dict[tuple[int, str], float] = field(default_factory=dict)
 
@@ -96,10 +98,13 @@ class Aftercare:
         now_s = asyncio.get_running_loop().time()
         missing = [each for each in missing if self._asked.get((peer.id, each.origin), 0.0) <= now_s]
         claimed = [each for each in claimed if self._asked.get((peer.id, each), 0.0) <= now_s][:CLAIMS_PER_ROUND_MAX]
-        if not with_erasures and not missing and not claimed:
+        uncosigned = [] if self.bringing is None else await self.bringing.wanted(peer)
+        if not with_erasures and not missing and not claimed and not uncosigned:
             return 0, 0
         bodies = statements = 0
         async with self.client(peer) as client:
+            if self.bringing is not None and uncosigned:
+                await self.bringing.bring(client, peer, uncosigned)
             for log in missing:
                 bodies += await self._heal(client, peer, log)
             for each in with_erasures:

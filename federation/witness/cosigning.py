@@ -1,4 +1,4 @@
-"""Cosign the logs of others: the server side of C2SP tlog-witness. Shell.
+"""Cosign the logs of others: when asked, the server side of C2SP tlog-witness, or of one's own accord. Shell.
 
 It decides whom this node cosigns (every log it knows of a participant that is not blocked, but none that it hosts: a
 host says nothing new about its own guests) and that what was cosigned is committed before the cosignature leaves.
@@ -6,26 +6,28 @@ host says nothing new about its own guests) and that what was cosigned is commit
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from federation.did import service
 from federation.did.service import cosign_keys, log_service
 from federation.did.state import DidState
 from federation.identity.keys import KeyMissing, KeyRing, document_key_name
-from federation.log import note
+from federation.log import note, tiles
 from federation.log.merkle import EMPTY_ROOT
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, KeyType, Signer, Verifier
 from federation.log.static import LogNotHeld
 from federation.log.verify import check_checkpoint
 from federation.sync.receive import DidStates
-from federation.witness import add_checkpoint
-from federation.witness.add_checkpoint import CheckpointNotExtending, Request
+from federation.sync.serve import read_tiles
+from federation.witness import add_checkpoint, gossip
+from federation.witness.add_checkpoint import CheckpointNotExtending, Request, WitnessAtOtherSize
+from federation.witness.brought import Brought
 from federation.witness.cosigners import cosigner_name, own_note
 from store import cosignatures, logs, participants
 from store import held as held_
-from store.database import Database
+from store.database import Connection, Database
 from store.logs import LogRow
 
 Clock = Callable[[], datetime]
@@ -52,15 +54,52 @@ class Witness:
         scid, signer = await self._signer()
         async with self._database.transaction() as connection:
             before, frozen_size = await cosignatures.lock_witnessed(connection, log.id)
-            add_checkpoint.require_extension(request, None if before is None else _stated(before), frozen_size)
-            at_s = int(self._clock().timestamp())
-            line = note.cosign(note.parse_note(request.note).text, signer, at_s).line().encode()
+            at_s, line = await self._cosign(connection, log.id, request, before, frozen_size, signer)
             size = request.checkpoint.size
-            await cosignatures.set_witnessed(connection, log.id, size, own_note(request.note) + line)
             await cosignatures.keep(connection, log.id, size, [(scid, at_s, line)])
             if size > log.size:
                 await cosignatures.make_home_due(connection, log.participant_id)
         return line
+
+    async def cosign_held(self, origin: str, size: int) -> tuple[str, int, bytes]:
+        """Return the cosigner's SCID, the second and the line of a cosignature on the note of that size held of a log.
+
+        Its size is remembered durably; whether the line is kept is for whoever hands it on. Raises LogNotHeld,
+        WitnessAtOtherSize, CheckpointNotExtending, LogFrozen, KeyMissing.
+        """
+        log, _ = await self._known(origin)
+        if log.checkpoint is None or log.checkpoint_size != size:
+            raise LogNotHeld("the log has another checkpoint by now", origin=origin)
+        scid, signer = await self._signer()
+        async with self._database.transaction() as connection:
+            before, frozen_size = await cosignatures.lock_witnessed(connection, log.id)
+            old = 0 if before is None else _stated(before).size
+            if old > size:
+                raise WitnessAtOtherSize("a larger tree was cosigned before", size=old)
+            proof: list[bytes] = []
+            if 0 < old < size:
+                proof = tiles.prove_consistency(
+                    old, size, await read_tiles(connection, log.id, tiles.consistency_tiles(old, size))
+                )
+            request = add_checkpoint.parse(add_checkpoint.write(old, proof, log.checkpoint))
+            at_s, line = await self._cosign(connection, log.id, request, before, frozen_size, signer)
+        return scid, at_s, line
+
+    async def _cosign(
+        self,
+        connection: Connection,
+        log_id: int,
+        request: Request,
+        before: bytes | None,
+        frozen_size: int | None,
+        signer: Signer,
+    ) -> tuple[int, bytes]:
+        """Return the second and the line, after what is cosigned was written down in the caller's transaction."""
+        add_checkpoint.require_extension(request, None if before is None else _stated(before), frozen_size)
+        at_s = int(self._clock().timestamp())
+        line = note.cosign(note.parse_note(request.note).text, signer, at_s).line().encode()
+        await cosignatures.set_witnessed(connection, log_id, request.checkpoint.size, own_note(request.note) + line)
+        return at_s, line
 
     async def checkpoint(self, origin_hash: bytes) -> bytes:
         """Return the note cosigned last of the log whose origin has this SHA-256, or raise LogNotHeld."""
@@ -69,6 +108,10 @@ class Witness:
         if found is None:
             raise LogNotHeld("no such log was cosigned here")
         return found
+
+    async def take(self, scid: str, brought: Sequence[Brought]) -> list[str]:
+        """Return of which logs the cosignature by this operator, which signed the request, was kept."""
+        return await gossip.take_brought(self._database, self._states, scid, brought, self._clock())
 
     async def _known(self, origin: str) -> tuple[LogRow, DidState]:
         scid = parse_origin(origin).scid

@@ -1,9 +1,15 @@
 """Learn from a peer's heads what others say of the logs held here. Shell.
 
 Cosignatures that a peer has are kept here too, once verified with the cosigner's own identity. What is not verified
-leaves no trace: a peer can withhold, never invent.
+leaves no trace: a peer can withhold, never invent. A witness that nobody can connect to brings its own.
+
+Rules for what is brought; a line that breaks W3.3 is left out:
+- W3.2 the request is signed (rules V) by the operator whose cosignatures it brings: CALLER_UNKNOWN.
+- W3.3 the log's participant is allowed here, its note has that size, and the line is a valid cosignature on it
+  (rules W2).
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,7 +17,8 @@ from federation.did.service import DocumentKey, cosign_keys
 from federation.log.note import NoteMalformed, parse_note
 from federation.sync.messages import HeadOfLog
 from federation.sync.receive import DidStates
-from federation.witness.cosigners import Cosigned, cosigned, named, same_text
+from federation.witness.brought import Brought
+from federation.witness.cosigners import Cosigned, cosigned, named, own_note, same_text
 from store import cosignatures
 from store import held as held_
 from store.database import Database
@@ -72,3 +79,37 @@ def _unknown(note: bytes, known: set[bytes]) -> bool:
 
 def _scids(note: bytes) -> set[str]:
     return {scid for scid, _ in named(parse_note(note))}
+
+
+async def take_brought(
+    database: Database, states: DidStates, scid: str, brought: Sequence[Brought], now: datetime
+) -> list[str]:
+    """Return of which logs the cosignature by the operator `scid`, which signed the request, was kept (rules W3)."""
+    async with database.acquire() as connection:
+        (held,) = (await held_.held(connection, [(scid, scid)])).values()
+        notes = await cosignatures.notes(connection, [each.origin for each in brought])
+    await states.load(database, [held])
+    state = states.get(scid, held.did_version)
+    keys = () if state is None else cosign_keys(state)
+    kept = []
+    for each in brought:
+        found = notes.get(each.origin)
+        if found is None or found.size != each.size:
+            continue
+        line = await asyncio.to_thread(_verified, found.note, each, scid, keys, int(now.timestamp()))
+        if line is not None:
+            async with database.transaction() as connection:
+                await cosignatures.keep(connection, found.log_id, found.size, [line])
+            kept.append(each.origin)
+    return kept
+
+
+def _verified(
+    note: bytes, brought: Brought, scid: str, keys: Sequence[DocumentKey], now_s: int
+) -> tuple[str, int, bytes] | None:
+    """Return the row of a cosignature that holds on the note held here, or None."""
+    try:
+        found = cosigned(own_note(note) + brought.line.encode(), lambda other: keys if other == scid else (), now_s)
+    except NoteMalformed:
+        return None
+    return next(((each.scid, each.at_s, each.line) for each in found), None)

@@ -1,13 +1,14 @@
 """Cases about second opinions: what a witness is asked, and what it may cosign."""
 
+import json
 from typing import Any
 
 from federation.encoding import base64text
 from federation.log.merkle import EMPTY_ROOT
-from federation.log.note import Checkpoint, Signer, checkpoint_text, sign
+from federation.log.note import Checkpoint, KeyType, Signer, checkpoint_text, cosign, parse_note, sign
 from federation.witness.add_checkpoint import write
 from spec.cases import naive
-from spec.cases.keys import ORIGIN, Cases, private_key, refused, valid
+from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, refused, valid
 
 _LOG = Signer(ORIGIN, private_key("log"))
 _LEAVES = [naive.leaf(f"leaf {index}".encode()) for index in range(9)]
@@ -22,9 +23,10 @@ _NINE = _note(9, naive.root(_LEAVES))
 
 
 def cases() -> Cases:
-    """Yield the cases of add_checkpoint.py."""
+    """Yield the cases of add_checkpoint.py and brought.py."""
     yield from _requests()
     yield from _extensions()
+    yield from _brought()
 
 
 def _requests() -> Cases:
@@ -55,6 +57,33 @@ def _requests() -> Cases:
     ):
         yield refused(name, error, case, about, body=body)
     yield refused(name, error, "too-large", "a bounded body", body={"repeat": "old 0\n", "times": 30_000})
+
+
+def _brought() -> Cases:
+    name, error = "read_cosignatures", "COSIGNATURES_MALFORMED"
+    signer = Signer(f"gotong/{SCID}/witness", private_key("witness"), KeyType.COSIGNATURE_V1)
+    line = cosign(parse_note(_NINE).text, signer, int(AT.timestamp())).line()
+    one = {"origin": ORIGIN, "size": 9, "line": line}
+
+    def written(*cosignatures: Any) -> str:
+        return json.dumps({"cosignatures": cosignatures})
+
+    yield valid(name, "one", "a cosignature on a tree of nine", body=written(one))
+    yield valid(name, "member-unknown", "a newer version may say more", body=written({**one, "also": 1}))
+    for case, about, body in (
+        ("no-json", "it is JSON", "x"),
+        ("none", "at least one", written()),
+        ("no-list", "a list", '{"cosignatures":{}}'),
+        ("no-size", "the size of the checkpoint", written({"origin": ORIGIN, "line": line})),
+        ("size-negative", "a size", written({**one, "size": -1})),
+        ("origin-empty", "an origin", written({**one, "origin": ""})),
+        ("line-without-newline", "a whole line", written({**one, "line": line.removesuffix("\n")})),
+        ("two-lines", "one line", written({**one, "line": line * 2})),
+        ("line-no-signature", "a signature line", written({**one, "line": "x\n"})),
+        ("line-too-long", "a bounded line", written({**one, "line": "\u2014 " + "x" * 512 + "\n"})),
+        ("too-many", "at most 256", written(*[one] * 257)),
+    ):
+        yield refused(name, error, case, about, body=body)
 
 
 def _extensions() -> Cases:

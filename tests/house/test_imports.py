@@ -52,7 +52,7 @@ FEDERATION_SHELL = {
         "receive",
         "serve",
     },
-    "witness": {"cosigning", "forks", "freeze", "gossip", "tellings", "witnessing"},
+    "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "tellings", "witnessing"},
 }
 IMPURE_IMPORTS = {
     "asyncio",
