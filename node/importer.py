@@ -1,14 +1,16 @@
 """Publish the rows of a spreadsheet as needs: read, convert, append, report. Shell around domain/importing.py.
 
 Every row's external id is its idempotency key, so a second run publishes only
-what the first one did not; a run that is killed is simply run again.
+what the first one did not; a run that is killed is simply run again. A restored
+node has forgotten its keys, but its log says under which external ids something
+was published: what is there is not published twice.
 """
 
 import asyncio
 import csv
 import hashlib
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +22,7 @@ from federation.encoding import canonical
 from federation.publish.append import Current, Draft, Once, Parts
 from federation.publish.prepare import IdempotencyKeyReused
 from node.wiring import Node, now
+from store import idempotency, participants, records
 
 FILE_BYTES_MAX = 512 * 1024 * 1024
 CELL_CHARS_MAX = 131_072
@@ -95,6 +98,8 @@ async def import_needs(
     """
     report = Report()
     waiting: list[NeedDraft] = []
+    async with node.database.acquire() as connection:
+        known = await records.external_ids(connection, "need", scid)
     for result in convert_all(import_map, read_rows(path, import_map), node.regions):
         if isinstance(result, Refusal):
             report.refusals.append(result)
@@ -102,19 +107,24 @@ async def import_needs(
             continue
         waiting.append(result)
         if len(waiting) == ROWS_AT_ONCE:
-            await _publish(node, scid, waiting, report, dry_run=dry_run)
+            await _publish(node, scid, waiting, known, report, dry_run=dry_run)
             progress(len(waiting))
             waiting = []
-    await _publish(node, scid, waiting, report, dry_run=dry_run)
+    await _publish(node, scid, waiting, known, report, dry_run=dry_run)
     progress(len(waiting))
     report.refusals.sort(key=lambda refusal: refusal.line)
     return report
 
 
-async def _publish(node: Node, scid: str, drafts: Sequence[NeedDraft], report: Report, *, dry_run: bool) -> None:
+async def _publish(
+    node: Node, scid: str, drafts: Sequence[NeedDraft], known: Set[str], report: Report, *, dry_run: bool
+) -> None:
     if dry_run:
         report.published += len(drafts)
         return
+    forgotten = await _forgotten(node, scid, [each.external_id for each in drafts if each.external_id in known])
+    report.repeated += len(forgotten)
+    drafts = [each for each in drafts if each.external_id not in forgotten]
     outcomes = await asyncio.gather(*(_publish_one(node, scid, draft) for draft in drafts), return_exceptions=True)
     for draft, outcome in zip(drafts, outcomes, strict=True):
         if isinstance(outcome, IdempotencyKeyReused):
@@ -126,6 +136,17 @@ async def _publish(node: Node, scid: str, drafts: Sequence[NeedDraft], report: R
             report.repeated += 1
         else:
             report.published += 1
+
+
+async def _forgotten(node: Node, scid: str, published: Sequence[str]) -> set[str]:
+    """Return those of these external ids, under which something is published, whose keys are not remembered."""
+    if not published:
+        return set()
+    async with node.database.acquire() as connection:
+        participant = await participants.find(connection, scid)
+        assert participant is not None  # something of it is published
+        remembered = await idempotency.find(connection, participant.id, published)
+    return set(published) - remembered.keys()
 
 
 async def _publish_one(node: Node, scid: str, draft: NeedDraft) -> bool:

@@ -54,6 +54,18 @@ class Unprojected:
     waits_for: str | None = None
 
 
+async def external_ids(connection: Connection, table: str, scid: str) -> frozenset[str]:
+    """Return the external ids of all rows of a publisher."""
+    rows = await connection.fetch(
+        f"""
+        select distinct unnest(external_ids) as id from {table} shown
+        join participant on participant.id = shown.publisher_id where participant.scid = $1
+        """,
+        scid,
+    )
+    return frozenset(row["id"] for row in rows)
+
+
 async def shown(connection: Connection, table: str, publisher_id: int, record_ids: Sequence[UUID]) -> dict[UUID, Shown]:
     """Return what is shown of each of these records; absent ones are left out."""
     records = await connection.fetch(

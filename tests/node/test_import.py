@@ -1,9 +1,11 @@
 """Importing a spreadsheet: dry run, report, and a second run that repeats nothing."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from store.database import connect
 from tests.node.conftest import Gotong
 
 MAP = """
@@ -66,6 +68,26 @@ def test_a_row_changed_since_it_was_published_is_refused_not_published_twice(beg
     again = begun("import", "needs", *files).json
     assert (again["published"], again["repeated"]) == (0, 1)
     assert (2, "IMPORT_ROW_CHANGED") in [(row["line"], row["code"]) for row in again["refused"]]
+
+
+def test_a_node_that_has_forgotten_its_keys_publishes_no_row_twice(
+    begun: Gotong, files: list[str], database_dsn: str
+) -> None:
+    begun("import", "needs", *files)
+    asyncio.run(_forget_keys(database_dsn))
+    with Path(files[0]).open("a", encoding="utf-8") as more:
+        more.write("5,Beras lagi,beras,5,34.71\n")
+    again = begun("import", "needs", *files).json
+    assert (again["published"], again["repeated"]) == (1, 2)
+    assert begun("import", "needs", *files).json["repeated"] == 3
+    assert [log["size"] for log in begun("verify", "--json").json["logs"]] == [5]
+
+
+async def _forget_keys(dsn: str) -> None:
+    """Have the database be as after a restore from copies."""
+    connection = await connect(dsn)
+    await connection.execute("delete from idempotency")
+    await connection.close()
 
 
 @pytest.mark.parametrize(
