@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("domain", "store", "auth", "federation", "schema", "api", "web", "node")
 
 ALLOWED_IN_WORDS = {
+    "sweep_hours": "`from-to`",
     "data_dir": "a path",
     "database_url": "`postgresql://...`",
     "base_url": "`http://` or `https://`, no path",

@@ -2,7 +2,7 @@
 
 Answers lose what is erased at once; the files lose it by rewriting the tables, which nobody can use meanwhile. So the
 rewriting waits SWEEP_PAUSE_S after the last one, and longer where it takes long: at most a hundredth of the time. Where
-somebody may still see the erased rows nothing is rewritten, and it is looked again soon.
+somebody may still see the erased rows nothing is rewritten, and it is looked again soon. An operator may name hours.
 """
 
 import asyncio
@@ -25,13 +25,26 @@ SOON_OVER = (None, Hold.TRANSACTION, Hold.TABLE)
 _log = structlog.get_logger()
 
 
-async def sweep_files(connect: Callable[[], Awaitable[Connection]], clock: Callable[[], datetime]) -> None:
-    """Sweep when something is erased, again and again, until cancelled."""
+def is_in(hours: str, hour: int) -> bool:
+    """Return whether an hour, 0 to 23, lies in `hours`: "1-4" is 1:00 to 4:00, "22-5" goes over midnight, "" is all."""
+    if not hours:
+        return True
+    begin, end = map(int, hours.split("-"))
+    return begin <= hour < end if begin < end else hour >= begin or hour < end
+
+
+async def sweep_files(
+    connect: Callable[[], Awaitable[Connection]], clock: Callable[[], datetime], hours: str = ""
+) -> None:
+    """Sweep when something is erased and the hour is one of `hours`, again and again, until cancelled."""
     elapsed_s = asyncio.get_running_loop().time
     held: Hold | None = None
     while True:
         pause_s = SWEEP_POLL_S
         began_s = elapsed_s()
+        if not is_in(hours, clock().astimezone().hour):
+            await asyncio.sleep(pause_s)
+            continue
         try:
             swept = await sweep_once(connect, clock())
         except GotongError as error:

@@ -186,7 +186,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             background.forget_nonces(node.database, now),
             background.forget_mail(node.database, now),
             aftercare.run(),
-            sweep_files(connected, now),
+            sweep_files(connected, now, settings.sweep_hours),
         ]
         directory = DirectoryEdge(node.database, callers, settings.origin, settings.directory)
         edges = (

@@ -87,6 +87,13 @@ class Settings(BaseSettings):
         30.0, ge=0.5, le=86_400, description="Seconds between looks at a peer that announced nothing."
     )
 
+    sweep_hours: str = Field(
+        "",
+        pattern=r"^((1?[0-9]|2[0-3])-(1?[0-9]|2[0-4]))?$",
+        description="Hours of this machine's clock in which tables may be rewritten to get erased bytes out of the "
+        "files, such as `1-4` or `22-5`: nobody can use a table meanwhile. Any hour by default.",
+    )
+
     other_authorities: str = Field(
         "",
         description="Further names, with commas between, under which other nodes reach this one: `desa.lan:8080`. "

@@ -23,6 +23,12 @@ def test_without_any_setting_there_are_defaults() -> None:
     assert settings.database_url is None
 
 
+@pytest.mark.parametrize("hours", ["24-1", "1", "1-25", "-3", "a-b", "1-4 "])
+def test_hours_to_sweep_in_are_two_hours_of_the_day(hours: str) -> None:
+    with pytest.raises(SettingInvalid):
+        Settings.load(sweep_hours=hours)
+
+
 def test_the_command_wins_over_the_environment_the_environment_over_secrets_and_they_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
