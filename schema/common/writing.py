@@ -78,7 +78,7 @@ class UserError:
 class Outcome:
     """What a mutation did, before its payload is written."""
 
-    uri: str | None
+    uri: str | None = None
     user_errors: list[UserError] = field(default_factory=list)
     client_mutation_id: str | None = None
 

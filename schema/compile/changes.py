@@ -17,14 +17,16 @@ from schema.compile.after import filled
 from schema.compile.arguments import Arguments, Variables
 from schema.compile.build import Asking, Build, Scope
 from schema.compile.connection import ROWS, Member
-from schema.compile.events import EVENTS_SCANNED_MAX, Stretch, events_sql
+from schema.compile.events import EVENTS_SCANNED_MAX, GONE, Stretch, events_sql
 from schema.compile.query import Query, text
 from schema.compile.read import Changes as Read
-from schema.compile.text import Json, Sql, fill, members, quoted
+from schema.compile.text import Json, Sql, fill, literal, members, quoted
 from schema.compile.visibility import ALLOWED
 
 _HEAD = f"""select node_state.stream_id::text as stream, (select coalesce(max(seq), 0) from event) as latest,
     coalesce((select event.seq from event join participant on participant.id = event.publisher_id and {ALLOWED}
+              where event.kind in ({", ".join(sorted(map(literal, GONE)))})
+                 or not is_suppressed(event.publisher_id, event.type, event.record_id)
               order by event.seq desc limit 1), 0) as shown from node_state"""
 
 

@@ -1,6 +1,6 @@
 """Erase parts of a record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
@@ -16,7 +16,6 @@ from schema.common.writing import (
     RAISED,
     Deed,
     Outcome,
-    UserError,
     Work,
     Written,
     mutation,
@@ -95,13 +94,10 @@ class RequestRemovalInput(WriteInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Outcome):
     """What became of a request, before its payload is written."""
 
-    requested: bool
-    user_errors: list[UserError] = field(default_factory=list)
-    client_mutation_id: str | None = None
-    uri: None = None
+    requested: bool = False
 
 
 async def request_removal(deed: Deed) -> Requested:
@@ -123,8 +119,8 @@ async def request_removal(deed: Deed) -> Requested:
     except RAISED:
         raise
     except GotongError as error:
-        return Requested(False, [user_error(error)], told)
-    return Requested(not deed.input.dry_run, [], told)
+        return Requested(None, [user_error(error)], told)
+    return Requested(None, [], told, requested=not deed.input.dry_run)
 
 
 @strawberry.type(description="What became of the request.")

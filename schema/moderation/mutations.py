@@ -1,7 +1,7 @@
 """What operators decide: whom this node copies from, and whom it shows. Every decision is kept with its reason."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from federation.sync.client import checked_url
 from schema.common import inputs, writing
 from schema.common.inputs import WriteInput
 from schema.common.pages import require_operator
-from schema.common.writing import RAISED, Deed, UserError, Written, mutation, own
+from schema.common.writing import RAISED, Deed, Outcome, Written, mutation, own
 from schema.compile.read import Value, declare
 from schema.moderation.types import Participant, Peer, Suppression, Trust, stored
 from schema.needs.types import Urgency, rank
@@ -74,15 +74,12 @@ class SuppressRecordInput(DecisionInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Outcome):
     """What became of a decision, before its payload is written."""
 
-    uri: None = None
     peer: Mapping[str, Any] | None = None
     participant: Mapping[str, Any] | None = None
     suppression: Mapping[str, Any] | None = None
-    user_errors: list[UserError] = field(default_factory=list)
-    client_mutation_id: str | None = None
 
 
 Step = Callable[[Connection], Awaitable[Any]]
@@ -107,7 +104,7 @@ async def _decided(deed: Deed, told_in: str, *, check: Step, work: Work, read: S
     except RAISED:
         raise
     except GotongError as error:
-        return Decided(user_errors=[writing.user_error(error)], client_mutation_id=told)
+        return Decided(None, [writing.user_error(error)], told)
     async with deed.services.database.acquire() as connection:
         return Decided(client_mutation_id=told, **{told_in: await read(connection)})
 

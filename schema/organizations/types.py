@@ -73,9 +73,11 @@ class Organization(Record):
         "The participant it says to have been before: a claim, until `succeededBy` there agrees.",
     )
     succeeded_by: strawberry.ID | None = token(
-        "(select 'gotong:' || heir.scid from succession join participant heir on heir.id = succession.successor_id"
+        "(select 'gotong:' || heir.scid from succession"
+        " join organization heir on heir.publisher_id = succession.successor_id and heir.visible"
         " where succession.predecessor_id = {t}.publisher_id)",
-        "The participant that people on this node found to be its successor, all its cards being lost.",
+        "The organization that people on this node found to be its successor, all its cards being lost; null while "
+        "that one may not be seen.",
     )
     links: list[Link] = elements("jsonb_array_elements({t}.links) as {x}(value)", "Its pages elsewhere.")
     external_ids: list[ExternalId] = external_ids()

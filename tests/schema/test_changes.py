@@ -145,6 +145,23 @@ async def test_what_is_hidden_moves_no_cursor(engine: Engine, world: World, data
     assert (await engine.ask(PAGE, {"n": 100})).json() == before
 
 
+async def test_what_becomes_of_a_suppressed_record_moves_no_cursor(
+    engine: Engine, world: World, database: Database
+) -> None:
+    await peopled(world)
+    await numbered(database)
+    await world.suppress("need", 100)
+    before = (await engine.ask(PAGE, {"n": 100})).json()
+    revised = "insert into event select max(seq) + 1, $1, 'need', $2, $3, 1, now() from event"
+    async with database.acquire() as connection:
+        publisher = await connection.fetchval("select publisher_id from need where record_id = $1", uuid(100))
+        await connection.execute(revised, "REVISED", publisher, uuid(100))
+        assert (await engine.ask(PAGE, {"n": 100})).json() == before
+        await connection.execute(revised, "SUPPRESSED", publisher, uuid(100))
+    told = (await engine.ask(PAGE, {"n": 100})).json()
+    assert told != before  # that it is hidden is told, so that copies are dropped
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -108,3 +108,17 @@ async def test_critical_needs_in_quarantine_can_be_asked_for_and_say_so(
     assert asked["needs"]["totalCount"] == 2
     assert asked["needs"]["hiddenByTrust"] == {"count": 2, "critical": 1}
     assert {each["urgency"]: each["count"] for each in asked["needStats"]}["CRITICAL"] == 1
+
+
+async def test_a_successor_that_may_not_be_seen_is_not_named(engine: Engine, world: World, database: Database) -> None:
+    old, heir = await world.participant(1), await world.participant(2)
+    async with database.acquire() as connection:
+        await connection.execute(
+            "insert into succession (predecessor_id, successor_id, accepted_by) values ($1, $2, 'uji')", old, heir
+        )
+    question = f'{{ organization(id: "gotong:{scid(1)}") {{ succeededBy }} }}'
+    named = b'{"organization":{"succeededBy":"gotong:%b"}}' % scid(2).encode()
+    for trust, data in (("allowed", named), ("blocked", b'{"organization":{"succeededBy":null}}')):
+        async with database.transaction() as connection:
+            await participants.set_trust(connection, [heir], trust, set_by="operator", tables={})
+        assert (await engine.ask(question)).data == data
