@@ -22,7 +22,7 @@ PEER = "http://127.0.0.1:1"
 OF = """
 query ($publisher: ID, $first: Int, $after: String) {
   erasures(publisher: $publisher, first: $first, after: $after) {
-    nodes { id parts erasedAt outOfFilesAt acknowledgedBy missing missingCount hoursLeft state }
+    nodes { id parts erasedAt outOfFilesAt acknowledgedBy missing missingCount hoursLeft state waitsFor backupsAt }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -73,12 +73,36 @@ async def test_operators_see_who_is_overdue_page_by_page(
             "missingCount": 1,
             "hoursLeft": 70,
             "state": "WAITING",
+            "waitsFor": None,
+            "backupsAt": [],
         }
     ]
     assert first["pageInfo"]["hasNextPage"]
     last = (await asked(engine, OF, operator, first=1, after=first["pageInfo"]["endCursor"]))["erasures"]
     assert [(each["state"], each["hoursLeft"]) for each in last["nodes"]] == [("OVERDUE", -8)]
     assert not last["pageInfo"]["hasNextPage"]
+
+
+async def test_what_keeps_an_erasure_from_being_done_is_told(
+    engine: Engine, database: Database, author: int, operator: Caller
+) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("update erasure set swept_at = null, waits_for = 'TRANSACTION' where index = 12")
+        await connection.execute("update erasure set parts = '{1,2}', at = $1 where index = 11", NOW)
+        await connection.execute("update peer set operator_scid = $1", scid(5))
+        await connection.execute(
+            """
+            insert into backup_sent (peer_id, participant_id, version, fingerprint, sent_at, size)
+            select id, $1, 1, '', $2, 11 from peer
+            """,
+            author,
+            NOW,
+        )
+    nodes = (await asked(engine, OF, operator))["erasures"]["nodes"]
+    assert [(each["state"], each["waitsFor"], each["backupsAt"]) for each in nodes] == [
+        ("IN_FILES", "TRANSACTION", []),
+        ("WAITING", None, [f"gotong:{scid(5)}"]),
+    ]
 
 
 async def test_an_overdue_erasure_is_an_alert_until_everybody_has_said_that_it_is_done(
