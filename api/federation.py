@@ -182,13 +182,16 @@ class FederationEdge:
         return Response(visit.sent(data), headers={"cache-control": NO_STORE}, media_type="application/octet-stream")
 
     async def did_log(self, request: Request) -> Response:
-        return _did_log(await static.did_log(self.database, request.path_params["scid"]))
+        visit = await self.callers.visit(request)
+        return _did_log(visit.sent(await static.did_log(self.database, request.path_params["scid"])))
 
     async def did_log_of_slug(self, request: Request) -> Response:
-        return _did_log(await static.did_log_of_slug(self.database, request.path_params["slug"]))
+        visit = await self.callers.visit(request)
+        return _did_log(visit.sent(await static.did_log_of_slug(self.database, request.path_params["slug"])))
 
     async def did_witness(self, request: Request) -> Response:
-        data = await static.did_witness(self.database, request.path_params["scid"])
+        visit = await self.callers.visit(request)
+        data = visit.sent(await static.did_witness(self.database, request.path_params["scid"]))
         return Response(data, headers={"cache-control": SHORT_LIVED}, media_type="application/json")
 
     async def _events(self, since: str | None, purse: Purse) -> AsyncIterator[bytes]:

@@ -118,6 +118,18 @@ async def test_a_known_peer_has_a_budget_of_its_own(acquainted: Acquainted) -> N
         assert (await http.get(f"{url}{HEADS}", headers=other)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/federation/v1/did/{scid}/did.jsonl", "/federation/v1/did/{scid}/did-witness.json", "/o/desa/did.jsonl"]
+)
+async def test_identities_are_read_within_the_budget_as_well(acquainted: Acquainted, path: str) -> None:
+    rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
+    url_of = path.format(scid=acquainted.a.node.operator.scid)
+    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+        statuses = [(await http.get(f"{url}{url_of}", headers=FOREIGN)).status_code for _ in range(3)]
+    assert statuses[2] == 429
+    assert set(statuses[:2]) <= {200, 404}
+
+
 async def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_what_the_client_wrote(
     acquainted: Acquainted,
 ) -> None:
