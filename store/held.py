@@ -29,6 +29,7 @@ class Held:
     log_id: int | None = None
     epoch: int = 0
     quarantined_bytes: int = 0
+    did_hash: str = ""
 
 
 async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[str, Held]:
@@ -39,7 +40,7 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
                participant.trust, participant.did_version, coalesce(log.size, 0) as size,
                coalesce(log.edge, '') as edge, log.checkpoint, coalesce(log.checkpoint_size, 0) as checkpoint_size,
                log.frozen_size, log.id as log_id, participant.epoch,
-               coalesce(log.quarantined_bytes, 0) as quarantined_bytes
+               coalesce(log.quarantined_bytes, 0) as quarantined_bytes, participant.did_hash
         from unnest($1::text[], $2::text[]) as wanted (scid, origin)
         join participant on participant.scid = wanted.scid
         left join log on log.origin = wanted.origin and log.participant_id = participant.id
@@ -48,6 +49,19 @@ async def held(connection: Connection, logs: Sequence[tuple[str, str]]) -> dict[
         [origin for _, origin in logs],
     )
     return {record["origin"]: Held(*list(record.values())[1:]) for record in records}
+
+
+async def earlier_did_lines(connection: Connection, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return the DID lines of these (participant id, version) that are held."""
+    records = await connection.fetch(
+        """
+        select participant_id, version, line from did_line
+        where (participant_id, version) in (select * from unnest($1::integer[], $2::integer[]))
+        """,
+        [participant_id for participant_id, _ in wanted],
+        [version for _, version in wanted],
+    )
+    return {(record["participant_id"], record["version"]): record["line"] for record in records}
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,9 +95,10 @@ async def did_witness(connection: Connection, participant_id: int) -> bytes | No
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the newest version of a participant's DID log says, and which number it has."""
+    """What the newest version of a participant's DID log says, and which number and hash it has."""
 
     version: int
+    hash: str
     did: str
     host: str
     slug: str
@@ -126,6 +127,7 @@ async def append_did_lines(
         """
         update participant
         set did_version = $2, did = $3, host = $4, slug = $5, epoch = $6, ended = $7,
+            did_hash = $8,
             home_peer_id = case when host = $4 then home_peer_id end,
             trust_set_by = case when host <> $4 and trust_set_by = 'peer' then 'kept' else trust_set_by end
         where id = $1
@@ -137,6 +139,7 @@ async def append_did_lines(
         stated.slug,
         stated.epoch,
         stated.ended,
+        stated.hash,
     )
     if witness is not None:
         await connection.execute(

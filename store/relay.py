@@ -31,6 +31,7 @@ class RelayRow:
     checkpoint: bytes
     did_version: int
     checkpoint_size: int
+    did_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class RelayEntry:
 _COLUMNS = f"""
     log.id as log_id, participant.id as participant_id, log.origin, participant.hosted,
     participant.left_at is not null as has_left, least(log.checkpoint_size, log.frozen_size) as size,
-    {WITH_COSIGNATURES} as checkpoint, participant.did_version, log.checkpoint_size
+    {WITH_COSIGNATURES} as checkpoint, participant.did_version, log.checkpoint_size,
+    participant.did_hash
 """
 _LOGS = "log join participant on participant.id = log.participant_id"
 

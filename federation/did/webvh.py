@@ -97,6 +97,11 @@ def version_id_of(line: bytes) -> str:
     return _read(line).version_id
 
 
+def version_hash(version_id: str) -> str:
+    """Return the hash in a version id: what follows its number."""
+    return version_id.partition("-")[2]
+
+
 def entry_hash(entry: Mapping[str, JSON], predecessor: str) -> str:
     """Return the hash that goes into an entry's version id ("Entry Hash Generation"); `entry` has no proof."""
     return multihash_text(encode_any({**entry, "versionId": predecessor}))

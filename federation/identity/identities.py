@@ -36,7 +36,13 @@ async def extend(
         participant_id,
         lines,
         participants.Stated(
-            state.version_count, state.did, host, slug, epoch=log_service(state).epoch, ended=state.deactivated
+            state.version_count,
+            webvh.version_hash(state.version_id),
+            state.did,
+            host,
+            slug,
+            epoch=log_service(state).epoch,
+            ended=state.deactivated,
         ),
         witness=witness,
     )

@@ -29,6 +29,7 @@ PULL_LOGS_MAX = 1_024
 PULL_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of frames in one pull response, before compression; it ends with the batch that reaches them."""
 SINCE_CHARS_MAX = 256
+DID_HASH_CHARS_MAX = 64
 EVIDENCE_LISTED_MAX = 256
 
 
@@ -56,13 +57,17 @@ _Version = Annotated[int, Meta(ge=0, le=VERSIONS_MAX)]
 
 
 class HeadOfLog(msgspec.Struct, frozen=True):
-    """The newest checkpoint of a log that the peer holds in full; `hosted`: the log's own key is there."""
+    """The newest checkpoint of a log that the peer holds in full; `hosted`: the log's own key is there.
+
+    `did_hash` is that of the newest DID line there, "" from who does not say: it shows whether both hold the same one.
+    """
 
     origin: _Origin
     size: _Size
     checkpoint: Annotated[str, Meta(max_length=NOTE_BYTES_MAX)]
     did_version: _Version
     hosted: bool = False
+    did_hash: Annotated[str, Meta(max_length=DID_HASH_CHARS_MAX)] = ""
 
 
 class Heads(msgspec.Struct, frozen=True, omit_defaults=True):

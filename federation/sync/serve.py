@@ -87,7 +87,7 @@ async def heads(
 
 def head_of(row: RelayRow) -> HeadOfLog:
     """Return what heads say about one log."""
-    return HeadOfLog(row.origin, row.size, row.checkpoint.decode(), row.did_version, row.hosted)
+    return HeadOfLog(row.origin, row.size, row.checkpoint.decode(), row.did_version, row.hosted, row.did_hash)
 
 
 def write_hint(position: Position) -> str:

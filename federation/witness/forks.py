@@ -1,11 +1,12 @@
 """Find out whether a peer holds another story of a log or identity than this node, and prove it if so. Shell.
 
-What a peer shows is compared with what is held. Where both cannot be, the peer's own static reads are asked for the
-proof: hashes that lead to the note it shows, or its DID log. Without a valid proof nobody is accused.
+What a peer shows is compared with what is held: its notes, and the hash of its newest DID entry of each log. Where both
+cannot be, the peer's own static reads are asked for the proof: hashes that lead to the note it shows, or its DID log.
+Without a valid proof nobody is accused, so whoever shows a hash of nothing costs itself a read and us no more.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from datetime import datetime
 
 import structlog
@@ -16,7 +17,7 @@ from federation.did.service import log_service
 from federation.log.note import checkpoint_and_keys, parse_checkpoint, parse_note
 from federation.sync.client import PeerClient
 from federation.sync.messages import HeadOfLog
-from federation.sync.receive import DidStates
+from federation.sync.receive import OUR_OWN, DidStates
 from federation.witness import evidence
 from federation.witness.cosigners import same_text
 from federation.witness.evidence import Finding
@@ -28,6 +29,8 @@ from store.database import Database
 from store.held import Held
 
 COMPARED_PER_EXCHANGE_MAX = 1_000
+IDENTITIES_PER_EXCHANGE_MAX = 32
+"""DID logs that are read because a peer shows another hash."""
 EVIDENCE_PER_EXCHANGE_MAX = 64
 
 _log = structlog.get_logger()
@@ -50,23 +53,33 @@ class Forks:
         Raises the database's errors. What cannot be proven leaves no trace here.
         """
         compared = 0
+        doubles = await self._other_hashes(heads, held)
         for head in heads:
             ours = held.get(head.origin)
             if ours is None or ours.checkpoint is None or ours.log_id is None or ours.frozen_size is not None:
                 continue
-            if same_text(head.checkpoint.encode(), ours.checkpoint) and head.origin not in suspects:
+            suspect, double = head.origin in suspects, head.origin in doubles
+            if same_text(head.checkpoint.encode(), ours.checkpoint) and not suspect and not double:
                 continue
             compared += 1
             if compared > COMPARED_PER_EXCHANGE_MAX:
                 break
-            try:
-                data = await self._fork(head, ours, head.origin in suspects)
-                if data is None and head.origin in suspects:
-                    data = await self._other_identity(ours)
-                if data is not None:
-                    await self._accept(data)
-            except GotongError as error:
-                _log.info("fork_not_proven", origin=head.origin, code=error.code)
+            is_proven = await self._prove(head.origin, self._fork(head, ours, suspect))
+            if not is_proven and (suspect or double):
+                await self._prove(head.origin, self._other_identity(ours))
+
+    async def _prove(self, origin: str, work: Awaitable[bytes | None]) -> bool:
+        """Return whether that gave evidence which holds, acted on by now."""
+        try:
+            data = await work
+            if data is not None:
+                await self._accept(data)
+                return True
+        except OUR_OWN:
+            raise
+        except GotongError as error:
+            _log.info("fork_not_proven", origin=origin, code=error.code)
+        return False
 
     async def take_evidence(self, newest: int, *, in_full: bool) -> None:
         """Take what the peer passes on, if its newest is not what we saw last; verified before it has any effect."""
@@ -87,6 +100,25 @@ class Forks:
         looked_at = max((each.number for each in offered), default=newest)
         async with self._database.acquire() as connection:
             await rows.set_seen_of_peer(connection, self._peer_id, looked_at)
+
+    async def _other_hashes(self, heads: Sequence[HeadOfLog], held: dict[str, Held]) -> set[str]:
+        """Return the logs of which the peer shows another DID entry of a number that is held here; some of them."""
+        shown = [(head, ours) for head in heads if head.did_hash and (ours := held.get(head.origin)) is not None]
+        same = {head.origin for head, ours in shown if head.did_version == ours.did_version}
+        earlier = [
+            (ours.participant_id, head.did_version) for head, ours in shown if head.did_version < ours.did_version
+        ]
+        lines: dict[tuple[int, int], bytes] = {}
+        if earlier:
+            async with self._database.acquire() as connection:
+                lines = await held_.earlier_did_lines(connection, earlier)
+        others = []
+        for head, ours in shown:
+            line = lines.get((ours.participant_id, head.did_version))
+            mine = ours.did_hash if head.origin in same else "" if line is None else _hash_of(line)
+            if mine and mine != head.did_hash:
+                others.append(head.origin)
+        return set(others[:IDENTITIES_PER_EXCHANGE_MAX])
 
     async def _accept(self, data: bytes) -> None:
         finding = await accept(self._database, data, self._now, peer_id=self._peer_id)
@@ -120,3 +152,7 @@ class Forks:
             if webvh.version_id_of(mine) != webvh.version_id_of(other):
                 return evidence.build_identity(lines[:number], witness, other)
         return None
+
+
+def _hash_of(line: bytes) -> str:
+    return webvh.version_hash(webvh.version_id_of(line))

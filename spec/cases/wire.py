@@ -169,6 +169,7 @@ def _heads() -> Cases:
     whole = {
         "one": ("One log, hosted there.", heads),
         "none": ("Nothing changed.", heads | {"logs": []}),
+        "did-hash": ("The hash of the newest DID line.", heads | {"logs": [log | {"did_hash": "Qm" + "1" * 44}]}),
         "not-hosted": ("`hosted` may be left out.", heads | {"logs": [bare]}),
         "more": ("Members that a newer version sends are left alone.", heads | {"weather": "rain"}),
         "any-name": ("Whether a name is one of a log is for rule H1.1.", heads | {"logs": [log | {"origin": "x"}]}),
@@ -189,6 +190,10 @@ def _heads() -> Cases:
             json.dumps(heads | {"logs": [log | {"did_version": 4_097}]}),
         ),
         "long-origin": ("A name has at most 128 bytes.", json.dumps(heads | {"logs": [log | {"origin": "g" * 129}]})),
+        "long-hash": (
+            "A hash has at most 64 characters.",
+            json.dumps(heads | {"logs": [log | {"did_hash": "Q" * 65}]}),
+        ),
         "long-since": ("A hint has at most 256 characters.", json.dumps(heads | {"since": "a" * 257})),
     }
     for name, (about, body) in wrong.items():
