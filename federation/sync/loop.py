@@ -273,6 +273,7 @@ class Syncer:
         pause_s = NEWS_RETRY_S
         was_away = False
         while True:
+            paused_s = pause_s
             try:
                 async with contextlib.aclosing(client.news(last_id)) as stream:
                     async for news in stream:
@@ -284,6 +285,8 @@ class Syncer:
                         bell.tell(news, self.clock())
             except GotongError as error:
                 was_away = was_away or isinstance(error, AWAY)
+                if not isinstance(error, AWAY):
+                    pause_s = paused_s  # who connects and breaks a rule is not asked once a second
                 _log.debug("listening_failed", peer=url, code=error.code)
             await asyncio.sleep(pause_s * (0.5 + self.jitter()))
             pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)

@@ -69,6 +69,8 @@ class Bell:
         self._sizes |= news.sizes
         if not news.sizes or len(self._sizes) > NEWS_LOGS_MAX:
             self._for_everything = True
+        if self._for_everything:
+            self._sizes = {}  # names that come while a pull lasts would have no end
         self._event.set()
 
     async def rung(self, settle_s: float) -> dict[str, int]:

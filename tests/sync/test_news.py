@@ -1,13 +1,16 @@
 """What a peer's stream says wakes the puller for just that, and for everything when it is not understood."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from federation.sync import serve
+from federation.sync import loop, serve
+from federation.sync.client import PeerClient, PeerTooMuch
 from federation.sync.messages import Wanted
 from federation.sync.news import NEWS_LOGS_MAX, Bell, News, read_news
 from federation.sync.plan import grown
@@ -54,6 +57,35 @@ async def test_a_bell_gathers_names_until_something_wants_everything() -> None:
     assert await bell.rung(0) == {}
     bell.tell(News(None, {str(number): 1 for number in range(NEWS_LOGS_MAX + 1)}), START)
     assert await bell.rung(0) == {}
+
+
+def test_names_that_come_while_a_pull_lasts_do_not_pile_up() -> None:
+    bell = Bell(None)
+    for number in range(10 * NEWS_LOGS_MAX):
+        bell.tell(News(None, {f"gotong/{number}/0": 1}), START)
+        assert len(bell._sizes) <= NEWS_LOGS_MAX
+
+
+async def test_a_stream_that_breaks_a_rule_is_opened_less_and_less_often(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless:
+        async def news(self, _last_id: str | None) -> AsyncGenerator[News, None]:
+            yield News()
+            raise PeerTooMuch("an event without an end")
+
+    pauses: list[float] = []
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 8:
+            raise asyncio.CancelledError
+
+    b = await make_node("b")
+    monkeypatch.setattr(loop, "asyncio", SimpleNamespace(sleep=sleep))
+    with pytest.raises(asyncio.CancelledError):
+        await b.syncer._listen("http://127.0.0.1:9", cast("PeerClient", Endless()), Bell(None))
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 async def test_news_do_not_end_a_pause_and_an_operator_does() -> None:
