@@ -156,7 +156,8 @@ async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int]
     """Return the origins of hosted logs (of these, or of all) that peers have not confirmed since a run.
 
     A log is confirmed when every peer that ever showed it has answered or failed since then, none contradicts, and one
-    that answered holds it, or none ever did. What a peer does not name because nothing changed is as it was seen last.
+    that answered holds it, or none ever did and all that have an address were asked. What a peer does not name because
+    nothing changed is as it was seen last.
     """
     records = await connection.fetch(
         """
@@ -176,7 +177,7 @@ async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int]
                 else exists (select from peer_asked where run >= $1 and reached)
                      and not exists (
                          select from peer left join peer_asked on peer_asked.peer_id = peer.id and peer_asked.run >= $1
-                         where peer.trust <> 'blocked' and peer_asked.peer_id is null
+                         where peer.trust <> 'blocked' and peer.url is not null and peer_asked.peer_id is null
                      )
                 end
         )

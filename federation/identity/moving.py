@@ -25,7 +25,7 @@ from federation.identity import custody, identities, rekey
 from federation.identity.cards import backup_access
 from federation.identity.custody import Changed
 from federation.identity.enroll import SlugTaken
-from federation.identity.keys import KeyRing
+from federation.identity.keys import KeyMissing, KeyRing, log_key_name
 from federation.log import merkle
 from federation.log.entry import check_payload
 from federation.log.entry import parse as parse_entry
@@ -112,20 +112,33 @@ async def let_go(database: Database, vault: Vault, scid: str, keep: Keep) -> Pac
     return package
 
 
-async def take_back(database: Database, scid: str) -> None:
-    """Write again for who was let go, or raise ParticipantNotHosted when its cards were used elsewhere."""
+async def take_back(database: Database, keys: KeyRing, scid: str) -> None:
+    """Write again for who was let go, or who seems to write elsewhere to a database older than the keys beside it.
+
+    Raises ParticipantNotHosted when the key that signs now is not here, LogNotCopied when its log is not yet.
+    """
     async with database.transaction() as connection:
         log = await logs.newest_log(connection, scid)
         found = await participants.find(connection, scid)
-        if log is None or found is None or found.left_at is None:
+        if log is None or found is None or found.hosted:
             raise ParticipantNotHosted("no participant of this id was let go here", scid=scid[:64])
         locked = await logs.lock_head(connection, log.origin)
         assert locked is not None
         service = log_service(await identities.load(connection, found.id, scid))
-        signs = [key for key in service.keys if key.retired is None and rekey.key_number(key) == locked.key_number]
-        if service.epoch != locked.epoch or not signs:
+        signing = rekey.signing_key(service)
+        if not _is_here(keys, log_key_name(scid, service.epoch, rekey.key_number(signing)), signing.public_key):
             raise ParticipantNotHosted("another key signs this log by now", scid=scid)
+        if service.epoch != locked.epoch or not locked.is_projected:
+            raise LogNotCopied("the newest log is not here yet: gotong sync", scid=scid)
+        await logs.set_key_number(connection, locked.id, rekey.key_number(signing))
         await participants.take_in(connection, found.id)
+
+
+def _is_here(keys: KeyRing, name: str, public: bytes) -> bool:
+    try:
+        return keys.get(name).public_key().public_bytes_raw() == public
+    except KeyMissing:
+        return False
 
 
 async def take_in(

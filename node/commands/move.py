@@ -102,7 +102,7 @@ def in_(
 
 @app.command()
 def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Take back a participant that was let go, if no other host took it in."""
+    """Write again for a participant that was let go or is older in a restored database, if its log's key is here."""
     import asyncio
 
     from federation.identity.moving import take_back
@@ -113,7 +113,7 @@ def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson =
     async def run() -> str:
         async with opened(Settings.load(data_dir)) as node:
             found = await known_participant(node, organization)
-            await take_back(node.database, found.scid)
+            await take_back(node.database, node.keys, found.scid)
         return found.did
 
     did = asyncio.run(run())

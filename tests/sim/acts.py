@@ -15,11 +15,10 @@ from federation.publish.prepare import unchanged
 from federation.publish.writing import ParticipantMoved
 from federation.sync import bundle
 from federation.sync.intake import Intake
-from store import logs
 from tests.nodes import fixed, need_body, need_draft
 from tests.sim.liars import LIES
 from tests.sim.machine import Machine
-from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work
+from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work, log_of
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -110,24 +109,11 @@ async def _done(world: "World", work: Work, author: Author, key: str, draft: Dra
     world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
     if draft.erase:
         world.ledger.perhaps_erased.discard(done.record_id)
-    return await epoch_of(author), done
+    return (await log_of(author)).epoch, done
 
 
 def _is_stolen(author: Author, epoch: int) -> bool:
     return author.theft is not None and author.theft.epoch == epoch
-
-
-async def epoch_of(author: Author) -> int:
-    """Return the epoch that an author's log is in, on its machine."""
-    return (await log_of(author)).epoch
-
-
-async def log_of(author: Author) -> logs.LogRow:
-    """Return the head of an author's log on its machine."""
-    async with author.home.running.database.acquire() as connection:
-        log = await logs.newest_log(connection, author.scid)
-    assert log is not None
-    return log
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------
@@ -220,7 +206,8 @@ async def stay(world: "World", author: Author) -> None:
     if not author.was_used:
         world.tell(f"{author.home.name} takes {author.slug} back")
         if author.has_left:
-            await moving.take_back(author.home.running.database, author.scid)
+            process = author.home.running
+            await moving.take_back(process.database, process.keys, author.scid)
             author.left.remove(author.home)
             author.stays()
 

@@ -8,12 +8,13 @@ from domain.errors import GotongError
 from federation.backup.restore import Hosting, begin_again
 from federation.erasing import acknowledge
 from federation.identity import moving
+from federation.publish.writing import ParticipantNotHosted
 from federation.requests.caller import NONCES_KEPT_S, forget_nonces
 from store import peers
-from tests.sim import acts
+from tests.sim import acts, invariants
 from tests.sim.crash import real_connect
 from tests.sim.machine import Machine
-from tests.sim.people import Author
+from tests.sim.people import Author, log_of
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -43,6 +44,8 @@ async def sync(world: "World", machine: Machine) -> None:
             await machine.process.depositor.once(machine.mirror.url)
 
     await world.mortally(machine, exchange, other=world.machine_at(url))
+    if machine.process is not None:
+        await invariants.nothing_forged(machine)
 
 
 async def care(world: "World", machine: Machine) -> None:
@@ -177,17 +180,21 @@ async def bring_home(world: "World") -> None:
     if coming:
         await world.settle()
     for author in world.authors:
-        log = await acts.log_of(author)
+        log = await log_of(author)
         if not log.hosted:
-            world.tell(f"{author.home.name} is given {author.slug} back with its cards")
-            await _begin_again(author, log.origin)
+            world.tell(f"{author.home.name} is given {author.slug} back")
+            await _write_again(author, log.origin)
     for author in world.authors:
         await acts.begin_epoch(world, author)
 
 
-async def _begin_again(author: Author, origin: str) -> None:
+async def _write_again(author: Author, origin: str) -> None:
+    """Have an author's machine write for it again: with the key that is on its disk, else with the cards."""
     machine = author.home
     process = machine.running
+    with suppress(ParticipantNotHosted):
+        await moving.take_back(process.database, process.keys, author.scid)
+        return
     await begin_again(
         process.database,
         process.keys,

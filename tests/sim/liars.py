@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import httpx
 
 from domain.errors import GotongError
+from federation.identity.recover import recover
+from federation.moderation.trust import add_peer
 from federation.sync.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
 from tests.nodes import need_draft
 from tests.sim.network import Network
+from tests.sim.people import log_of
 
 if TYPE_CHECKING:
     from tests.sim.disks import Disks
@@ -62,6 +65,16 @@ def repeat(body: bytes, chance: random.Random) -> bytes:
     return _joined([*frames[: place + 1], *frames[place:]])
 
 
+def redate(body: bytes, _chance: random.Random) -> bytes:
+    """Date entries otherwise, at the same length: nothing in them shows it, only the tree does."""
+    frames = Decoder().feed(body)
+    return _joined([_redated(each) if isinstance(each, EntryData) else each for each in frames])
+
+
+def _redated(entry: EntryData) -> EntryData:
+    return EntryData(entry.data.replace(b'"at":"2026-', b'"at":"2025-'), entry.salt, entry.body)
+
+
 LIES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "forges": forge,
     "flips bits": flip,
@@ -69,6 +82,7 @@ LIES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "leaves frames out": leave_out,
     "swaps frames": swap,
     "repeats frames": repeat,
+    "dates otherwise": redate,
 }
 
 
@@ -136,6 +150,7 @@ class Janus:
     name: str = "janus"
     told: int = 0
     owner: "Author | None" = None
+    shared: int = 0
 
     @property
     def url(self) -> str:
@@ -148,6 +163,7 @@ class Janus:
         await first.boot()
         (self.owner,) = await first.found([])
         await self._publish(first, f"{TRUE.decode()} bersama")
+        self.shared = (await log_of(self.owner)).size
         await first.stop()
         await disks.copy(self.disk, self.disk + 1)
         for machine in self.machines:
@@ -162,6 +178,17 @@ class Janus:
         title = f"{TRUE.decode()} janus {self.told}"
         await self._publish(chance.choice(self.machines), title)
         return title
+
+    async def repent(self, teller: str) -> None:
+        """Have one face hear of both stories, and begin a new epoch where they part; the other is never heard again."""
+        assert self.owner is not None
+        first, _ = self.machines
+        first.network.faces.clear()
+        process = first.running
+        await add_peer(process.database, teller, trust="allowed", actor="simulation")
+        await process.syncer.once(teller)
+        now = first.clock()
+        await recover(process.database, process.keys, self.owner.scid, self.owner.seed, size=self.shared, now=now)
 
     async def _publish(self, machine: "Machine", title: str) -> None:
         assert self.owner is not None

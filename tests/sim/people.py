@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from store import logs
+
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
@@ -111,3 +113,11 @@ class Ledger:
         """Return whether the body of what was acknowledged was erased later."""
         mine = [each.index for each in self.erased if (each.scid, each.record_id) == (told.scid, told.record_id)]
         return any(told.index < index for index in mine)
+
+
+async def log_of(author: Author) -> logs.LogRow:
+    """Return the head of an author's log on its machine."""
+    async with author.home.running.database.acquire() as connection:
+        log = await logs.newest_log(connection, author.scid)
+    assert log is not None
+    return log

@@ -29,13 +29,19 @@ from tests.sim.people import Author, Ledger
 STEPS = 40
 STATEMENTS_BEFORE_CRASH_MAX = 60
 SETTLE_ROUNDS_MAX = 14
+MOODS = 3
+MOOD = 5
+"""Of each run some kinds of steps are so much more frequent: what is rare alone meets what else is rare."""
 
 Step = Callable[["World", Machine], Awaitable[None]]
 
 
 @dataclass
 class World:
-    """The state of a run. `machines` are honest; `liars` are what stands between some of them."""
+    """The state of a run. `machines` are honest; `liars` are what stands between some of them.
+
+    `moods` are the kinds of steps that this run is full of.
+    """
 
     seed: int
     chance: random.Random
@@ -50,6 +56,7 @@ class World:
     told: list[str] = field(default_factory=list)
     backups: set[str] = field(default_factory=set)
     bundles: list[bytes] = field(default_factory=list)
+    moods: list[Step] = field(default_factory=list)
     _numbers: int = 0
 
     def tell(self, text: str) -> None:
@@ -114,7 +121,8 @@ class World:
         up = [machine for machine in self.machines if machine.process is not None]
         if not up:
             return
-        act = self.chance.choices(list(STEPS_BY_WEIGHT), list(STEPS_BY_WEIGHT.values()))[0]
+        weights = [weight * (MOOD if step in self.moods else 1) for step, weight in STEPS_BY_WEIGHT.items()]
+        act = self.chance.choices(list(STEPS_BY_WEIGHT), weights)[0]
         await act(self, self.chance.choice(up))
 
     async def _heal(self) -> None:
@@ -129,6 +137,9 @@ class World:
             liar.be_honest(self.network)
         self.time.pass_(4 * 3_600)  # longer than any clock was ahead: what it let be shown early, all show by then
         await self.settle()
+        if self.janus is not None and self.seed % 8 == 7:
+            self.tell(f"{self.janus.name} repents")
+            await self.janus.repent(self.machines[0].url)
         await fortune.bring_home(self)
         for asked in list(self.ledger.unsure):
             with contextlib.suppress(NothingToErase):
@@ -271,6 +282,7 @@ async def world(
     if seed % 5 in (1, 3):  # nobody can connect to the last one
         machines[-1].mirror = machines[0]
     made = World(seed, chance, time, network, disks, machines)
+    made.moods = chance.sample(list(STEPS_BY_WEIGHT), MOODS)
     if forks:
         made.janus = Janus(
             [

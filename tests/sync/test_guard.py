@@ -10,6 +10,7 @@ import pytest
 
 from federation.publish.guard import MARKER_FILE, Guard, PublicationWaits
 from federation.publish.prepare import ClockOff
+from store import depositors
 from store.database import Connection, connect
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode
@@ -221,6 +222,18 @@ async def test_a_peer_that_has_seen_the_log_confirms_it(make_node: MakeNode, tmp
     await begun(a, tmp_path)
     assert not await publishes(a)  # what a peer said to the process before says nothing now
     await b.pull(a.url)
+    await a.pull(b.url)
+    assert await publishes(a)
+
+
+async def test_a_node_that_nobody_can_ask_holds_up_no_mirror(make_node: MakeNode, tmp_path: Path) -> None:
+    """It deposits here and shows no heads; of a log that nobody has seen yet, whoever can be asked is enough."""
+    a, b = await make_node("a"), await make_node("b")
+    async with a.database.acquire() as connection:
+        await depositors.admit(connection, b.node.operator.scid, "allowed")
+    await a.add_peer(b.url)
+    await begun(a, tmp_path)
+    assert not await publishes(a)
     await a.pull(b.url)
     assert await publishes(a)
 

@@ -129,14 +129,33 @@ async def test_the_new_host_has_to_hold_exactly_what_the_old_one_let_go_of(move:
 
 async def test_who_was_let_go_by_mistake_is_taken_back_unless_the_cards_were_used(move: Move) -> None:
     package = await move.let_go()
-    await take_back(move.old.database, move.guest.scid)
+    await take_back(move.old.database, move.old.node.keys, move.guest.scid)
     await move.old.node.publish_needs(move.guest.scid, "Tetap di sini")
     package = await move.let_go()
     await move.new.pull(move.old.url)
     await move.take_in(package)
     await move.old.pull(move.new.url)
     with pytest.raises(ParticipantNotHosted):
-        await take_back(move.old.database, move.guest.scid)
+        await take_back(move.old.database, move.old.node.keys, move.guest.scid)
+
+
+async def test_a_database_older_than_its_keys_is_told_that_they_are_here(move: Move) -> None:
+    """A key was changed after the backup: the restored node hears that another one signs, and has it on its disk."""
+    old, guest = move.old, move.guest
+    await rotate(old.database, old.node.keys, guest.scid, SEED, now=old.node.clock.advance(minutes=1))
+    await move.reader.pull(old.url)
+    number = await old.value("select id from participant where scid = $1", guest.scid)
+    await old.rows("delete from did_line where version = 2 and participant_id = $1", number)
+    await old.rows("update participant set did_version = 1 where scid = $1", guest.scid)
+    await old.rows("update log set key_number = 0 where origin = $1", guest.origin)
+    await old.add_peer(move.reader.url)
+    await old.pull(move.reader.url)
+    with pytest.raises(ParticipantMoved):
+        await old.node.publish_needs(guest.scid, "Selimut")
+    await take_back(old.database, old.node.keys, guest.scid)
+    await old.node.publish_needs(guest.scid, "Selimut")
+    assert await move.pulled(old.url) == {}
+    assert await move.reader.value("select count(*) from need") == 2
 
 
 async def test_what_cannot_be_handed_over_is_not_let_go(move: Move) -> None:
