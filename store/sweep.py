@@ -29,6 +29,7 @@ import asyncpg
 from domain.records.registry import RECORDS
 from store import orphans
 from store.database import Connection
+from store.logs import BODY
 from store.outbox import SEQUENCER_LOCK
 
 LOCK_TIMEOUT_MS = 5_000
@@ -119,12 +120,12 @@ _KEEP_WAITING = """
 async def _forget(connection: Connection) -> Hold | None:
     """Have statistics made without what was erased; return what keeps them."""
     erased = await connection.fetch(
-        "select log_id, index, type from erasure where swept_at is null and forgotten_by is null"
+        "select log_id, index, type, parts from erasure where swept_at is null and forgotten_by is null"
     )
     if not erased:
         return None
     await _forget_texts(connection)
-    tables = tables_of({record["type"] for record in erased})
+    tables = tables_of(_shown(erased))
     for table in tables:
         async with connection.transaction():  # nobody plans without statistics
             await _clear_statistics(connection, table)
@@ -198,7 +199,7 @@ async def _rewrite(connection: Connection, rewritten: list[str]) -> Hold | None:
     ready = await _unseen(connection)
     if not ready or await orphans.empty(connection) is None:
         return Hold.TRANSACTION
-    tables = (*tables_of({record["type"] for record in ready}), STATISTICS)
+    tables = (*tables_of(_shown(ready)), STATISTICS)
     for table in tables:
         await connection.execute(f"vacuum (full) {table}")
         rewritten.append(table)
@@ -218,7 +219,7 @@ async def _unseen(connection: Connection) -> list[asyncpg.Record]:
 
 
 _FORGOTTEN = """
-    select log_id, index, type, forgotten_by from erasure
+    select log_id, index, type, parts, forgotten_by from erasure
     where swept_at is null and forgotten_by is not null and rewritten_to is null
 """
 _IS_SEEN = """
@@ -296,10 +297,15 @@ _WRITTEN_OVER = """
 
 
 def tables_of(types: set[str]) -> tuple[str, ...]:
-    """Return the tables that may hold something of erased records of these types."""
+    """Return the tables that may hold something of erased records, their bodies being of these types."""
     known = [record_type for record_type in RECORDS if record_type.name in types]
     searched = [f"{record_type.table}_search" for record_type in known if record_type.searched]
     return (*ALWAYS, *(record_type.table for record_type in known), *searched)
+
+
+def _shown(erased: list[asyncpg.Record]) -> set[str]:
+    """Return the types of which bodies were erased: restricted parts are in no row that is shown or searched."""
+    return {record["type"] for record in erased if BODY in record["parts"]}
 
 
 def _keys(erased: list[asyncpg.Record]) -> tuple[list[int], list[int]]:

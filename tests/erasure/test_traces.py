@@ -130,6 +130,26 @@ async def _traces(connection: Connection) -> dict[str, Any]:
     }
 
 
+async def test_a_restricted_part_is_swept_without_locking_what_people_read(node: TestNode) -> None:
+    phone = f"+62{secrets.randbelow(10**12):012}"
+    guest = await node.participant("baca-yuk")
+    body, part = need_body("Beras"), {"contact": {"name": "Sari", "phone": phone}}
+    (need,) = await node.appender.append(guest.scid, [Draft("need", None, fixed(body, restricted=part))])
+    await index_texts(node.database)
+    async with node.database.acquire() as connection:
+        await connection.execute("analyze")
+        await connection.execute("checkpoint")
+        directory = Path(await connection.fetchval("show data_directory"))
+        sealed = await connection.fetchval("select data from payload where part = 2")
+        assert files_with(directory, sealed) != []
+        await erase(node, guest.scid, need, "restricted")
+        swept = await sweep(connection, node.clock())
+        assert swept is not None
+        assert (swept.erasures, swept.hold) == (1, None)
+        assert swept.tables == (*ALWAYS, STATISTICS)
+    assert files_with(directory, sealed, phone) == []
+
+
 async def test_what_comes_late_of_an_erased_record_is_not_kept(node: TestNode) -> None:
     """A peer sends it again and breaks a rule; a sequencer had read the row just before it was erased."""
     marker = f"zq{secrets.token_hex(9)}"
