@@ -7,12 +7,15 @@ Refused here, without a word to the application:
 * a connection on which a request was begun, or none at all, and not one is whole after HEAD_TIMEOUT_S; likewise a body
   that still comes after its answer has gone. Between whole requests uvicorn's keep-alive counts, and how long a body
   may take before it is answered is for whoever reads it;
-* more connections than files can be opened, with some left for the database, peers and keys.
+* more connections than files can be opened, with some left for the database, peers and keys; of one address more than
+  half of them, unless it is this machine, where a proxy may be.
 """
 
 import asyncio
 import resource
-from typing import Final
+from collections import Counter
+from ipaddress import ip_address
+from typing import ClassVar, Final
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -21,6 +24,7 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 HEAD_TIMEOUT_S: Final = 20.0
 CONNECTIONS_MAX: Final = 8_192
 FILES_KEPT: Final = 256
+ADDRESS_SHARE: Final = 2
 
 
 def connections_max() -> int:
@@ -46,13 +50,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     head_timeout_s = HEAD_TIMEOUT_S
 
+    _of_address: ClassVar[Counter[str]] = Counter()
+    _address = ""
     _no_body_bytes = 0
     _giving_up: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection, or end it where there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > connections_max():
+        self._address = self.client[0] if self.client else ""
+        self._of_address[self._address] += 1
+        most = connections_max()
+        is_greedy = self._of_address[self._address] > most // ADDRESS_SHARE and not self._is_local()
+        if is_greedy or len(self.connections) > most:
             transport.abort()
         else:
             self._await()
@@ -60,7 +70,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
         self._await_no_more()
+        self._count_no_more()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; how many of these there are is for GraphQL to bound."""
+        self._count_no_more()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes; refuse them where what they begin does not end."""
@@ -104,6 +120,14 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
+
+    def _count_no_more(self) -> None:
+        self._of_address[self._address] -= 1
+        if self._of_address[self._address] <= 0:
+            del self._of_address[self._address]
+
+    def _is_local(self) -> bool:
+        return not self._address or ip_address(self._address.partition("%")[0]).is_loopback
 
     def _refuse(self) -> None:
         if self.transport.is_closing():

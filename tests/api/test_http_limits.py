@@ -172,6 +172,29 @@ async def test_there_are_no_more_connections_than_files_for_them(port: int, monk
         each_writer.close()
 
 
+async def test_one_address_has_half_of_the_connections_unless_it_is_this_machine(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 4)
+    monkeypatch.setattr(LimitedProtocol, "_is_local", lambda _self: False)
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    reader, refused = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+    monkeypatch.setattr(LimitedProtocol, "_is_local", lambda _self: True)
+    kept.append(await asyncio.open_connection("127.0.0.1", port))
+    for each, writer in kept:
+        writer.write(GET + b"connection: close\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await each.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    refused.close()
+    async with asyncio.timeout(PATIENCE_S):
+        while LimitedProtocol._of_address:  # noqa: ASYNC110 - the server notices that they are gone
+            await asyncio.sleep(0.01)
+
+
 def test_files_are_left_for_the_database_and_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = {1_024: 768, 256: 128, 100_000: 8_192, resource.RLIM_INFINITY: 8_192}
     for files, connections in allowed.items():
