@@ -20,6 +20,7 @@ from domain.errors import GotongError
 from domain.records.registry import RECORDS
 from federation.did.create import Place
 from federation.did.service import log_service
+from federation.did.state import DidState
 from federation.encoding import base64text
 from federation.identity import custody, identities, rekey
 from federation.identity.cards import backup_access
@@ -76,12 +77,14 @@ class _Part(Struct, forbid_unknown_fields=True):
 
 
 class Package(Struct, forbid_unknown_fields=True):
-    """What the old host hands over: which log, its last head, and every restricted part it has. Secret."""
+    """What the old host hands over: which log, its last head, the newest DID version, every restricted part. Secret."""
 
     v: Literal[1]
     origin: str
     size: int
     root: str
+    did_version: int
+    version_id: str
     restricted: list[_Part]
 
 
@@ -106,7 +109,9 @@ async def let_go(database: Database, vault: Vault, scid: str, keep: Keep) -> Pac
         if operator is not None and operator.scid == scid:
             raise custody.OperatorStays("a node's operator is what the node is: move the whole node instead", scid=scid)
         root = merkle.Edge.from_bytes(log.size, log.edge).root()
-        package = Package(1, log.origin, log.size, root.hex(), await _restricted(connection, vault, log))
+        state = await identities.load(connection, log.participant_id, scid)
+        parts = await _restricted(connection, vault, log)
+        package = Package(1, log.origin, log.size, root.hex(), state.version_count, state.version_id, parts)
         keep(msgspec.json.encode(package))
         await participants.let_go(connection, log.participant_id)
     return package
@@ -165,6 +170,8 @@ async def take_in(
         if other is not None and other.scid != scid:
             raise SlugTaken("another participant of this node has that short name", slug=place.slug)
         change = await custody.change_of(connection, keys, log, seed)
+        if package is not None:
+            _require_newest(change.state, package)
         change.place = place
         change.service = replace(change.service, base_url=base_url)
         change.rotate_online_keys()
@@ -210,6 +217,14 @@ async def _copied_log(connection: Connection, scid: str, package: Package | None
         if (log.origin, log.size, root) != (package.origin, package.size, package.root):
             raise LogDiffers("the old host let go of another log", held=log.size, wanted=package.size)
     return log
+
+
+def _require_newest(state: DidState, package: Package) -> None:
+    """Raise if other DID entries are held than the old host's: the next one would tell the identity in two ways."""
+    if state.version_count < package.did_version:
+        raise LogNotCopied("its newest DID entry is not here", held=state.version_count, wanted=package.did_version)
+    if state.version_id != package.version_id:
+        raise LogDiffers("the old host let go of another identity", held=state.version_count)
 
 
 async def _restricted(connection: Connection, vault: Vault, log: LogRow) -> list[_Part]:

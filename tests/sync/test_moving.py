@@ -127,6 +127,21 @@ async def test_the_new_host_has_to_hold_exactly_what_the_old_one_let_go_of(move:
     await move.take_in(package)
 
 
+async def test_the_new_host_goes_on_from_the_newest_version_of_the_identity(move: Move) -> None:
+    """Keys that were changed shortly before: an entry beside that one would tell the identity in two ways."""
+    await rotate(
+        move.old.database, move.old.node.keys, move.guest.scid, SEED, now=move.old.node.clock.advance(minutes=1)
+    )
+    package = await move.let_go()
+    with pytest.raises(LogNotCopied):
+        await move.take_in(package)
+    await move.new.pull(move.old.url)
+    await move.take_in(package)
+    assert await move.pulled(move.new.url) == {}
+    assert await move.pulled(move.old.url) == {}
+    assert await move.reader.value("select count(*) from evidence") == 0
+
+
 async def test_who_was_let_go_by_mistake_is_taken_back_unless_the_cards_were_used(move: Move) -> None:
     package = await move.let_go()
     await take_back(move.old.database, move.old.node.keys, move.guest.scid)
