@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out networks bench-sync
+.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out story-away networks bench-sync
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ sim-many: setup ## simulate one run of 20 nodes: make sim-many FIRST=7
 
 story-lights-out: setup ## a laptop loses cable, power, time and disk, and comes home: every step told and checked
 	@$(BIN)/python -m tests.stories.lights_out
+
+story-away: setup ## what nodes without an address take part in, by real processes
+	@$(BIN)/python -m tests.stories.away
 
 networks: setup ## three nodes on networks of the kernel: loss, NAT, cut cables, kill -9 halfway (needs root, ip and nft)
 	@$(BIN)/python -m tests.stories.networks

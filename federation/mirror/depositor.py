@@ -25,9 +25,9 @@ from federation.mirror.deposit import (
 )
 from federation.sync import serve
 from federation.sync.client import FRAMES_TYPE, PeerBusy, PeerClient, PeerProtocolError, PeerTimeout, PeerUnreachable
-from federation.sync.frames import Decoder, Log
+from federation.sync.frames import Decoder, End, Evidence, Log, encode
 from federation.sync.messages import Pull, Wanted
-from store import depositors, peers, relay
+from store import depositors, evidence, peers, relay
 from store.database import Connection, Database
 from store.locks import Claims
 from store.outbox import HEAD_CHANNEL
@@ -44,6 +44,8 @@ BACKOFF_S_MAX = 900.0
 AWAY_S_MAX = 30.0
 """Before a mirror that could not be reached is tried again: who had no network for a week may have it for minutes."""
 MIRRORS_POLL_S = 1.0
+EVIDENCE_PAGES_MAX = 64
+"""How long a mirror may go on listing what it knows; what lies beyond is sent again, to no effect."""
 PASSING = ("LOG_IN_USE", "HEAD_MOVED")
 """Refusals that are over in a moment."""
 KEY_UNKNOWN = ("CALLER_UNKNOWN", "SIGNATURE_INVALID")
@@ -76,6 +78,7 @@ class Depositor:
     backoff_s: float = BACKOFF_S
     _claims: Claims = field(init=False)
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    _told: dict[str, int] = field(default_factory=dict)  # the number of the newest evidence, by mirror
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.connect)
@@ -87,12 +90,22 @@ class Depositor:
         assert peer is not None
         async with self.client(peer) as client:
             try:
-                return await hand_over(self.database, client)
+                handed = await hand_over(self.database, client)
             except PeerProtocolError as error:
                 if error.details.get("cause") not in KEY_UNKNOWN:
                     raise
                 await tell_operator(self.database, client)  # the key this node signs with is newer than what it knows
-                return await hand_over(self.database, client)
+                handed = await hand_over(self.database, client)
+            await self._tell_evidence(url, client)
+        return handed
+
+    async def _tell_evidence(self, url: str, client: PeerClient) -> None:
+        """Tell a mirror of evidence that is new here: nobody can ask this node for it."""
+        async with self.database.acquire() as connection:
+            newest = await evidence.newest_number(connection)
+        if newest > self._told.get(url, 0):
+            await hand_over_evidence(self.database, client)
+            self._told[url] = newest
 
     async def run(self) -> None:
         """Deposit with all mirrors that no other process serves, until cancelled."""
@@ -173,6 +186,32 @@ async def _hand_over(database: Database, client: PeerClient, rows: Sequence[Rela
                 handed.refused[each.origin] = each.refused
         stuck = [origin for origin in sent if held[origin] == before[origin]]
         handed.refused |= {origin: held[origin].refused or NOTHING_TAKEN for origin in stuck}
+
+
+async def hand_over_evidence(database: Database, client: PeerClient) -> int:
+    """Send a mirror the evidence known here that it does not list; return how many pieces. Raises the Peer errors."""
+    theirs: set[str] = set()
+    after = 0
+    for _ in range(EVIDENCE_PAGES_MAX):
+        offered = await client.evidence_after(after)
+        theirs |= {each.id for each in offered}
+        if not offered or offered[-1].number <= after:
+            break
+        after = offered[-1].number
+    sent = after = 0
+    while True:
+        async with database.acquire() as connection:
+            ours = await evidence.listed(connection, after)
+        if not ours:
+            return sent
+        after = ours[-1].number
+        for each in ours:
+            if each.id.hex() not in theirs:
+                async with database.acquire() as connection:
+                    data = await evidence.data(connection, each.id)
+                assert data is not None
+                await _send(client, encode(Evidence(data)) + encode(End()), [])
+                sent += 1
 
 
 def _is_behind(row: RelayRow, held: Deposited) -> bool:

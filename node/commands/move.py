@@ -69,6 +69,7 @@ def in_(
     from node.cards import read_seed
     from node.files import read_bounded
     from node.identity import did_place
+    from node.mirror import published_at, slug_here
     from node.participants import known_participant
     from node.settings import Settings
     from node.wiring import now, opened
@@ -86,8 +87,8 @@ def in_(
                 node.appender.vault,
                 found.scid,
                 read_seed(card),
-                place=did_place(node, slug or found.slug, operator.host),
-                base_url=node.settings.origin,
+                place=did_place(node, await slug_here(node, slug or found.slug), operator.host),
+                base_url=await published_at(node),
                 now=now(),
                 package=package,
             )

@@ -9,9 +9,12 @@ from federation.identity.keys import log_key_name
 from federation.log import note
 from federation.sync import bundle, serve
 from federation.sync.bundle import Extent
+from federation.sync.client import PeerClient
 from federation.sync.frames import End, EntryData, Evidence, Mark, encode
-from federation.sync.intake import Taken
+from federation.sync.intake import Intake, Taken
 from federation.witness import evidence
+from store.database import connect
+from store.locks import Claims
 from tests.mirror.conftest import Laptop, MakeNode, Mirror, SyncNode, exported, new_intake, run_import
 from tests.mirror.test_bundle import tampered
 from tests.nodes import need_draft
@@ -182,3 +185,23 @@ async def test_false_evidence_in_a_bundle_has_no_effect_and_the_logs_after_it_ar
 
 def _other_entry(entry: EntryData) -> EntryData:
     return EntryData(flipped(entry.data, 8), entry.salt, entry.body)
+
+
+async def test_a_fork_that_only_a_laptop_saw_reaches_its_mirror_with_the_next_deposit(
+    mirror: Mirror, laptop: Laptop, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can ask a laptop for evidence: it brings what the mirror does not list."""
+    found = await fork(make_node, 3, 2, 2)
+    await taken_of(mirror.served, found.left)
+    for telling in (found.left, found.right):
+        intake = Intake(laptop.database, "test", laptop.node.clock, Claims(lambda: connect(laptop.database.dsn)))
+        await run_import(intake, telling)
+    assert await found.frozen(mirror.served) is None
+    await laptop.deposit(mirror.url)
+    assert await found.frozen(mirror.served) == 4
+
+    async def nothing(*_: object) -> list[object]:
+        raise AssertionError("it is told once")
+
+    monkeypatch.setattr(PeerClient, "evidence_after", nothing)
+    await laptop.deposit(mirror.url)

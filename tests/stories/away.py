@@ -1,0 +1,193 @@
+"""What a node without an address takes part in, by real processes: nothing ever connects to the two laptops.
+
+`make story-away`: a mirror, a village's node with an address, a laptop in a kitchen and one at a farm.
+The first that does not hold ends it.
+"""
+
+import sys
+
+from tests.driver import people
+from tests.driver.machine import Machine, Refused
+from tests.stories.stage import Stage, StoryFailed, stage
+
+LIMIT_S = 900
+USUAL_TIMEOUT_S = 120
+PORTS = range(18_461, 18_465)
+ASK = """
+mutation Ask($input: RequestRestrictedInput!) { requestRestricted(input: $input) {
+  contact { name phone } waiting { since until } userErrors { code message } } }
+"""
+ERASE = """
+mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { userErrors { code message } } }
+"""
+COSIGNED = "query Cosigned($id: ID!) { node(id: $id) { ... on Need { provenance { cosigners { id } } } } }"
+
+
+def main() -> int:
+    """Return 0 when everything was as told."""
+    try:
+        with stage(LIMIT_S) as told:
+            try:
+                Away(told).run()
+            finally:
+                for machine in told.machines:
+                    machine.kill()
+    except (Refused, StoryFailed) as failed:
+        sys.stderr.write(f"NOT AS TOLD: {failed}\n")
+        return 1
+    return 0
+
+
+class Away:
+    """The story, act by act."""
+
+    def __init__(self, told: Stage) -> None:
+        self.told = told
+        self.mirror, self.desa, self.kitchen, self.farm = (
+            told.machine(name, port, base_url=f"http://127.0.0.1:{port}", poll_interval_s="1", witness="true")
+            for name, port in zip(("mirror", "desa", "kitchen", "farm"), PORTS, strict=True)
+        )
+        self.ids: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Tell it; raise StoryFailed or Refused where something is not as told."""
+        self.four_nodes()
+        self.contact_while_the_kitchen_is_off()
+        self.contact_of_a_home_with_an_address()
+        self.erased_and_acknowledged()
+        self.a_witness()
+        self.a_vouch()
+        self.a_backup()
+        self.a_guest_moves_in()
+        self.told.tell("as told")
+
+    def four_nodes(self) -> None:
+        for machine in (self.mirror, self.desa):
+            host = f"{machine.name}.gotong.test"
+            self.ids[machine.name] = people.begin(machine, f"Simpul {machine.name}", "--no-cards", "--did-host", host)
+        self.mirror.gotong("peer", "add", self.desa.url, "--allow")
+        self.desa.gotong("peer", "add", self.mirror.url, "--allow")
+        for machine, slug in ((self.kitchen, "dapur-ibu"), (self.farm, "pos-tani")):
+            link = self.mirror.gotong("peer", "invite", "--slug", slug, "--allow")["link"]
+            cards = str(machine.data.parent / "cards")
+            self.ids[machine.name] = people.begin(machine, slug, "--mirror", link, "--cards", cards)
+            machine.gotong("peer", "allow", self.mirror.url)
+        for machine in (self.kitchen, self.farm, self.desa):
+            for other in {"desa", "kitchen", "farm"} - {machine.name}:
+                self.until(machine, lambda m=machine, o=other: m.gotong("peer", "allow", self.ids[o]), f"no {other}")
+        self.told.tell("a mirror, a village's node with an address, two laptops that joined the mirror")
+
+    def ask(self, machine: Machine, record: str) -> dict[str, object]:
+        """Return what a machine is told when its operator asks for a contact."""
+        token = people.token(machine, self.ids[machine.name], "restricted:read")
+        told = machine.ask(ASK, token, input={"as": self.ids[machine.name], "id": record})["requestRestricted"]
+        if told["userErrors"]:
+            raise Refused(str(told["userErrors"]))
+        return dict(told)
+
+    def published(self, machine: Machine, title: str) -> str:
+        """Return a need with a contact that everybody has."""
+        token = people.token(machine, self.ids[machine.name])
+        written: dict[str, str] = {}
+
+        def is_signed() -> bool:
+            given = people.need(self.ids[machine.name], title, contact=people.CONTACT)
+            answer = machine.ask(people.PUBLISH, token, input=given)["publishNeed"]
+            written["id"] = (answer["need"] or {}).get("id", "")
+            return bool(written["id"])
+
+        self.until(machine, is_signed, f"{title!r} is not published")
+        for other in self.told.machines:
+            self.until(other, lambda o=other: people.needs(o, title), f"{title!r} does not come to {other.name}")
+        return written["id"]
+
+    def contact_while_the_kitchen_is_off(self) -> None:
+        need = self.published(self.kitchen, "Panci besar")
+        self.kitchen.gotong("contact", "allow", self.ids["kitchen"], self.ids["farm"])
+        self.kitchen.gotong("contact", "allow", self.ids["kitchen"], self.ids["mirror"])
+        self.kitchen.kill()
+        first = self.ask(self.farm, need)
+        self.told.require(first["waiting"] and not first["contact"], "the kitchen is off: the farm's request waits")
+        self.told.require(self.ask(self.farm, need) == first, "asked again it is the same request")
+        self.told.require(self.ask(self.mirror, need)["waiting"], "the mirror's own people wait as well")
+        self.kitchen.up()
+        for machine in (self.farm, self.mirror):
+            took_s = self.until(machine, lambda m=machine: self.ask(m, need)["contact"] == people.CONTACT, "no answer")
+            self.told.tell(f"the kitchen is on: {machine.name} has the contact {took_s:.1f} s later")
+        log = self.kitchen.gotong("contact", "log", self.ids["kitchen"])["releases"]
+        self.told.require(len(log) == 2, "two releases are written down in the kitchen")
+
+    def contact_of_a_home_with_an_address(self) -> None:
+        need = self.published(self.desa, "Genset")
+        self.desa.gotong("contact", "allow", self.ids["desa"], self.ids["farm"])
+        self.told.require(
+            self.ask(self.farm, need)["contact"] == people.CONTACT,
+            "the village's node, which never added the farm, answers the farm at once",
+        )
+
+    def erased_and_acknowledged(self) -> None:
+        need = self.published(self.kitchen, "Tikar")
+        token = people.token(self.kitchen, self.ids["kitchen"])
+        answer = self.kitchen.ask(ERASE, token, input={"as": self.ids["kitchen"], "id": need, "parts": ["BODY"]})
+        self.told.require(not answer["eraseRecord"]["userErrors"], "the kitchen erases a need")
+        self.acknowledged(self.kitchen, need, "the mirror says in a signed note to the kitchen that it is gone there")
+        theirs = self.published(self.mirror, "Kasur")
+        token = people.token(self.mirror, self.ids["mirror"])
+        self.mirror.ask(ERASE, token, input={"as": self.ids["mirror"], "id": theirs, "parts": ["BODY"]})
+        self.acknowledged(self.mirror, theirs, "both laptops and the village bring the mirror theirs")
+
+    def acknowledged(self, machine: Machine, record: str, text: str) -> None:
+        def nobody_is_missing() -> bool:
+            rows = machine.gotong("erasures", "list")["erasures"]
+            (row,) = [each for each in rows if each["id"] == record]
+            return not row["missing"]
+
+        took_s = self.until(machine, nobody_is_missing, f"not acknowledged: {text}")
+        self.told.tell(f"{text}: {took_s:.1f} s")
+
+    def a_witness(self) -> None:
+        need = self.published(self.desa, "Terpal")
+        self.farm.gotong("peer", "add", self.desa.url, "--allow")
+
+        def is_cosigned() -> bool:
+            node = self.desa.ask(COSIGNED, id=need)["node"]
+            return self.ids["farm"] in {each["id"] for each in node["provenance"]["cosigners"]}
+
+        took_s = self.until(self.desa, is_cosigned, "the farm's cosignature does not come")
+        self.told.tell(f"the farm has cosigned the village's log, and the village shows it: {took_s:.1f} s")
+
+    def a_vouch(self) -> None:
+        new = self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"]
+        self.kitchen.gotong("sync")
+        self.until(self.farm, lambda: self.farm.gotong("peer", "allow", new), "the new one does not come")
+        said = self.farm.gotong("participant", "vouch", self.ids["kitchen"], new)
+        self.told.require(said, "the farm vouches for a successor")
+
+    def a_backup(self) -> None:
+        self.mirror.gotong("peer", "allow-backups", self.ids["kitchen"], "--bytes", "10000000")
+        done = self.kitchen.gotong("backup", "--to", self.mirror.url)
+        self.told.require(done, f"the kitchen's backup lies at the mirror: {done}")
+
+    def a_guest_moves_in(self) -> None:
+        cards = self.desa.data.parent / "pojok"
+        guest = self.desa.gotong("org", "create", "Pojok Baca", "--region", "34.71", "--cards", str(cards))["id"]
+        self.until(self.farm, lambda: self.farm.gotong("peer", "allow", guest), "the guest does not come")
+        package = self.desa.data.parent / "pojok.move"
+        self.desa.gotong("org", "move", "out", guest, str(package))
+        two = sorted(str(each) for each in cards.iterdir() if each.suffix == ".html")[:2]
+        self.farm.gotong("sync")
+        moved = self.farm.gotong("org", "move", "in", str(package), "--card", two[0], "--card", two[1])
+        self.told.require("mirror.gotong.test" in moved["did"], f"a guest moved to the farm: {moved['did']}")
+        self.ids["guest"] = guest
+        people.signed(self.farm, guest, "Buku gambar")
+        for machine in (self.mirror, self.desa):
+            self.until(machine, lambda m=machine: people.needs(m, "Buku gambar"), f"not at {machine.name}")
+        path = f"/o/{moved['did'].rsplit(':', 1)[1]}/did.jsonl"
+        self.told.require(self.mirror.get(path).status_code == 200, f"what it publishes there all have; {path} answers")
+
+    def until(self, machine: Machine, condition: object, otherwise: str) -> float:
+        return machine.wait(condition, USUAL_TIMEOUT_S, otherwise)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
