@@ -114,7 +114,7 @@ class Away:
         for machine in (self.farm, self.mirror):
             took_s = self.until(machine, lambda m=machine: self.ask(m, need)["contact"] == people.CONTACT, "no answer")
             self.told.tell(f"the kitchen is on: {machine.name} has the contact {took_s:.1f} s later")
-        log = self.kitchen.gotong("contact", "log", self.ids["kitchen"])["releases"]
+        log = self.kitchen.gotong("contact", "log", self.ids["kitchen"])["requests"]
         self.told.require(len(log) == 2, "two releases are written down in the kitchen")
 
     def contact_of_a_home_with_an_address(self) -> None:
@@ -128,17 +128,17 @@ class Away:
     def erased_and_acknowledged(self) -> None:
         need = self.published(self.kitchen, "Tikar")
         token = people.token(self.kitchen, self.ids["kitchen"])
-        answer = self.kitchen.ask(ERASE, token, input={"as": self.ids["kitchen"], "id": need, "parts": ["BODY"]})
+        answer = self.kitchen.ask(ERASE, token, input={"id": need, "parts": ["BODY"]})
         self.told.require(not answer["eraseRecord"]["userErrors"], "the kitchen erases a need")
         self.acknowledged(self.kitchen, need, "the mirror says in a signed note to the kitchen that it is gone there")
         theirs = self.published(self.mirror, "Kasur")
         token = people.token(self.mirror, self.ids["mirror"])
-        self.mirror.ask(ERASE, token, input={"as": self.ids["mirror"], "id": theirs, "parts": ["BODY"]})
+        self.mirror.ask(ERASE, token, input={"id": theirs, "parts": ["BODY"]})
         self.acknowledged(self.mirror, theirs, "both laptops and the village bring the mirror theirs")
 
     def acknowledged(self, machine: Machine, record: str, text: str) -> None:
         def nobody_is_missing() -> bool:
-            rows = machine.gotong("erasures", "list")["erasures"]
+            rows = machine.gotong("erasures", "list")
             (row,) = [each for each in rows if each["id"] == record]
             return not row["missing"]
 
