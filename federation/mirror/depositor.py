@@ -3,6 +3,10 @@
 One task a mirror. It asks the mirror what it holds, sends what is missing in bounded steps, and goes on after each
 append at once. The mirror's word about what it holds is only a hint of where to go on: were it wrong, the mirror would
 refuse what comes or have a gap, and both are its own loss. Nothing is kept here, so nothing here can be out of step.
+
+When what comes next does not follow from what the mirror holds, the log was told in two ways, as by a backup that was
+written to. The mirror cannot prove that by the end of one of them; so it is sent more of it, once, further and further
+back: where both part, they are proof.
 """
 
 import asyncio
@@ -15,6 +19,7 @@ import structlog
 
 from domain.errors import GotongError
 from federation.identity.introduce import tell_operator
+from federation.log.verify import NotAPrefix
 from federation.mirror.deposit import (
     DEPOSIT_ANSWER_BYTES_MAX,
     DEPOSIT_BYTES_MAX,
@@ -52,6 +57,8 @@ KEY_UNKNOWN = ("CALLER_UNKNOWN", "SIGNATURE_INVALID")
 """What a mirror answers that knows this node by an older key only."""
 NOTHING_TAKEN = "NOTHING_TAKEN"
 """What is said of a log of which the mirror took nothing without saying why."""
+EARLIER_ENTRIES = (64, 4_096, 262_144)
+"""How far back a log is sent again that does not follow from what the mirror holds; as much as fits into one step."""
 GZIP_LEVEL = 6
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -60,10 +67,14 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Handed:
-    """What one round handed over: entries, by how the mirror's sizes grew; `refused` are codes by origin."""
+    """What one round handed over: entries, by how the mirror's sizes grew; `refused` are codes by origin.
+
+    `parted` is what the mirror holds of logs that do not follow from it.
+    """
 
     entries: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    parted: dict[str, Deposited] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,6 +90,7 @@ class Depositor:
     _claims: Claims = field(init=False)
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     _told: dict[str, int] = field(default_factory=dict)  # the number of the newest evidence, by mirror
+    _sent_again: set[tuple[str, str, int]] = field(default_factory=set)  # address, log, size there: what was sent again
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.connect)
@@ -96,6 +108,10 @@ class Depositor:
                     raise
                 await tell_operator(self.database, client)  # the key this node signs with is newer than what it knows
                 handed = await hand_over(self.database, client)
+            for origin, held in handed.parted.items():
+                if (url, origin, held.size) not in self._sent_again:
+                    self._sent_again.add((url, origin, held.size))
+                    handed.refused[origin] = await _tell_earlier(self.database, client, held)
             await self._tell_evidence(url, client)
         return handed
 
@@ -184,6 +200,8 @@ async def _hand_over(database: Database, client: PeerClient, rows: Sequence[Rela
             handed.entries += max(0, each.size - before[each.origin].size)
             if each.refused is not None:
                 handed.refused[each.origin] = each.refused
+            if each.refused == NotAPrefix.code:
+                handed.parted[each.origin] = each
         stuck = [origin for origin in sent if held[origin] == before[origin]]
         handed.refused |= {origin: held[origin].refused or NOTHING_TAKEN for origin in stuck}
 
@@ -212,6 +230,19 @@ async def hand_over_evidence(database: Database, client: PeerClient) -> int:
                 assert data is not None
                 await _send(client, encode(Evidence(data)) + encode(End()), [])
                 sent += 1
+
+
+async def _tell_earlier(database: Database, client: PeerClient, held: Deposited) -> str:
+    """Send a log again from before where the mirror's copy ends; return the code of what came of it."""
+    refused = NotAPrefix.code
+    for earlier in EARLIER_ENTRIES:
+        start = max(0, held.size - earlier)
+        frames, sent = await _step(database, [Wanted(held.origin, start, held.did_version)])
+        for each in await _send(client, frames, sent):
+            refused = each.refused or NOTHING_TAKEN
+        if start == 0 or refused != NotAPrefix.code:
+            break
+    return refused
 
 
 def _is_behind(row: RelayRow, held: Deposited) -> bool:

@@ -292,7 +292,9 @@ class Intake:
         if finding is not None:
             self.findings.append(finding)
             taken.evidence = taken.evidence or theirs.note
-            taken.error = taken.error or LogForked("two trees were signed", origin=origin, size=finding.size)
+            taken.error = LogForked(
+                "two trees were signed", origin=origin, size=finding.size
+            )  # says more than the breach
 
     async def _accept_shown(self, data: bytes) -> None:
         """Take evidence that came along, unless it is here or is about nobody known; false evidence has no effect."""
@@ -314,6 +316,6 @@ class Intake:
         """Remember what the receiver says of a log, and what kept the rest of it out here."""
         outcome = self._receiver.outcomes[origin]
         kept_out = self.taken.get(origin, Taken())
-        self.taken[origin] = Taken(
-            outcome.entries, outcome.records, outcome.error or kept_out.error, outcome.evidence or kept_out.evidence
-        )
+        is_proven = isinstance(kept_out.error, LogForked)  # which says more than the rule that its section broke
+        error = kept_out.error if is_proven else outcome.error or kept_out.error
+        self.taken[origin] = Taken(outcome.entries, outcome.records, error, outcome.evidence or kept_out.evidence)

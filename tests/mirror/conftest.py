@@ -138,6 +138,11 @@ class Laptop:
         async with self.database.acquire() as connection:
             return [tuple(row.values()) for row in await connection.fetch(query, *arguments)]
 
+    async def value(self, query: str, *arguments: Any) -> Any:
+        """Return one value."""
+        async with self.database.acquire() as connection:
+            return await connection.fetchval(query, *arguments)
+
 
 @pytest.fixture
 async def mirror(make_node: MakeNode) -> Mirror:

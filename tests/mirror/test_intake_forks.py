@@ -22,6 +22,9 @@ from tests.sync import liar
 from tests.sync.liar import flipped
 from tests.sync.test_forks import HEAD, roll_back
 
+UNFINISHED = """
+delete from tile_hash using log where log.id = log_id and origin = $1 and (tile_hash.index + 1) << (8 * level) > $2
+"""
 FROZEN = "select frozen_size from log where origin = $1"
 
 
@@ -44,9 +47,7 @@ async def fork(make_node: MakeNode, before: int, left_more: int, right_more: int
     [backup] = await home.rows(HEAD, guest.origin)
     await publish(home, guest, "Kiri", left_more)
     left = await exported(home, guest.scid)
-    log_id = await home.value("select id from log where origin = $1", guest.origin)
-    unfinished = "delete from tile_hash where log_id = $1 and (index + 1) << (8 * level) > $2"
-    await home.value(unfinished, log_id, backup[0])
+    await home.value(UNFINISHED, guest.origin, backup[0])
     await roll_back(home, guest.origin, backup)
     home.node.clock.advance(minutes=1)
     await publish(home, guest, "Kanan", right_more)
@@ -54,7 +55,7 @@ async def fork(make_node: MakeNode, before: int, left_more: int, right_more: int
     return Forked(home, guest, left, await exported(home, guest.scid, since=since))
 
 
-async def publish(home: SyncNode, guest: Enrolled, title: str, count: int) -> None:
+async def publish(home: SyncNode | Laptop, guest: Enrolled, title: str, count: int) -> None:
     await home.node.appender.append(guest.scid, [need_draft(f"{title} {number}") for number in range(count)])
 
 
@@ -67,7 +68,7 @@ async def taken_of(node: SyncNode, data: bytes) -> tuple[dict[str, Taken], list[
 
 @pytest.mark.parametrize(
     ("left_more", "right_more", "code"),
-    [(2, 2, "LOG_FORKED"), (1, 4, "NOT_A_PREFIX"), (4, 1, "LOG_FORKED"), (300, 290, "LOG_FORKED")],
+    [(2, 2, "LOG_FORKED"), (1, 4, "LOG_FORKED"), (4, 1, "LOG_FORKED"), (300, 290, "LOG_FORKED")],
 )
 async def test_a_bundle_that_tells_a_held_log_otherwise_freezes_it_where_both_part(
     make_node: MakeNode, left_more: int, right_more: int, code: str
@@ -147,6 +148,26 @@ async def test_a_deposit_that_tells_a_held_log_otherwise_freezes_it_and_says_who
     assert await found.frozen(mirror.served) == 4
     brought = "select operator_scid from evidence join peer on peer.id = peer_id"
     assert await mirror.served.rows(brought) == [(depositor,)]
+
+
+@pytest.mark.parametrize(("left_more", "right_more"), [(2, 6), (70, 100)])
+async def test_a_depositor_whose_log_parted_from_the_mirrors_shows_where(
+    mirror: Mirror, laptop: Laptop, left_more: int, right_more: int
+) -> None:
+    """A laptop restored from a backup goes on; its mirror has what it said before, and less of it."""
+    who = laptop.node.operator
+    await publish(laptop, who, "Beras", 3)
+    [backup] = await laptop.rows(HEAD, who.origin)
+    await publish(laptop, who, "Kiri", left_more)
+    assert (await laptop.deposit(mirror.url)).refused == {}
+    await laptop.value(UNFINISHED, who.origin, backup[0])
+    await roll_back(laptop, who.origin, backup)
+    laptop.node.clock.advance(minutes=1)
+    await publish(laptop, who, "Kanan", right_more)
+    handed = await laptop.deposit(mirror.url)
+    assert handed.refused == {who.origin: "LOG_FORKED"}
+    assert await mirror.served.value(FROZEN, who.origin) == 4
+    assert await mirror.served.rows("select kind, size from evidence") == [("fork", 5)]
 
 
 async def test_evidence_travels_in_bundles_and_is_verified_by_whoever_reads_it(make_node: MakeNode) -> None:

@@ -1,6 +1,6 @@
 """A log that was told in two ways is found out, frozen where both tellings part, and goes nowhere from there."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -21,7 +21,14 @@ from tests.sync.liar import Liar
 HEAD = "select size, edge, checkpoint, checkpoint_size from log where origin = $1"
 
 
-async def roll_back(node: SyncNode, origin: str, head: tuple[Any, ...]) -> None:
+class Asked(Protocol):
+    """A node whose database can be asked."""
+
+    async def value(self, query: str, *arguments: Any) -> Any:
+        """Return one value."""
+
+
+async def roll_back(node: Asked, origin: str, head: tuple[Any, ...]) -> None:
     """Put a hosted log back to where it was, as restoring a backup of the database does."""
     log_id = await node.value("select id from log where origin = $1", origin)
     await node.value(
