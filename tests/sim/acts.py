@@ -34,7 +34,7 @@ async def publish(world: "World", machine: Machine) -> None:
     """Have somebody publish a need, a revision of one, or news about one."""
     author = world.chance.choice(world.authors_at(machine))
     key = world.new_key()
-    await world.mortally(machine, lambda: append(world, author, key))
+    await world.writes(machine, lambda: append(world, author, key))
 
 
 async def append(world: "World", author: Author, key: str) -> None:
@@ -72,7 +72,7 @@ async def erase(world: "World", machine: Machine) -> None:
     if authors:
         author = world.chance.choice(authors)
         key = world.new_key()
-        await world.mortally(machine, lambda: erase_body(world, author, key))
+        await world.writes(machine, lambda: erase_body(world, author, key))
 
 
 async def erase_body(world: "World", author: Author, key: str) -> None:

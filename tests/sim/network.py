@@ -114,7 +114,7 @@ class Network:
         if not self.overheard or not self.apps:
             return None
         request = self.chance.choice(self.overheard)
-        if self.chance.random() < 0.3:
+        if self.chance.random() < 0.5:
             request = changed(request, self.chance)
         there = self.behind(request.url.host, "")
         host = there if there in self.apps and self.chance.random() < 0.7 else self.chance.choice(sorted(self.apps))

@@ -13,10 +13,12 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from domain.errors import GotongError
 from federation.erasing.erasure import NothingToErase
 from federation.moderation.trust import add_peer, set_participant_trust
+from federation.sync import serve
 from tests.clock import START
 from tests.sim import acts, fortune, invariants
 from tests.sim.crash import Crashed, Lifeline, mortal
@@ -28,6 +30,10 @@ from tests.sim.people import Author, Ledger
 
 STEPS = 40
 STATEMENTS_BEFORE_CRASH_MAX = 60
+STATEMENTS_OF_AN_APPEND = 20
+"""So many a publication takes, its commit among them."""
+ENTRIES_PER_PAGE = 2
+"""Logs are short here: so that they come in several batches all the same."""
 SETTLE_ROUNDS_MAX = 14
 MOODS = 3
 MOOD = 5
@@ -86,6 +92,10 @@ class World:
         faces = [] if self.janus is None else [self.janus.url]
         known = dict.fromkeys([*near, *(each.url for each in self.liars), *faces])
         return [url for url in known if url != machine.url]
+
+    async def writes(self, machine: Machine, work: Callable[[], Awaitable[object]]) -> None:
+        """Do something that appends to a log, as `mortally` does."""
+        await self.mortally(machine, work, within=STATEMENTS_OF_AN_APPEND)
 
     def machine_at(self, url: str) -> Machine | None:
         """Return the honest machine that answers under an address, if it is one that does."""
@@ -196,14 +206,19 @@ class World:
     # ---- deaths ------------------------------------------------------------------------------------------------------
 
     async def mortally(
-        self, machine: Machine, work: Callable[[], Awaitable[object]], *, other: Machine | None = None
+        self,
+        machine: Machine,
+        work: Callable[[], Awaitable[object]],
+        *,
+        other: Machine | None = None,
+        within: int = STATEMENTS_BEFORE_CRASH_MAX,
     ) -> None:
-        """Do something that the machine, or the `other` one that it asks, may die of halfway."""
+        """Do something that the machine, or the `other` one that it asks, may die of halfway: `within` statements."""
         chance = self.chance.random()
         dying = machine if chance < 0.3 else other if chance < 0.4 else None
         lifeline = None if dying is None or dying.process is None else dying.process.lifeline
         if lifeline is not None:
-            lifeline.statements_left = self.chance.randrange(STATEMENTS_BEFORE_CRASH_MAX)
+            lifeline.statements_left = self.chance.randrange(within)
             lifeline.answer_is_lost = self.chance.random() < 0.5
         await self._surviving(machine, work)
         if lifeline is not None:
@@ -295,7 +310,7 @@ async def world(
     made.liars = [Liar(f"liar{number}", chance.choice(reachable)) for number in range(liars)]
     for liar in made.liars:
         liar.be_honest(network)
-    with mortal(lifelines):
+    with mortal(lifelines), patch.object(serve, "PAGE_ENTRIES_MAX", ENTRIES_PER_PAGE):
         try:
             yield made
         finally:
