@@ -20,6 +20,11 @@ mutation Ask($input: RequestRestrictedInput!) { requestRestricted(input: $input)
 ERASE = """
 mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { userErrors { code message } } }
 """
+SUCCEED = """
+mutation Succeed($input: UpdateOrganizationInput!) {
+  updateOrganization(input: $input) { userErrors { code message } } }
+"""
+VOUCHES = "/federation/v1/vouches/{}"
 COSIGNED = "query Cosigned($id: ID!) { node(id: $id) { ... on Need { provenance { cosigners { id } } } } }"
 
 
@@ -157,10 +162,17 @@ class Away:
 
     def a_vouch(self) -> None:
         new = self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"]
-        self.kitchen.gotong("sync")
-        self.until(self.farm, lambda: self.farm.gotong("peer", "allow", new), "the new one does not come")
-        said = self.farm.gotong("participant", "vouch", self.ids["kitchen"], new)
-        self.told.require(said, "the farm vouches for a successor")
+        token = people.token(self.kitchen, new)
+        claim = self.kitchen.ask(SUCCEED, token, input={"id": new, "succeeds": self.ids["kitchen"]})
+        self.told.require(not claim["updateOrganization"]["userErrors"], "a new kitchen says that it is the old one")
+
+        def is_vouched() -> bool:
+            return bool(self.farm.gotong("participant", "vouch", self.ids["kitchen"], new)["vouches"])
+
+        self.until(self.farm, lambda: self.farm.gotong("peer", "allow", new), "the new kitchen does not come")
+        self.until(self.farm, is_vouched, "the farm cannot vouch")
+        self.until(self.mirror, lambda: self.mirror.get(VOUCHES.format(new[7:])).json()["vouches"], "no vouch comes")
+        self.told.tell("the farm vouches for it, and the mirror hands that on")
 
     def a_backup(self) -> None:
         self.mirror.gotong("peer", "allow-backups", self.ids["kitchen"], "--bytes", "10000000")
