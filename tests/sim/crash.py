@@ -15,6 +15,8 @@ from store.database import Connection
 
 STATEMENTS = ("execute", "_execute", "_executemany", "_copy_in")
 """Through these methods of the driver every statement goes."""
+COMMIT = "COMMIT;"
+"""As the driver writes it."""
 
 real_connect: Any = asyncpg.connect
 
@@ -29,6 +31,7 @@ class Lifeline:
     def __init__(self) -> None:
         self.statements_left: int | None = None
         self.answer_is_lost = False
+        self.dies_of_commit = False
         self.is_dead = False
         self._connections: WeakSet[Connection] = WeakSet()
 
@@ -42,10 +45,12 @@ class Lifeline:
         for connection in list(self._connections):
             connection.terminate()
 
-    async def step(self, statement: Callable[[], Awaitable[Any]]) -> Any:
-        """Run one statement, or die before it or after it."""
+    async def step(self, statement: Callable[[], Awaitable[Any]], text: object) -> Any:
+        """Run one statement, or die before it or after it; `dies_of_commit`: of the first COMMIT."""
         if self.is_dead:
             raise Crashed
+        if self.dies_of_commit and text == COMMIT:
+            self.statements_left = 0
         if self.statements_left is None:
             return await statement()
         self.statements_left -= 1
@@ -87,7 +92,7 @@ def _class_for(lifeline: Lifeline) -> type:
 
     def stepping(statement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def step(self: Any, *arguments: Any, **options: Any) -> Any:
-            return await lifeline.step(lambda: statement(self, *arguments, **options))
+            return await lifeline.step(lambda: statement(self, *arguments, **options), arguments[0])
 
         return step
 

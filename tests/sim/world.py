@@ -220,9 +220,10 @@ class World:
         if lifeline is not None:
             lifeline.statements_left = self.chance.randrange(within)
             lifeline.answer_is_lost = self.chance.random() < 0.5
+            lifeline.dies_of_commit = self.chance.random() < 0.3
         await self._surviving(machine, work)
         if lifeline is not None:
-            lifeline.statements_left = None
+            lifeline.statements_left, lifeline.dies_of_commit = None, False
         self._bury()
 
     async def _surviving(self, machine: Machine, work: Callable[[], Awaitable[object]]) -> None:
