@@ -1,7 +1,7 @@
 """The HTTP edge of a mirror: who joins, and what is deposited. Thin: bodies, signatures, statuses.
 
 Both are signed. Who joins is not known yet: its key is in the DID log that comes along, and the code in it is what
-counts. What is deposited goes where every copy goes (`federation.sync.intake`).
+counts. What is deposited goes where every copy goes (`federation.bundles.intake`).
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from api.callers import Callers, incoming
 from api.errors import guarded
 from api.federation import NO_STORE, body_of
 from domain.errors import GotongError
-from federation.did import service, webvh
+from federation.did import webvh
+from federation.log import service
 from federation.log.entry import Network
 from federation.mirror import join as mirror_join
 from federation.mirror.deposit import DEPOSIT_BYTES_MAX, write_answer

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import SHORT_LIVED
-from federation.mirror.directory import LISTED_MAX, REGIONS_MAX, Listing, write_directory
+from federation.sync.directory import LISTED_MAX, REGIONS_MAX, Listing, write_directory
 from federation.sync.interest import read_interest
 from store import directory
 from store.database import Database

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from api.callers import Callers
 from api.errors import guarded
 from api.federation import body_of
-from federation.identity.introduce import take_lines
+from federation.lifecycle.introduce import take_lines
 from federation.sync.sections import DID_BYTES_MAX
 from store.database import Database
 

@@ -12,8 +12,8 @@ from api.callers import Callers
 from api.errors import guarded
 from api.federation import NO_STORE, body_of
 from domain.ids import parse_scid
-from federation.identity import vouch
 from federation.identity.vouching import VOUCH_BYTES_MAX
+from federation.lifecycle import vouch
 from store.database import Database
 
 

@@ -16,8 +16,8 @@ from api.callers import Callers
 from api.errors import guarded
 from api.federation import NO_STORE, body_of
 from domain.errors import GotongError
+from federation.log.add_checkpoint import REQUEST_BYTES_MAX, WitnessAtOtherSize
 from federation.log.static import LogNotHeld
-from federation.witness.add_checkpoint import REQUEST_BYTES_MAX, WitnessAtOtherSize
 from federation.witness.brought import BROUGHT_BYTES_MAX, read_brought, write_kept
 from federation.witness.cosigning import Witness
 

@@ -15,7 +15,7 @@ import typer
 
 from domain.errors import GotongError
 from federation.identity import cards
-from federation.identity.enroll import KeepCards, no_cards
+from federation.lifecycle.enroll import KeepCards, no_cards
 from node.wiring import Node
 
 FILE_BYTES_MAX = 1024 * 1024

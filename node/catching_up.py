@@ -9,7 +9,7 @@ import random
 import structlog
 
 from domain.errors import GotongError
-from federation.sync.loop import Syncer
+from federation.peers.loop import Syncer
 from node.wiring import Node, now
 from store import peers
 from store.database import Connection, connect

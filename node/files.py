@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.identity.moving import PACKAGE_BYTES_MAX
+from federation.lifecycle.moving import PACKAGE_BYTES_MAX
 
 
 class FileRefused(GotongError):

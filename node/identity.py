@@ -14,12 +14,12 @@ import msgspec
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from federation.did.create import Place
 from federation.did.syntax import compose
 from federation.did.webvh import PLACEHOLDER
 from federation.identity import cards
-from federation.identity.enroll import Enrolled, create_participant, start_node, without_organization
-from federation.identity.guests import admitting
+from federation.identity.create import Place
+from federation.lifecycle.enroll import Enrolled, create_participant, start_node, without_organization
+from federation.lifecycle.guests import admitting
 from federation.publish.append import Current, Draft, Parts
 from node.cards import card_writer
 from node.wiring import Node, now

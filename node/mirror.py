@@ -7,8 +7,9 @@ reserved is its operator's; those of its other participants begin with it, so no
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did import service, webvh
+from federation.did import webvh
 from federation.identity.identities import VERIFIED_BEFORE
+from federation.log import service
 from federation.log.entry import NetworkMismatch
 from federation.mirror.link import JOIN_ANSWER_BYTES_MAX, Invitation, Join, Joined, read_joined, write
 from federation.moderation.trust import Trust, add_peer

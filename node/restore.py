@@ -14,7 +14,7 @@ from typing import Any
 from federation.backup import restore
 from federation.backup.contents import NodeBackup
 from federation.backup.restore import Hosting
-from federation.did.create import Place
+from federation.identity.create import Place
 from federation.log.entry import Network, NetworkMismatch
 from federation.moderation.trust import add_peer
 from federation.sync.client import checked_url

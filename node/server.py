@@ -33,14 +33,14 @@ from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
 from auth.tokens import TokenVerifier
-from federation.erasing.reapply import reapply
 from federation.mirror.depositor import Depositor
 from federation.mirror.deposits import Deposits
+from federation.peers.aftercare import Aftercare
+from federation.peers.loop import Syncer
+from federation.projection.reapply import reapply
 from federation.publish.waiting import publish_for_ever
 from federation.requests.caller import Requests
-from federation.sync.aftercare import Aftercare
 from federation.sync.announce import HeadFeed
-from federation.sync.loop import Syncer
 from federation.witness.bringing import Bringing
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing

@@ -10,8 +10,8 @@ from importlib import resources
 
 from domain.regions import Regions, parse_regions
 from federation.backup.backing_up import BackingUp
-from federation.identity.enroll import NodeMissing
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import NodeMissing
 from federation.publish.append import Appender
 from federation.publish.guard import Guard
 from federation.requests.addresses import reach_of
@@ -19,7 +19,7 @@ from federation.requests.signer import Signer
 from federation.restricted.asking import Asking
 from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import Releases
-from federation.restricted.reseal import reseal
+from federation.sealing.reseal import reseal
 from federation.sync.client import PeerClient
 from node.database import database_dsn
 from node.settings import Settings

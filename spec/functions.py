@@ -9,15 +9,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
+from federation.bundles import trim
 from federation.did import webvh
-from federation.erasing import acknowledgement, erasure
-from federation.identity import epochs, vouching
-from federation.log import entry, merkle, names, note, proof, tiles, tlog_proof, verify
-from federation.mirror import deposit, directory, link
+from federation.erasing import acknowledgement
+from federation.identity import vouching
+from federation.log import (
+    add_checkpoint,
+    entry,
+    epochs,
+    erasure,
+    evidence,
+    merkle,
+    names,
+    note,
+    proof,
+    tiles,
+    tlog_proof,
+    verify,
+)
+from federation.mirror import deposit, link
 from federation.requests import signatures
-from federation.sync import interest, trim
+from federation.sync import directory, interest
 from federation.sync.sections import Pulled
-from federation.witness import add_checkpoint, evidence
 from spec import functions_sealed, functions_wire
 from spec.functions_sealed import stated_keys
 

@@ -6,11 +6,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from federation.backup import sealed as backup
-from federation.did.service import LogKey, StatedHead
 from federation.identity import cards
 from federation.log import entry
-from federation.restricted import mail, sealed_to
+from federation.log.service import LogKey, StatedHead
+from federation.restricted import mail
 from federation.restricted import request as restricted_request
+from federation.sealing import sealed_to
 
 Input = Mapping[str, Any]
 

@@ -86,6 +86,10 @@ class StatementTimedOut(GotongError):
     code: ClassVar[str] = "STATEMENT_TIMED_OUT"
 
 
+OUR_OWN = (DatabaseUnavailable, DatabaseBusy, DiskFull, StatementTimedOut)
+"""What is wrong with this node, and says nothing about what it was given."""
+
+
 def translated(error: BaseException) -> GotongError | None:
     """Return what a driver's `error` is called here, or None when it is not about the database's health.
 

@@ -44,7 +44,7 @@ class LogRow:
 
 
 class Sealed(NamedTuple):
-    """A restricted part as kept: salt and canonical bytes in one, encrypted; see federation/restricted/vault.py."""
+    """A restricted part as kept: salt and canonical bytes in one, encrypted; see federation/sealing/vault.py."""
 
     key_number: int
     nonce: bytes

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from federation.did import webvh
-from federation.did.service import log_service
 from federation.log import tiles
 from federation.log.merkle import Edge
+from federation.log.service import log_service
 from federation.log.verify import Batch, Head, Received, check_batch, check_checkpoint
 from federation.sync.apply import apply, meet, ready
 from store import logs, participants

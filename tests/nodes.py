@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.did.create import Place
-from federation.identity.enroll import Enrolled, create_participant, start_node
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing
-from federation.log.check import Checked, check_log
+from federation.lifecycle.enroll import Enrolled, create_participant, start_node
+from federation.projection.check import Checked, check_log
 from federation.publish.append import Appender, Change, Current, Draft, Parts
 from store import logs
 from store.database import Database

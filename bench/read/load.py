@@ -18,9 +18,9 @@ from bench.read import dataset
 from bench.read.dataset import Community, Record
 from domain.records.registry import RECORDS
 from domain.regions import parse_regions
-from federation.did.create import Place
-from federation.identity.enroll import start_node
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import start_node
 from store.database import Connection, Database
 from store.migrate import migrate, read_migrations
 from store.outbox import index_text

@@ -17,8 +17,8 @@ import psutil
 from bench.read.servers import Postgres
 from bench.sync import nodes, source
 from bench.sync.nodes import Place, Running
-from federation.did.create import Place as DidPlace
-from federation.identity.enroll import start_node
+from federation.identity.create import Place as DidPlace
+from federation.lifecycle.enroll import start_node
 from node.wiring import now
 from store.database import connect
 from store.migrate import migrate

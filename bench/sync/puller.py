@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from federation.sync.loop import Syncer
+from federation.peers.loop import Syncer
 from node.settings import Settings
 from node.wiring import now, opened, settle_memory
 from store.database import Connection, connect

@@ -16,12 +16,12 @@ from bench.sync.nodes import Running
 from bench.sync.wire import Wire, counting, syncing
 from domain.ids import uuid7
 from federation.did import webvh
-from federation.did.create import Place as DidPlace
-from federation.did.create import create, public_key
 from federation.identity import cards, identities
+from federation.identity.create import Place as DidPlace
+from federation.identity.create import create, public_key
 from federation.log import entry, merkle, note
 from federation.log.names import origin as origin_of
-from federation.sync.exchange import Exchanged
+from federation.peers.exchange import Exchanged
 from node.wiring import Node, now
 from store import logs, participants
 from store.database import Connection

@@ -15,10 +15,10 @@ from typing import Any
 from bench.read import dataset, load
 from domain.ids import uuid7
 from domain.regions import parse_regions
-from federation.did.create import Place
 from federation.encoding import canonical
-from federation.identity.enroll import Enrolled, create_participant
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing, log_key_name
+from federation.lifecycle.enroll import Enrolled, create_participant
 from federation.log import entry, merkle, note, tiles
 from federation.log.entry import SALT_BYTES
 from store import logs

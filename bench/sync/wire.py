@@ -13,7 +13,7 @@ from bench.read.servers import free_port
 from bench.sync import nodes, source
 from bench.sync.bulk import begin
 from bench.sync.nodes import Place
-from federation.sync.loop import Syncer
+from federation.peers.loop import Syncer
 from node.wiring import Node, now
 from store import logs
 from store.database import Connection, connect

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -195,3 +196,8 @@ def _look_up(named: list[tuple[str, Any]], check: Callable[[Any], object]) -> No
         except GotongError as error:
             error.details["field"] = name
             raise
+
+
+def record_uri(scid: str, record_type: AnyRecordType, record_id: UUID) -> str:
+    """Return the URI of a record: a participant's own for the type it has once."""
+    return f"gotong:{scid}" if record_type.one_per_log else f"gotong:{scid}/{record_type.name}/{record_id}"

@@ -21,8 +21,8 @@ from federation.backup.keeping import BackupNotAllowed, BackupOutdated, BackupTo
 from federation.backup.sealed import Manifest
 from federation.identity.keys import SECRET_BYTES, KeyRing, log_key_name
 from federation.log.entry import instant
-from federation.restricted import sealed_to
-from federation.restricted.vault import Vault
+from federation.sealing import sealed_to
+from federation.sealing.vault import Vault
 from federation.sync.client import PeerClient, PeerProtocolError
 from store import backups, logs, participants, peers
 from store.backups import Access, Sent

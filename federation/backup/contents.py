@@ -13,7 +13,7 @@ import msgspec
 from domain.errors import GotongError
 from federation.backup.sealed import BackupDamaged
 from federation.log import entry
-from federation.restricted.vault import Vault
+from federation.sealing.vault import Vault
 from store import backups, depositors, participants, peers, restricted
 from store.database import Connection
 from store.logs import LogRow

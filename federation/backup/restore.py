@@ -20,17 +20,19 @@ from federation.backup import sealed
 from federation.backup.contents import Contents, put_back, unpack
 from federation.backup.keeping import LISTED_MAX
 from federation.backup.sealed import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, MANIFEST_BYTES_MAX, BackupMalformed, Manifest
-from federation.did.create import Place
-from federation.did.service import log_service
-from federation.identity import cards, custody, identities, rekey
+from federation.identity import cards, identities, rekey
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing
+from federation.identity.states import DidStates
+from federation.lifecycle import custody
 from federation.log.entry import Network
 from federation.log.names import parse_origin
-from federation.restricted import sealed_to
-from federation.restricted.vault import Vault
+from federation.log.service import log_service
+from federation.sealing import sealed_to
+from federation.sealing.vault import Vault
 from federation.sync.client import PeerClient, PeerProtocolError
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
-from federation.sync.receive import DidStates, Receiver
+from federation.sync.receive import Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pulled
 from store import backups, logs, participants
 from store import held as held_

@@ -30,10 +30,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from msgspec import Meta
 
 from domain.errors import GotongError
-from federation.did.service import LogKey
 from federation.encoding import statement
 from federation.encoding.statement import Statement
 from federation.log.merkle import TREE_SIZE_MAX
+from federation.log.service import LogKey
 
 MANIFEST_BYTES_MAX = 128 * 1024
 CHUNK_BYTES_MAX = 512 * 1024

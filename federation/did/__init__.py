@@ -1,1 +1,1 @@
-"""Whether a did:webvh log is valid, what it says, and how it is written."""
+"""Whether a did:webvh log is valid, and what it says."""

@@ -2,7 +2,7 @@
 
 Every line is verified in full: hash chain, SCID, time, keys, pre-rotation, proof, portability, witnesses. The verifier
 accepts logs of other implementations in any JSON layout; what Gotong asks beyond the standard is decided in
-`federation.did.service`.
+`federation.log.service`.
 """
 
 import re

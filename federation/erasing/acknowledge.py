@@ -12,7 +12,6 @@ from typing import Final
 import orjson
 
 from domain.errors import GotongError
-from federation.did.service import cosign_keys
 from federation.erasing import acknowledgement
 from federation.erasing.acknowledgement import (
     Acknowledgement,
@@ -25,8 +24,8 @@ from federation.identity.keys import KeyRing, document_key_name
 from federation.log import tiles
 from federation.log.names import origin as origin_of
 from federation.log.note import parse_checkpoint, parse_note
-from federation.log.static import LogNotHeld
-from federation.sync.serve import read_tiles
+from federation.log.service import cosign_keys
+from federation.log.static import LogNotHeld, read_tiles
 from store import acknowledgements, logs, participants
 from store.database import Connection, Database
 from store.logs import LogRow

@@ -1,1 +1,1 @@
-"""Who writes: keys, cards, and what a participant and its community do with them."""
+"""Who writes: keys, cards, and the identities that are held."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from federation.did import webvh
-from federation.did.service import log_service
 from federation.did.state import DidState
 from federation.did.syntax import parse as parse_did
+from federation.log.service import log_service
 from store import participants
 from store.database import Connection
 

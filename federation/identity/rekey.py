@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did.create import next_key_hash, public_key
-from federation.did.service import DocumentKey, LogKey, LogService, StatedHead
 from federation.did.state import DidState
 from federation.encoding.multikey import encode_multikey
 from federation.identity.cards import update_key
+from federation.identity.create import next_key_hash, public_key
 from federation.log.entry import EpochStart
+from federation.log.service import DocumentKey, LogKey, LogService, StatedHead
 
 
 class CardsDoNotFit(GotongError):

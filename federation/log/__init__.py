@@ -1,1 +1,1 @@
-"""One log: its entries, its tree, its tiles, its notes, and whether what came may extend it."""
+"""One log: its entries, tree, tiles and notes, what a DID document says of it, and whether what came may extend it."""

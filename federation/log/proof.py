@@ -25,17 +25,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from domain.errors import GotongError
 from domain.ids import format_uri
+from domain.records.base import record_uri
 from domain.records.registry import RECORDS
 from federation.did import webvh as did
-from federation.did.service import log_service, require_gotong
 from federation.encoding import base64text, canonical
 from federation.encoding.canonical import JSON, NotCanonical, decode_any
 from federation.log import entry, tlog_proof
 from federation.log.entry import Entry
 from federation.log.merkle import inclusion_root, leaf_hash, verify_consistency, verify_inclusion
 from federation.log.note import Checkpoint
+from federation.log.service import log_service, require_gotong
 from federation.log.verify import Received, Verified, check_checkpoint, check_entries
-from federation.projection.fold import record_uri
 
 PROOF_BYTES_MAX = 4 * 1024 * 1024
 VERSION = 1

@@ -4,6 +4,7 @@ C2SP tlog-tiles reads, so that other people's tools can audit a log. What is
 relayed at all is decided in `store.relay`.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.errors import GotongError
@@ -11,7 +12,6 @@ from federation.log import tiles
 from federation.log.entry import SALT_BYTES
 from federation.log.names import origin as origin_of
 from federation.log.tiles import ENTRIES, TILE_HEIGHT, TILE_WIDTH, TileId, TileMissing
-from federation.sync.serve import read_tiles
 from store import depositors, participants, relay
 from store.database import Connection, Database
 from store.relay import Range, RelayRow
@@ -132,3 +132,9 @@ def _payload(salt: bytes | None, body: bytes | None) -> bytes:
         return bytes(LENGTH_BYTES)
     assert len(salt) == SALT_BYTES
     return (len(salt) + len(body)).to_bytes(LENGTH_BYTES, "big") + salt + body
+
+
+async def read_tiles(connection: Connection, log_id: int, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
+    """Return the bytes of these Merkle tiles of a log; a tile that is not held in full is left out."""
+    found = await relay.hashes(connection, log_id, [(tile.level, tile.n * TILE_WIDTH, tile.width) for tile in wanted])
+    return {tile: b"".join(hashes) for tile, hashes in zip(wanted, found, strict=True) if len(hashes) == tile.width}

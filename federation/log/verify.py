@@ -26,13 +26,13 @@ from typing import ClassVar
 from msgspec import Struct
 
 from domain.errors import GotongError
-from federation.did.service import LogKey, StatedHead
 from federation.encoding.canonical import JSON
 from federation.log import tiles
 from federation.log.entry import GENESIS_TYPE, Entry, GenesisMalformed, PayloadUnexpected, check_genesis, check_payload
 from federation.log.entry import parse as parse_entry
 from federation.log.merkle import ConsistencyProofInvalid, Edge, leaf_hash, verify_consistency
 from federation.log.note import Checkpoint, CheckpointWrongOrigin, checkpoint_and_keys
+from federation.log.service import LogKey, StatedHead
 from federation.log.tiles import TileHash
 
 ENTRIES_PER_BATCH_MAX = 4096

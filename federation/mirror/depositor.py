@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from domain.errors import GotongError
-from federation.identity.introduce import tell_operator
+from federation.lifecycle.introduce import tell_operator
 from federation.log.verify import NotAPrefix
 from federation.mirror.deposit import (
     DEPOSIT_ANSWER_BYTES_MAX,

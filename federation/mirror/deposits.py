@@ -21,12 +21,12 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.bundles.bundle import import_
+from federation.bundles.intake import Intake, Taken
 from federation.log.entry import Network
 from federation.log.names import parse_origin
 from federation.mirror.deposit import DEPOSIT_LOGS_MAX, Deposited
 from federation.moderation import trust
-from federation.sync.bundle import import_
-from federation.sync.intake import Intake, Taken
 from federation.sync.sections import Opened
 from store import depositors
 from store import held as held_

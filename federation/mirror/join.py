@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did.service import log_service
 from federation.did.state import DidState
-from federation.identity.enroll import NodeMissing
+from federation.lifecycle.enroll import NodeMissing
 from federation.log.entry import Network, NetworkMismatch
+from federation.log.service import log_service
 from federation.mirror.link import CODE_BYTES, Invitation, Joined, code_hash, new_code
 from federation.moderation import trust as trust_
 from federation.moderation.trust import Trust

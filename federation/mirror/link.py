@@ -22,10 +22,10 @@ import msgspec
 from msgspec import Meta
 
 from domain.errors import GotongError
-from federation.did.create import Place
 from federation.did.syntax import compose
 from federation.did.webvh import LINE_BYTES_MAX, PLACEHOLDER, VERSIONS_MAX
 from federation.did.witness import WITNESS_FILE_BYTES_MAX
+from federation.identity.create import Place
 from federation.log.entry import Network
 from federation.log.names import parse_origin
 

@@ -1,1 +1,1 @@
-"""From verified entries to rows."""
+"""From verified entries to rows, and back again."""

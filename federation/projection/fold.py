@@ -32,9 +32,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.errors import GotongError
-from domain.records.base import AnyRecordType
-from federation.erasing.erasure import ERASE, erased_parts
+from domain.records.base import AnyRecordType, record_uri
 from federation.log.entry import GENESIS_TYPE, Entry, Part
+from federation.log.erasure import ERASE, erased_parts
 
 AHEAD_MAX = timedelta(minutes=15)
 TARGET_RETRY = timedelta(seconds=5)
@@ -308,8 +308,3 @@ def references(record_type: AnyRecordType, arrival: Arrival) -> Sequence[str]:
         return record_type.references(arrival.body)
     except GotongError:
         return ()
-
-
-def record_uri(scid: str, record_type: AnyRecordType, record_id: UUID) -> str:
-    """Return the URI of a record: a participant's own for the type it has once."""
-    return f"gotong:{scid}" if record_type.one_per_log else f"gotong:{scid}/{record_type.name}/{record_id}"

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.ids import parse_uri
+from domain.records.base import record_uri
 from domain.records.registry import RECORDS
 from federation.encoding import canonical
 from federation.log.entry import parse as parse_entry
@@ -24,7 +25,6 @@ from federation.projection.fold import (
     Row,
     Tip,
     fold,
-    record_uri,
     references,
 )
 from store import logs, outbox, records

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.records.base import AnyRecordType
+from domain.records.base import AnyRecordType, record_uri
 from domain.records.registry import RECORDS
-from federation.projection.fold import ERASED_AWAY, OUTSIDE_CHAIN, Erased, record_uri
+from federation.projection.fold import ERASED_AWAY, OUTSIDE_CHAIN, Erased
 from store import erasures, logs, outbox, records
 from store.database import Connection
 from store.logs import LogRow

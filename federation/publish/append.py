@@ -19,11 +19,11 @@ import asyncpg
 
 from domain.errors import GotongError
 from federation.identity.keys import KeyRing, log_key_name
+from federation.identity.writing import writable_head
 from federation.log import merkle, note, tiles
 from federation.projection.project import project
 from federation.publish.prepare import Appended, Batch, Change, Current, Draft, Once, Parts, Prepared, to_answer
-from federation.publish.writing import writable_head
-from federation.restricted.vault import Vault
+from federation.sealing.vault import Vault
 from store import idempotency, logs, outbox
 from store.database import Connection, Database, DatabaseUnavailable
 from store.logs import LogRow

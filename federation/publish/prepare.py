@@ -13,15 +13,15 @@ from uuid import UUID
 
 from domain.errors import GotongError
 from domain.ids import uuid7
-from domain.records.base import AnyRecordType
+from domain.records.base import AnyRecordType, record_uri
 from domain.records.registry import RECORDS
 from federation.encoding import canonical
-from federation.erasing.erasure import ERASE, NothingToErase
 from federation.log import entry, merkle
 from federation.log.entry import Entry, Part
-from federation.projection.fold import OUTSIDE_CHAIN, Arrival, record_uri
+from federation.log.erasure import ERASE, NothingToErase
+from federation.projection.fold import OUTSIDE_CHAIN, Arrival
 from federation.projection.withdraw import PARTS
-from federation.restricted.vault import Vault
+from federation.sealing.vault import Vault
 from store import cosignatures, erasures, idempotency, logs, peers, records
 from store.database import Connection
 from store.logs import LogRow, StoredEntry

@@ -22,9 +22,8 @@ from federation.log.entry import SALT_BYTES
 from federation.publish.append import Appender
 from federation.publish.guard import PublicationWaits
 from federation.publish.prepare import ClockOff, Current, Draft, IdempotencyKeyReused, Once, Parts
-from federation.sync.receive import OUR_OWN
 from store import waiting
-from store.database import Database
+from store.database import OUR_OWN, Database
 from store.waiting import WaitingRow
 
 NOT_NOW = (PublicationWaits, ClockOff)

@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did.service import request_keys
 from federation.did.state import DidState
+from federation.identity.states import DidStates
+from federation.log.service import request_keys
 from federation.requests import signatures
 from federation.requests.signatures import SKEW_S_MAX, Message, Signed
-from federation.sync.receive import DidStates
 from store import nonces, peers
 from store.database import Database
 from store.peers import CallerRow

@@ -18,9 +18,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation.did.errors import DidError
-from federation.did.service import request_keys
 from federation.identity import identities
 from federation.identity.keys import KeyMissing, KeyRing, document_key_name
+from federation.log.service import request_keys
 from federation.requests.refusal import Refusal, read_refusal
 from federation.requests.signatures import Message, Parameters, authority_of, content_digest, sign
 from store import participants

@@ -17,15 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from domain.errors import GotongError
 from domain.ids import RecordUri
-from federation.did.service import log_service
 from federation.did.state import DidState
 from federation.identity import identities
 from federation.identity.keys import log_key_name
+from federation.identity.writing import writable_head
 from federation.log import entry
+from federation.log.service import log_service
 from federation.publish.prepare import RecordNotFound
-from federation.publish.writing import writable_head
 from federation.restricted import request as restricted_request
-from federation.restricted import sealed_to
 from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import (
     REFUSALS,
@@ -37,6 +36,7 @@ from federation.restricted.release import (
     placed_record,
 )
 from federation.restricted.request import AnswerMalformed, AnswerUnproven, RequestUnproven
+from federation.sealing import sealed_to
 from federation.sync.client import PeerClient, PeerProtocolError
 from store import participants, peers, restricted_mail
 from store.database import Connection

@@ -21,8 +21,8 @@ from typing import ClassVar
 import structlog
 
 from domain.errors import GotongError
-from federation.did.service import log_service
 from federation.identity import identities
+from federation.log.service import log_service
 from federation.mirror.deposits import DepositNotInvited
 from federation.restricted import mail
 from federation.restricted import request as restricted_request

@@ -18,16 +18,17 @@ from domain.errors import GotongError
 from domain.ids import IdMalformed, RecordUri, parse_uri
 from domain.records.registry import RECORDS
 from domain.release import Decision, Facts, Rule
-from federation.did.service import log_service
 from federation.identity import identities
 from federation.identity.keys import KeyRing, log_key_name
+from federation.identity.writing import writable_head
+from federation.log.service import log_service
 from federation.moderation.trust import ParticipantNotFound
 from federation.publish.prepare import RecordNotFound
-from federation.publish.writing import writable_head
-from federation.restricted import mail, sealed_to
+from federation.restricted import mail
 from federation.restricted import request as restricted_request
 from federation.restricted.request import Answer, Asked, RequestMalformed, RequestUnproven
-from federation.restricted.vault import Vault
+from federation.sealing import sealed_to
+from federation.sealing.vault import Vault
 from federation.sync.client import PeerClient
 from store import audit, logs, participants, restricted
 from store.database import Connection, Database

@@ -36,10 +36,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta
 
 from domain.errors import GotongError
-from federation.did.service import LogKey
 from federation.encoding import statement
 from federation.encoding.statement import Statement
 from federation.log.entry import PAYLOAD_BYTES_MAX, SALT_BYTES, InstantMalformed, instant, parse_instant
+from federation.log.service import LogKey
 
 REQUEST_BYTES_MAX = 4_096
 LIFETIME_S_MAX = 8 * 86_400

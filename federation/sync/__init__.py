@@ -1,1 +1,1 @@
-"""Copying logs between nodes: what is asked, what is answered, what is taken in."""
+"""What nodes say to each other about logs, asked and answered, and how it is stored."""

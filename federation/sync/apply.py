@@ -12,16 +12,16 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from federation.did.service import LogService, log_service
 from federation.did.state import DidState
 from federation.identity import identities
-from federation.identity.adopt import adopt
+from federation.log.evidence import LogFrozen
 from federation.log.names import origin as origin_of
 from federation.log.note import Checkpoint
+from federation.log.service import LogService, log_service
 from federation.log.verify import Verified, VerifiedBatch
+from federation.projection.adopt import adopt
 from federation.projection.fold import Arrival, worked_out
 from federation.projection.project import project
-from federation.witness.evidence import LogFrozen
 from store import logs, outbox, participants
 from store.database import Connection, Database
 from store.logs import LogRow, StoredEntry

@@ -17,14 +17,15 @@ from urllib.parse import urlsplit
 import httpx
 
 from domain.errors import GotongError
+from federation.log.evidence import EVIDENCE_BYTES_MAX
 from federation.log.merkle import HASH_BYTES
 from federation.log.tiles import TILE_WIDTH, TileId, tile_path
 from federation.log.verify import BATCH_BYTES_MAX
-from federation.mirror.directory import DIRECTORY_BYTES_MAX, Listing, read_directory
 from federation.requests.addresses import PUBLIC, Reach
 from federation.requests.outbound import OutboundTransport
 from federation.requests.refusal import Refusal, read_refusal
 from federation.requests.signer import Sender, Signer
+from federation.sync.directory import DIRECTORY_BYTES_MAX, Listing, read_directory
 from federation.sync.frames import Decoder, Frame
 from federation.sync.inflate import Inflater
 from federation.sync.interest import Interest, parameters
@@ -40,7 +41,6 @@ from federation.sync.messages import (
 )
 from federation.sync.news import News, read_news
 from federation.sync.sections import DID_BYTES_MAX
-from federation.witness.evidence import EVIDENCE_BYTES_MAX
 
 URL_CHARS_MAX = 512
 NEWS_BUFFER_BYTES_MAX = 64 * 1024

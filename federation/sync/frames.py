@@ -22,10 +22,10 @@ from domain.errors import GotongError
 from federation.did.webvh import LINE_BYTES_MAX
 from federation.did.witness import WITNESS_FILE_BYTES_MAX
 from federation.log.entry import ENTRY_BYTES_MAX, PAYLOAD_BYTES_MAX, SALT_BYTES
+from federation.log.evidence import EVIDENCE_BYTES_MAX
 from federation.log.merkle import HASH_BYTES, TREE_SIZE_MAX
 from federation.log.note import NOTE_BYTES_MAX
 from federation.log.verify import Received
-from federation.witness.evidence import EVIDENCE_BYTES_MAX
 
 ORIGIN_BYTES_MAX = 128
 PROOF_HASHES_MAX = 128

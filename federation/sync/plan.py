@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.log.cosigners import same_text
 from federation.log.names import OriginMalformed, parse_origin
 from federation.sync.messages import HeadOfLog, Wanted
-from federation.witness.cosigners import same_text
 from store.alerts import Quotas
 from store.held import Held, Quarantine
 

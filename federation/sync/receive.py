@@ -6,8 +6,7 @@ this node itself (its database) are raised.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -15,30 +14,25 @@ from typing import ClassVar, TypeVar
 import structlog
 
 from domain.errors import GotongError
-from federation.did import service as did_service
 from federation.did import webvh
-from federation.did.service import log_service
 from federation.did.state import DidState
-from federation.identity import epochs
-from federation.identity.identities import VERIFIED_BEFORE
+from federation.identity.states import DidStates
+from federation.log import epochs
+from federation.log import service as did_service
+from federation.log.cosigners import own_note
 from federation.log.entry import EpochStart, Network, NetworkMismatch
 from federation.log.merkle import Edge
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, parse_checkpoint, parse_note
+from federation.log.service import log_service
 from federation.log.verify import Batch, Head, Received, check_batch, check_checkpoint
 from federation.sync.apply import HeadMoved, Ready, apply, joined, meet, ready
 from federation.sync.frames import EndReason
 from federation.sync.plan import LogForked
 from federation.sync.sections import Closed, Opened, Pulled
-from federation.witness.cosigners import own_note
-from store import held as held_
-from store.database import Database, DatabaseBusy, DatabaseUnavailable, DiskFull, StatementTimedOut
+from store.database import OUR_OWN, Database
 from store.held import Held
 
-OUR_OWN = (DatabaseUnavailable, DatabaseBusy, DiskFull, StatementTimedOut)
-"""What is wrong with this node and says nothing about the peer."""
-
-STATES_CACHED_MAX = 512
 QUEUED_ENTRIES_MAX = 2_048
 """Verified entries that wait to be written; what waits together is written by one transaction."""
 AT_ONCE_ENTRIES_MAX = 16
@@ -88,46 +82,6 @@ class Outcome:
     def has_moved(self) -> bool:
         """Whether another process extended the log meanwhile, which is nobody's fault."""
         return isinstance(self.error, HeadMoved)
-
-
-class DidStates:
-    """DID logs verified lately, so that a log that grows often does not cost their signatures every time."""
-
-    def __init__(self) -> None:
-        self._states: OrderedDict[tuple[str, int], DidState] = OrderedDict()
-
-    def get(self, scid: str, version: int) -> DidState | None:
-        """Return the state of exactly that version, if it is remembered."""
-        state = self._states.get((scid, version))
-        if state is not None:
-            self._states.move_to_end((scid, version))
-        return state
-
-    def put(self, state: DidState) -> None:
-        """Remember a verified state."""
-        self._states[state.scid, state.version_count] = state
-        if len(self._states) > STATES_CACHED_MAX:
-            self._states.popitem(last=False)
-
-    async def of(self, database: Database, scid: str, version: int) -> DidState | None:
-        """Return the state of a participant held here with so many DID lines, None if it has others by now."""
-        state = self.get(scid, version)
-        if state is None:
-            await self._read(database, [scid])
-            state = self.get(scid, version)
-        return state
-
-    async def load(self, database: Database, held: Sequence[Held]) -> None:
-        """Verify and remember what is held of these participants, by one statement."""
-        missing = [each.scid for each in held if each.did_version and not self.get(each.scid, each.did_version)]
-        if missing:
-            await self._read(database, missing)
-
-    async def _read(self, database: Database, scids: Sequence[str]) -> None:
-        async with database.acquire() as connection:
-            found = await held_.did_logs(connection, scids)
-        for scid, (lines, witness) in found.items():
-            self.put(webvh.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid))
 
 
 @dataclass(slots=True)

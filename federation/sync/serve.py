@@ -15,7 +15,8 @@ from datetime import datetime
 
 from federation.log import tiles
 from federation.log.entry import Network
-from federation.log.tiles import TILE_WIDTH, TileId
+from federation.log.static import read_tiles
+from federation.log.tiles import TileId
 from federation.sync.frames import (
     CheckpointNote,
     DidLine,
@@ -242,9 +243,3 @@ def _opening(row: RelayRow, lines: Sequence[bytes], witness: bytes | None) -> by
         pieces.append(encode(Witness(witness)))
     pieces.append(encode(CheckpointNote(row.checkpoint)))
     return b"".join(pieces)
-
-
-async def read_tiles(connection: Connection, log_id: int, wanted: Sequence[TileId]) -> dict[TileId, bytes]:
-    """Return the bytes of these Merkle tiles of a log; a tile that is not held in full is left out."""
-    found = await relay.hashes(connection, log_id, [(tile.level, tile.n * TILE_WIDTH, tile.width) for tile in wanted])
-    return {tile: b"".join(hashes) for tile, hashes in zip(wanted, found, strict=True) if len(hashes) == tile.width}

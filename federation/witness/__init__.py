@@ -1,1 +1,1 @@
-"""Second opinions: cosignatures, gossip, and evidence of two tellings."""
+"""Second opinions: cosignatures, gossip, and what to do with two tellings."""

@@ -9,22 +9,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from federation.did import service
-from federation.did.service import cosign_keys, log_service
 from federation.did.state import DidState
 from federation.identity.keys import KeyMissing, KeyRing, document_key_name
-from federation.log import note, tiles
+from federation.identity.states import DidStates
+from federation.log import add_checkpoint, note, service, tiles
+from federation.log.add_checkpoint import CheckpointNotExtending, Request, WitnessAtOtherSize
+from federation.log.cosigners import cosigner_name, own_note
 from federation.log.merkle import EMPTY_ROOT
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, KeyType, Signer, Verifier
-from federation.log.static import LogNotHeld
+from federation.log.service import cosign_keys, log_service
+from federation.log.static import LogNotHeld, read_tiles
 from federation.log.verify import check_checkpoint
-from federation.sync.receive import DidStates
-from federation.sync.serve import read_tiles
-from federation.witness import add_checkpoint, gossip
-from federation.witness.add_checkpoint import CheckpointNotExtending, Request, WitnessAtOtherSize
+from federation.witness import gossip
 from federation.witness.brought import Brought
-from federation.witness.cosigners import cosigner_name, own_note
 from store import cosignatures, logs, participants
 from store import held as held_
 from store.database import Connection, Database

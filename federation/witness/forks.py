@@ -12,20 +12,20 @@ from datetime import datetime
 import structlog
 
 from domain.errors import GotongError
-from federation.did import service, webvh
-from federation.did.service import log_service
+from federation.did import webvh
+from federation.identity.states import DidStates
+from federation.log import evidence, service
+from federation.log.cosigners import same_text
+from federation.log.evidence import Finding
 from federation.log.note import checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.log.service import log_service
 from federation.sync.client import PeerClient
 from federation.sync.messages import HeadOfLog
-from federation.sync.receive import OUR_OWN, DidStates
-from federation.witness import evidence
-from federation.witness.cosigners import same_text
-from federation.witness.evidence import Finding
 from federation.witness.freeze import accept
 from federation.witness.tellings import HeldTelling, PeerTelling, fork_evidence
 from store import evidence as rows
 from store import held as held_
-from store.database import Database
+from store.database import OUR_OWN, Database
 from store.held import Held
 
 COMPARED_PER_EXCHANGE_MAX = 1_000

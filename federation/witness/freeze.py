@@ -13,11 +13,11 @@ from domain.records.registry import RECORDS
 from federation.did import webvh
 from federation.encoding import canonical
 from federation.identity.identities import VERIFIED_BEFORE
+from federation.log import evidence
 from federation.log.entry import parse as parse_entry
+from federation.log.evidence import IDENTITY, Finding
 from federation.projection.fold import Arrival
 from federation.projection.project import project
-from federation.witness import evidence
-from federation.witness.evidence import IDENTITY, Finding
 from store import evidence as rows
 from store import held as held_
 from store import logs, outbox

@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from federation.did.service import DocumentKey, cosign_keys
+from federation.identity.states import DidStates
+from federation.log.cosigners import Cosigned, cosigned, named, own_note, same_text
 from federation.log.note import NoteMalformed, parse_note
+from federation.log.service import DocumentKey, cosign_keys
 from federation.sync.messages import HeadOfLog
-from federation.sync.receive import DidStates
 from federation.witness.brought import Brought
-from federation.witness.cosigners import Cosigned, cosigned, named, own_note, same_text
 from store import cosignatures
 from store import held as held_
 from store.database import Database

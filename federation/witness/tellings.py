@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from domain.errors import GotongError
-from federation.did import service
-from federation.did.service import log_service
 from federation.did.state import DidState
-from federation.log import tiles
+from federation.log import evidence, service, tiles
+from federation.log.cosigners import same_text
+from federation.log.evidence import Side
 from federation.log.merkle import leaf_hash
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.log.service import log_service
+from federation.log.static import read_tiles
 from federation.log.tiles import TILE_HEIGHT, TILE_WIDTH, TileId, TileMissing
 from federation.sync.client import PeerClient
 from federation.sync.sections import Opened, Pulled
-from federation.sync.serve import read_tiles
-from federation.witness import evidence
-from federation.witness.cosigners import same_text
-from federation.witness.evidence import Side
 from store import held as held_
 from store.database import Database
 from store.held import Held

@@ -15,13 +15,12 @@ from functools import partial
 import structlog
 
 from domain.errors import GotongError
-from federation.did.service import cosign_keys
-from federation.log import tiles
+from federation.identity.states import DidStates
+from federation.log import add_checkpoint, tiles
+from federation.log.cosigners import AHEAD_S_MAX, cosigned
+from federation.log.service import cosign_keys
+from federation.log.static import read_tiles
 from federation.sync.client import LogUnknownThere, PeerClient, PeerWitnessesOther
-from federation.sync.receive import DidStates
-from federation.sync.serve import read_tiles
-from federation.witness import add_checkpoint
-from federation.witness.cosigners import AHEAD_S_MAX, cosigned
 from store import cosignatures, participants, peers
 from store import held as held_
 from store.cosignatures import Unsaid

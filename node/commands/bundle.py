@@ -12,8 +12,8 @@ from domain.errors import GotongError
 from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
-    from federation.sync.bundle import Extent
-    from federation.sync.intake import Intake, Taken
+    from federation.bundles.bundle import Extent
+    from federation.bundles.intake import Intake, Taken
 
 app = typer.Typer(help="Logs as one file, checked like any other copy.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def export(
     """Write logs into one file that any node can import and check: those hosted here, or the ones named."""
     import asyncio
 
-    from federation.sync import bundle
+    from federation.bundles import bundle
     from node.participants import known_scid
     from node.settings import Settings
     from node.wiring import opened
@@ -81,8 +81,8 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
     """Take what is new of a bundle, checked as if it came from a peer; may be cut off and run again."""
     import asyncio
 
-    from federation.sync import bundle
-    from federation.sync.intake import Intake
+    from federation.bundles import bundle
+    from federation.bundles.intake import Intake
     from node.settings import Settings
     from node.wiring import now, opened
     from store.database import connect
@@ -126,7 +126,7 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
 
 def _extents(files: list[Path]) -> dict[str, "Extent"]:
     """Return how far earlier bundles go together."""
-    from federation.sync.bundle import Extent, extents, pieces_of
+    from federation.bundles.bundle import Extent, extents, pieces_of
 
     found: dict[str, Extent] = {}
     for path in files:

@@ -98,7 +98,7 @@ def rekey(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Encrypt all of them anew with a new key and destroy the old one; file backups of the database lose theirs."""
     import asyncio
 
-    from federation.restricted.reseal import rotate
+    from federation.sealing.reseal import rotate
     from node.settings import Settings
     from node.wiring import opened
 

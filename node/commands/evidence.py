@@ -44,7 +44,7 @@ def verify(file: File, did_log: DidLog = None, as_json: AsJson = False) -> None:
     import sys
 
     from federation.did import webvh
-    from federation.witness.evidence import verify as verified
+    from federation.log.evidence import verify as verified
     from node.wiring import now
 
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()

@@ -8,7 +8,7 @@ import typer
 from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
-    from federation.identity.custody import Changed
+    from federation.lifecycle.custody import Changed
 
 app = typer.Typer(help="New keys, new cards, and what to do after a theft.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def rotate(
     """Change the keys on this machine: from here on a new one signs. Asks for two recovery cards."""
     import asyncio
 
-    from federation.identity.custody import rotate
+    from federation.lifecycle.custody import rotate
     from node.cards import read_seed
     from node.participants import hosted_participant
     from node.settings import Settings
@@ -74,7 +74,7 @@ def kit(
     import secrets
 
     from federation.identity.cards import SEED_BYTES
-    from federation.identity.custody import renew_kit
+    from federation.lifecycle.custody import renew_kit
     from node.cards import card_writer, read_seed
     from node.commands.org import told_cards
     from node.participants import hosted_participant, name_of
@@ -119,7 +119,7 @@ def recover(
     """After a theft: go on with a new log under a new key, from the last entry that counts. Asks for two cards."""
     import asyncio
 
-    from federation.identity.recover import left_behind, recover
+    from federation.lifecycle.recover import left_behind, recover
     from node.cards import read_seed
     from node.participants import hosted_participant
     from node.settings import Settings

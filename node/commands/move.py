@@ -9,8 +9,8 @@ from node.commands.keys import CardFiles, Organization, changed_json
 from node.output import AsJson, DataDir, show
 
 if TYPE_CHECKING:
-    from federation.identity.custody import Changed
-    from federation.identity.moving import Package
+    from federation.lifecycle.custody import Changed
+    from federation.lifecycle.moving import Package
 
 app = typer.Typer(help="Move a participant with its history to another host.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_
     """Let a participant go: nothing is published for it here any more; write what its new host needs."""
     import asyncio
 
-    from federation.identity.moving import let_go
+    from federation.lifecycle.moving import let_go
     from node.files import write_secret
     from node.participants import hosted_participant
     from node.settings import Settings
@@ -64,7 +64,7 @@ def in_(
     """Take a participant in: its log has to be copied here already. Asks for two of its recovery cards."""
     import asyncio
 
-    from federation.identity.moving import read_package, take_in
+    from federation.lifecycle.moving import read_package, take_in
     from federation.log.names import parse_origin
     from node.cards import read_seed
     from node.files import read_bounded
@@ -106,7 +106,7 @@ def stay(organization: Organization, data_dir: DataDir = None, as_json: AsJson =
     """Write again for a participant that was let go or is older in a restored database, if its log's key is here."""
     import asyncio
 
-    from federation.identity.moving import take_back
+    from federation.lifecycle.moving import take_back
     from node.participants import known_participant
     from node.settings import Settings
     from node.wiring import opened
@@ -135,7 +135,7 @@ def here(
     """
     import asyncio
 
-    from federation.identity.moving import state_address
+    from federation.lifecycle.moving import state_address
     from node.cards import read_seed
     from node.identity import did_place
     from node.mirror import published_at

@@ -56,7 +56,7 @@ def invite(note: ForWhom, days: Days = 7, data_dir: DataDir = None, as_json: AsJ
     """Invite a community to be hosted here: prints a link that works once."""
     import asyncio
 
-    from federation.identity.guests import Invited, invite
+    from federation.lifecycle.guests import Invited, invite
     from node.actor import actor
     from node.settings import Settings
     from node.wiring import now, opened
@@ -142,7 +142,7 @@ def deactivate(
     """End a participant for good: its records stay, nothing is added. Asks for two of its recovery cards."""
     import asyncio
 
-    from federation.identity.custody import Changed, end
+    from federation.lifecycle.custody import Changed, end
     from node.cards import read_seed
     from node.commands.keys import changed_json
     from node.participants import hosted_participant

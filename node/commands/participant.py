@@ -38,7 +38,7 @@ def accept_successor(
     """Tell readers of this node that OLD goes on as NEW. Shows who vouches; ask people there too: nothing proves it."""
     import asyncio
 
-    from federation.identity.succession import SuccessorNotVouched
+    from federation.lifecycle.succession import SuccessorNotVouched
     from federation.log.entry import instant
     from node.settings import Settings
 
@@ -74,7 +74,7 @@ def vouch(
     """Sign, for everyone to read, that you know the people and that NEW, which says so, is who OLD was."""
     import asyncio
 
-    from federation.identity.vouch import vouch
+    from federation.lifecycle.vouch import vouch
     from node.actor import actor
     from node.settings import Settings
     from node.wiring import now, opened
@@ -93,7 +93,7 @@ def vouch(
 
 
 async def _vouchers(settings: "Settings", old: str, new: str) -> "list[VouchRow]":
-    from federation.identity.succession import claimed, vouchers
+    from federation.lifecycle.succession import claimed, vouchers
     from node.wiring import opened
 
     async with opened(settings) as node, node.database.acquire() as connection:
@@ -101,7 +101,7 @@ async def _vouchers(settings: "Settings", old: str, new: str) -> "list[VouchRow]
 
 
 async def _accepted(settings: "Settings", old: str, new: str, *, without_vouch: bool) -> None:
-    from federation.identity.succession import accept_successor
+    from federation.lifecycle.succession import accept_successor
     from node.actor import actor
     from node.wiring import opened
 

@@ -11,7 +11,7 @@ from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
     from federation.moderation.trust import Trust
-    from federation.sync.loop import Syncer
+    from federation.peers.loop import Syncer
     from node.wiring import Node
     from store.peers import PeerRow
 
@@ -142,8 +142,8 @@ def sync(url: OneUrl = None, data_dir: DataDir = None, as_json: AsJson = False) 
     """Copy what is new from the peers, now and once; a running node does this by itself."""
     from domain.errors import GotongError
     from federation.sync.client import checked_url
-    from federation.sync.receive import OUR_OWN
     from store import peers
+    from store.database import OUR_OWN
 
     address = None if url is None else checked_url(url)
 
@@ -231,7 +231,7 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
     """Return the node's parts and a syncer that works when asked to."""
     import random
 
-    from federation.sync.loop import Syncer
+    from federation.peers.loop import Syncer
     from node.settings import Settings
     from node.wiring import now, opened
     from store.database import Connection, connect

@@ -9,7 +9,7 @@ from node.output import AsJson, DataDir, Json, show
 if TYPE_CHECKING:
     import asyncio
 
-    from federation.mirror.directory import Listing
+    from federation.sync.directory import Listing
     from node.wiring import Node
     from store.peers import PeerRow
 

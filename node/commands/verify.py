@@ -19,7 +19,7 @@ def verify(deep: Deep = False, data_dir: DataDir = None, as_json: AsJson = False
     """Check every log this node holds from its first byte: tree, signatures, tiles, payloads."""
     import asyncio
 
-    from federation.log.check import check_log
+    from federation.projection.check import check_log
     from federation.projection.rebuild import compare
     from node.background import sweep_once
     from node.settings import Settings

@@ -8,7 +8,7 @@ import strawberry
 
 from domain.errors import GotongError
 from domain.ids import parse_uri
-from federation.erasing.erasure import erasable
+from federation.log.erasure import erasable
 from federation.publish.prepare import unchanged
 from schema.common import inputs
 from schema.common.inputs import WriteInput

@@ -9,7 +9,7 @@ import strawberry
 
 from auth import policy
 from domain.release import Rule
-from federation.publish.writing import ParticipantNotHosted
+from federation.identity.writing import ParticipantNotHosted
 from schema.common.pages import AFTER, FIRST, PAGE_COST, Listed, Page, Rows, listed
 from schema.common.scalars import DateTime
 from schema.common.writing import organization

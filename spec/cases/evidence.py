@@ -4,14 +4,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from federation.did import create, webvh
-from federation.did.service import LogKey, LogService, StatedHead, log_service
+from federation.did import webvh
 from federation.encoding import canonical
-from federation.log import entry
+from federation.identity import create
+from federation.log import entry, evidence
 from federation.log.entry import EpochStart
+from federation.log.evidence import Side
 from federation.log.note import Checkpoint, Signer, sign_checkpoint
-from federation.witness import evidence
-from federation.witness.evidence import Side
+from federation.log.service import LogKey, LogService, StatedHead, log_service
 from spec.cases import naive
 from spec.cases.keys import AT, ORIGIN, Cases, private_key, public_key, refused, seed, valid
 from spec.cases.proofs import CREATED, DID_LEAVES, DID_ORIGIN, STRANGER

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from federation.did import create
+from federation.identity import create
 from federation.log import entry, proof
 from federation.log.note import Checkpoint, Signer, sign_checkpoint
 from spec.cases import naive

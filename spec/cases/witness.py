@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from federation.encoding import base64text
+from federation.log.add_checkpoint import write
 from federation.log.merkle import EMPTY_ROOT
 from federation.log.note import Checkpoint, KeyType, Signer, checkpoint_text, cosign, parse_note, sign
-from federation.witness.add_checkpoint import write
 from spec.cases import naive
 from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, refused, valid
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from federation.did import webvh
-from federation.did.service import LogService, StatedHead, log_service, require_gotong
 from federation.did.state import DidState
 from federation.log.entry import EpochStart, instant
+from federation.log.service import LogService, StatedHead, log_service, require_gotong
 from spec.did import chains, entries, participants, valid
 from spec.did.case import Case
 

@@ -1,4 +1,4 @@
-"""Write did:webvh logs that break one rule at a time: a writer that asks no verifier, unlike federation.did.create.
+"""Write did:webvh logs that break one rule at a time: a writer that asks no verifier, unlike `identity.create`.
 
 Every hash and signature it makes is right for what it was told to write, so that a case breaks the rule it is named
 after and no other. All keys come from fixed seeds; use them for nothing else.
@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.did.create import next_key_hash, public_key
 from federation.did.webvh import entry_hash
 from federation.encoding.canonical import encode_any
 from federation.encoding.dataintegrity import hash_data
 from federation.encoding.multikey import did_key, did_key_url, encode_multikey, multibase_encode, multihash_text
+from federation.identity.create import next_key_hash, public_key
 
 Json = dict[str, Any]
 Edit = Callable[[Json], None]

@@ -18,7 +18,7 @@ from api.http_protocol import HttpProtocol
 from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
 from domain.regions import Regions, parse_regions
-from federation.identity.enroll import Enrolled
+from federation.lifecycle.enroll import Enrolled
 from federation.publish.append import Draft
 from federation.restricted.asking import Asking
 from federation.restricted.mailbox import Mailbox

@@ -9,9 +9,9 @@ import pytest
 from domain.errors import GotongError
 from domain.records.base import RecordInvalid
 from federation.encoding import canonical
+from federation.identity.writing import ParticipantNotHosted
 from federation.publish.append import Appender, Draft, Once, StoredBytesDiffer
 from federation.publish.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
-from federation.publish.writing import ParticipantNotHosted
 from store import logs, outbox, peers
 from store.database import Database, DiskFull
 from tests.clock import FrozenClock

@@ -9,15 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
-from federation.did import create
-from federation.did.service import cosign_keys, log_service, request_keys
 from federation.did.state import DidState
-from federation.identity import identities, rekey
-from federation.identity.custody import renew_kit, rotate
-from federation.identity.enroll import Enrolled
+from federation.identity import create, identities, rekey
 from federation.identity.keys import KeyRing, document_key_name, log_key_name
 from federation.identity.rekey import CardsDoNotFit
+from federation.lifecycle.custody import renew_kit, rotate
+from federation.lifecycle.enroll import Enrolled
 from federation.log import note
+from federation.log.service import cosign_keys, log_service, request_keys
 from store import logs, outbox
 from store.database import Database
 from tests.clock import FrozenClock

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.identity.succession import (
+from federation.lifecycle.succession import (
     SuccessionNotClaimed,
     SuccessorAccepted,
     SuccessorNotVouched,

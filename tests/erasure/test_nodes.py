@@ -4,7 +4,7 @@ from federation.erasing import acknowledge
 from federation.erasing.acknowledgement import Acknowledgement, sign
 from federation.erasing.overview import overview
 from federation.log.merkle import Edge
-from federation.sync.aftercare import Aftercare
+from federation.peers.aftercare import Aftercare
 from store import peers
 from store.database import Connection
 from store.sweep import pending, sweep

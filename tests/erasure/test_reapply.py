@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.erasing.reapply import reapply
-from federation.log.check import StoredLogBroken
+from federation.projection.check import StoredLogBroken
+from federation.projection.reapply import reapply
 from store.database import Database
 from store.sweep import pending, sweep
 from tests.clock import FrozenClock

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from federation.erasing.reapply import reapply
+from federation.projection.reapply import reapply
 from federation.projection.rebuild import compare
 from federation.publish import waiting as waits
 from federation.publish.append import Draft, Once

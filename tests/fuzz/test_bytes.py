@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation.did import service, webvh
+from federation.did import webvh
+from federation.log import service
 from federation.sync.frames import (
     CheckpointNote,
     Decoder,

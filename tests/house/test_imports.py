@@ -12,47 +12,47 @@ from tests.house.source import ROOMS, ROOT, imports, modules, names_used
 # A room may use what stands on a lower floor, never its own floor's neighbour or what is above.
 FLOORS = {"domain": 0, "store": 1, "auth": 2, "federation": 2, "schema": 3, "api": 4, "web": 4, "node": 5}
 
+# The packages of federation, from the ground up: each may use those before it.
+FEDERATION_FLOORS = (
+    "encoding",
+    "did",
+    "log",
+    "identity",
+    "sealing",
+    "projection",
+    "publish",
+    "moderation",
+    "requests",
+    "sync",
+    "witness",
+    "lifecycle",
+    "erasing",
+    "backup",
+    "bundles",
+    "mirror",
+    "restricted",
+    "peers",
+)
+
 # The half of federation that talks to disks, clocks and networks. All the rest is pure; a new module that is not
 # has to be written down here.
 FEDERATION_SHELL = {
-    "backup": {"backing_up", "contents", "keeping", "restore"},
-    "erasing": {"acknowledge", "overview", "reapply"},
-    "identity": {
-        "adopt",
-        "cards",
-        "custody",
-        "enroll",
-        "guests",
-        "identities",
-        "introduce",
-        "keys",
-        "moving",
-        "recover",
-        "succession",
-        "vouch",
-    },
-    "log": {"check", "static"},
-    "mirror": {"depositor", "deposits", "join"},
+    "log": {"static"},
+    "identity": {"cards", "identities", "keys", "states", "writing"},
+    "sealing": {"reseal", "sealed_to", "vault"},
+    "projection": {"adopt", "check", "project", "reapply", "rebuild", "withdraw"},
+    "publish": {"append", "guard", "prepare", "waiting"},
     "moderation": {"suppress", "trust"},
-    "projection": {"project", "rebuild", "withdraw"},
-    "publish": {"append", "guard", "prepare", "sightings", "waiting", "writing"},
     "requests": {"caller", "outbound", "refusal", "signer"},
-    "restricted": {"asking", "mailbox", "release", "reseal", "sealed_to", "vault"},
-    "sync": {
-        "aftercare",
-        "announce",
-        "apply",
-        "bundle",
-        "client",
-        "exchange",
-        "heal",
-        "intake",
-        "loop",
-        "news",
-        "receive",
-        "serve",
-    },
-    "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "tellings", "witnessing"},
+    "sync": {"announce", "apply", "client", "heal", "news", "receive", "serve"},
+    "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "sightings", "tellings", "witnessing"},
+    "lifecycle": {"custody", "enroll", "guests", "introduce", "moving", "recover", "succession", "vouch"},
+    "erasing": {"acknowledge", "overview"},
+    "backup": {"backing_up", "contents", "keeping", "restore"},
+    "bundles": {"bundle", "intake"},
+    "mirror": {"depositor", "deposits", "join"},
+    "restricted": {"asking", "mailbox", "release"},
+    "peers": {"aftercare", "exchange", "loop"},
 }
 IMPURE_IMPORTS = {
     "asyncio",
@@ -91,6 +91,13 @@ def wrong_roads(module: str, source: str) -> Iterator[str]:
         target = imported.split(".")[0]
         if target in FLOORS and target != room and FLOORS[target] >= FLOORS[room]:
             yield f"{module} imports {imported}"
+        if room == target == "federation" and _floor(imported) > _floor(module):
+            yield f"{module} imports {imported}"
+
+
+def _floor(module: str) -> int:
+    package = module.split(".")[1]
+    return FEDERATION_FLOORS.index(package) if package in FEDERATION_FLOORS else -1
 
 
 def impurities(module: str, source: str) -> Iterator[str]:
@@ -136,9 +143,10 @@ def test_only_the_settings_read_the_environment() -> None:
         ("domain.x", "from store.logs import y", ["domain.x imports store.logs.y"]),
         ("auth.x", "import federation.sync", ["auth.x imports federation.sync"]),
         ("schema.x", "def f():\n    import api", ["schema.x imports api"]),
+        ("federation.log.x", "from federation.sync import y", ["federation.log.x imports federation.sync.y"]),
         ("schema.x", "from domain import money\nimport store.logs, schema.y, json", []),
     ],
-    ids=["upwards", "sideways", "inside a function", "downwards"],
+    ids=["upwards", "sideways", "inside a function", "between packages", "downwards"],
 )
 def test_the_walk_finds_wrong_roads(module: str, source: str, found: list[str]) -> None:
     assert list(wrong_roads(module, source)) == found

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shamir_mnemonic import generate_mnemonics  # type: ignore[import-untyped]
 
-from federation.did.create import public_key
 from federation.identity.cards import (
     CARDS,
     WORDS_PER_CARD,
@@ -23,6 +22,7 @@ from federation.identity.cards import (
     split,
     update_key,
 )
+from federation.identity.create import public_key
 
 SEED = bytes(range(32))
 KIT = split(SEED)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from federation.did.create import public_key
 from federation.encoding.canonical import encode_any
 from federation.encoding.dataintegrity import ProofInvalid, hash_data, sign, verify
 from federation.encoding.multikey import decode_multikey, multibase_decode
+from federation.identity.create import public_key
 
 HERE = Path(__file__).parents[1] / "vectors" / "eddsa-jcs-2022" / "TestVectors" / "eddsa-jcs-2022"
 PUBLIC_KEY = decode_multikey("z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2")

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.did import webvh
-from federation.did.create import Created, Place, create, deactivate, public_key, update
 from federation.did.errors import (
     DidDeactivated,
     DidError,
@@ -21,7 +20,13 @@ from federation.did.errors import (
     DidSyntaxInvalid,
     DidTimeNotMonotonic,
 )
-from federation.did.service import (
+from federation.did.state import DidState
+from federation.encoding.multikey import MultikeyInvalid
+from federation.identity.cards import update_key
+from federation.identity.create import Created, Place, create, deactivate, public_key, update
+from federation.identity.rekey import closed
+from federation.log.entry import EpochStart
+from federation.log.service import (
     DocumentKey,
     LogKey,
     StatedHead,
@@ -31,11 +36,6 @@ from federation.did.service import (
     request_keys,
     require_gotong,
 )
-from federation.did.state import DidState
-from federation.encoding.multikey import MultikeyInvalid
-from federation.identity.cards import update_key
-from federation.identity.rekey import closed
-from federation.log.entry import EpochStart
 
 NOW = datetime(2026, 11, 22, 7, 30, 15, 999_999, tzinfo=UTC)
 KIT = bytes(range(32))

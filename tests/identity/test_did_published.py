@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from federation.did import webvh
-from federation.did.create import public_key
 from federation.did.errors import DidError, DidSyntaxInvalid
 from federation.did.state import DidState, Version
 from federation.did.syntax import parse
 from federation.encoding.dataintegrity import sign
 from federation.encoding.multikey import did_key_url, multihash_text
+from federation.identity.create import public_key
 
 HERE = Path(__file__).parents[1] / "vectors" / "didwebvh"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from federation.did import webvh, witness
 from federation.did.errors import DidEntryMalformed, DidError, DidLogTooLarge, DidScidMismatch, DidServiceMalformed
-from federation.did.service import require_gotong
 from federation.did.syntax import DID_CHARS_MAX, compose, parse
 from federation.encoding.canonical import NotCanonical
+from federation.log.service import require_gotong
 from spec.did.case import drop, new_epoch, parameter, retired, rule, set_, updated
 from spec.did.writer import Writer, move, multikey
 

@@ -11,15 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation.did import create, webvh
-from federation.did.service import LogKey, LogService, StatedHead, log_service
+from federation.did import webvh
 from federation.did.state import DidState
 from federation.encoding import base64text, canonical
-from federation.log import note
+from federation.identity import create
+from federation.log import evidence, note
 from federation.log.entry import EpochStart
+from federation.log.evidence import Side
 from federation.log.note import Checkpoint, Note, Signature, Signer
-from federation.witness import evidence
-from federation.witness.evidence import Side
+from federation.log.service import LogKey, LogService, StatedHead, log_service
 from spec.cases import naive
 from spec.cases.keys import private_key, seed
 

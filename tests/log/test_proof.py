@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import GotongError
-from federation.did import create
-from federation.did.service import LogKey, LogService, StatedHead
 from federation.did.webvh import verify as verify_did
+from federation.identity import create
 from federation.log import entry, proof
 from federation.log.note import Checkpoint, Signer, sign_checkpoint
+from federation.log.service import LogKey, LogService, StatedHead
 from spec.cases import naive
 from spec.cases.batches import PAYLOAD, small_log
 from spec.cases.keys import AT, private_key, public_key, salt, seed

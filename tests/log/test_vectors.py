@@ -15,13 +15,14 @@ MODULES = {
     f"federation.{package}.{name}"
     for package, names in {
         "backup": ["sealed"],
-        "erasing": ["acknowledgement", "erasure"],
-        "identity": ["epochs", "vouching"],
-        "log": ["entry", "merkle", "names", "note", "proof", "tiles", "tlog_proof", "verify"],
-        "mirror": ["deposit", "directory", "link"],
+        "bundles": ["trim"],
+        "erasing": ["acknowledgement"],
+        "identity": ["vouching"],
+        "log": ["entry", "epochs", "erasure", "merkle", "names", "note", "proof", "tiles", "tlog_proof", "verify"],
+        "mirror": ["deposit", "link"],
         "requests": ["signatures"],
         "restricted": ["mail", "request"],
-        "sync": ["frames", "interest", "messages", "sections", "trim"],
+        "sync": ["directory", "frames", "interest", "messages", "sections"],
     }.items()
     for name in names
 }

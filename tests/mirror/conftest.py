@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from api.federation_deposit import DepositEdge
-from federation.identity.enroll import start_node
+from federation.bundles import bundle
+from federation.bundles.bundle import Extent
+from federation.bundles.intake import Intake, Taken
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import start_node
 from federation.mirror import join as mirror_join
 from federation.mirror.depositor import Depositor, Handed
 from federation.mirror.deposits import Deposits
 from federation.mirror.link import Invitation, Join, Joined, parse_link, read_joined, write, write_link
 from federation.moderation.trust import Trust, add_peer
+from federation.peers.loop import Syncer
 from federation.publish.append import Appender
 from federation.restricted.release import Releases
-from federation.sync import bundle
-from federation.sync.bundle import Extent
 from federation.sync.client import PeerClient
-from federation.sync.intake import Intake, Taken
-from federation.sync.loop import Syncer
 from store import depositors, participants, peers
 from store.database import Connection, Database, connect
 from store.locks import Claims

@@ -3,8 +3,9 @@
 import asyncio
 import sys
 
-from federation.sync import bundle, receive
-from federation.sync.intake import Intake
+from federation.bundles import bundle
+from federation.bundles.intake import Intake
+from federation.sync import receive
 from store.database import Database, connect
 from store.locks import Claims
 from tests.clock import FrozenClock

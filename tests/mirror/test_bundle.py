@@ -5,12 +5,12 @@ import zlib
 import pytest
 
 from domain.errors import GotongError
-from federation.identity.enroll import Enrolled
+from federation.bundles.bundle import BundleIsBomb, Extent, NothingToExport, extents, frames_of
+from federation.bundles.intake import QuarantineFull
+from federation.lifecycle.enroll import Enrolled
 from federation.moderation.trust import set_participant_trust
 from federation.sync import serve
-from federation.sync.bundle import BundleIsBomb, Extent, NothingToExport, extents, frames_of
 from federation.sync.frames import Decoder, DidLine, EntryData, Log, Mark, encode
-from federation.sync.intake import QuarantineFull
 from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from federation.sync.sections import Assembler
 from store import peers

@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from domain.errors import GotongError
-from federation.did.create import Place
-from federation.identity.enroll import create_participant
-from federation.identity.moving import let_go, take_in
+from federation.bundles.bundle import export, wanted_logs
+from federation.identity.create import Place
+from federation.lifecycle.enroll import create_participant
+from federation.lifecycle.moving import let_go, take_in
 from federation.mirror.depositor import hand_over
 from federation.mirror.link import Invitation
 from federation.moderation.trust import set_participant_trust
-from federation.sync.bundle import export, wanted_logs
 from federation.sync.client import PeerProtocolError, PeerUnreachable
 from store import depositors
 from tests.mirror.conftest import NEEDS, Laptop, MakeLaptop, MakeNode, Mirror

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from domain.errors import GotongError
+from federation.bundles.bundle import export, wanted_logs
 from federation.mirror import depositor
 from federation.mirror.deposit import read_answer
 from federation.mirror.deposits import Deposits
 from federation.requests.signer import Signer
-from federation.sync.bundle import export, wanted_logs
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.frames import Decoder, DidLine, EntryData, encode
 from store import peers

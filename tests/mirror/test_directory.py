@@ -1,8 +1,8 @@
 """Whom a new node could ask: those who want to be named, and nobody else."""
 
 from api.federation_directory import DirectoryEdge
-from federation.mirror.directory import Listing
 from federation.publish.append import Draft
+from federation.sync.directory import Listing
 from tests.mirror.conftest import MakeNode, SyncNode
 from tests.nodes import fixed
 from tests.sync.conftest import client_of

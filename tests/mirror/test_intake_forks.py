@@ -4,15 +4,15 @@ import zlib
 
 import pytest
 
-from federation.identity.enroll import Enrolled
+from federation.bundles import bundle
+from federation.bundles.bundle import Extent
+from federation.bundles.intake import Intake, Taken
 from federation.identity.keys import log_key_name
-from federation.log import note
-from federation.sync import bundle, serve
-from federation.sync.bundle import Extent
+from federation.lifecycle.enroll import Enrolled
+from federation.log import evidence, note
+from federation.sync import serve
 from federation.sync.client import PeerClient
 from federation.sync.frames import End, EntryData, Evidence, Mark, encode
-from federation.sync.intake import Intake, Taken
-from federation.witness import evidence
 from store.database import connect
 from store.locks import Claims
 from tests.mirror.conftest import Laptop, MakeNode, Mirror, SyncNode, exported, new_intake, run_import

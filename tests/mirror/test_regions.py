@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from federation.identity.enroll import Enrolled
+from federation.lifecycle.enroll import Enrolled
 from store import choices, peers
 from tests.mirror.conftest import MakeNode, SyncNode
 from tests.nodes import need_draft

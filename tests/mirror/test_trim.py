@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.bundles.trim import SectionGap, is_behind, new_entries, new_lines, version_number
 from federation.log.verify import Received
 from federation.sync.sections import Opened, Pulled
-from federation.sync.trim import SectionGap, is_behind, new_entries, new_lines, version_number
 
 LOG = [Received(b"entry %d" % number) for number in range(40)]
 

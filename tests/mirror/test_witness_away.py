@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from domain.errors import GotongError
+from federation.identity.states import DidStates
 from federation.log import note
+from federation.log.cosigners import cosigner_name
 from federation.log.note import KeyType, Signer
 from federation.moderation.trust import add_peer, set_participant_trust
-from federation.sync.receive import DidStates
 from federation.witness.bringing import LATER, Bringing
 from federation.witness.brought import Brought
-from federation.witness.cosigners import cosigner_name
 from federation.witness.cosigning import Witness
 from federation.witness.gossip import take_brought
 from federation.witness.witnessing import REFRESH

@@ -4,10 +4,10 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from federation.did.create import Place
 from federation.identity.cards import combine, split
-from federation.identity.enroll import create_participant
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import create_participant
 from store.database import Database
 from tests.node.conftest import Gotong
 

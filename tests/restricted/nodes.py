@@ -5,7 +5,7 @@ from typing import Any
 
 from api.federation_restricted import RestrictedEdge
 from domain.ids import RecordUri, parse_uri
-from federation.identity.enroll import Enrolled
+from federation.lifecycle.enroll import Enrolled
 from federation.publish.append import Draft
 from federation.restricted.asking import Asking
 from federation.restricted.mailbox import Mailbox

@@ -17,7 +17,7 @@ from federation.erasing.overview import overview
 from federation.identity.keys import KeyRing
 from federation.publish.prepare import Draft, unchanged
 from federation.requests.addresses import TEST
-from federation.restricted.vault import Vault
+from federation.sealing.vault import Vault
 from federation.sync.client import PeerClient
 from store import backups, logs, participants, peers, restricted
 from store.database import Database

@@ -6,8 +6,8 @@ import pytest
 from api.federation_backup import BackupEdge
 from api.federation_identity import IdentityEdge
 from domain.errors import GotongError
-from federation.identity.custody import rotate
-from federation.identity.introduce import take_lines, tell_operator
+from federation.lifecycle.custody import rotate
+from federation.lifecycle.introduce import take_lines, tell_operator
 from store import participants
 from tests.nodes import seed_of
 from tests.restricted.nodes import Side

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from domain.errors import GotongError
 from domain.ids import RecordUri
 from federation.moderation.trust import set_participant_trust
-from federation.restricted import request, sealed_to
+from federation.restricted import request
 from federation.restricted.asking import Waiting
 from federation.restricted.mail import Brought, write_brought
 from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import MAIL_ROUNDS_MAX, deny
+from federation.sealing import sealed_to
 from tests.clock import FrozenClock
 from tests.mirror.conftest import Mirror
 from tests.restricted.away import Away, MakeAway

@@ -11,13 +11,14 @@ from domain.errors import GotongError
 from domain.ids import RecordUri, uuid7
 from federation.encoding import canonical
 from federation.identity.keys import log_key_name
+from federation.identity.writing import ParticipantNotHosted
 from federation.log.entry import PayloadCommitmentMismatch
 from federation.moderation.suppress import set_suppressed
 from federation.moderation.trust import set_participant_trust
-from federation.publish.writing import ParticipantNotHosted
-from federation.restricted import request, sealed_to
+from federation.restricted import request
 from federation.restricted.asking import Waiting
 from federation.restricted.release import allow, deny
+from federation.sealing import sealed_to
 from federation.sync.client import PeerProtocolError
 from store import restricted
 from tests.restricted.nodes import PART, PHONE, Side, introduce, side_of

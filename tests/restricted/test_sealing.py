@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from federation.encoding import canonical
-from federation.identity.enroll import Enrolled
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import Enrolled
 from federation.log import entry
 from federation.publish.append import Appender, Draft, Once
 from federation.publish.prepare import IdempotencyKeyReused
-from federation.restricted.reseal import reseal, rotate
-from federation.restricted.vault import RestrictedUnreadable, Vault
+from federation.sealing.reseal import reseal, rotate
+from federation.sealing.vault import RestrictedUnreadable, Vault
 from store import logs
 from store.database import Database
 from store.logs import RESTRICTED, Sealed

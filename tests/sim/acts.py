@@ -7,14 +7,14 @@ asks again later.
 import gzip
 from typing import TYPE_CHECKING
 
-from federation.erasing.erasure import NothingToErase
-from federation.identity import custody, moving
-from federation.identity.recover import recover
+from federation.bundles import bundle
+from federation.bundles.intake import Intake
+from federation.identity.writing import ParticipantMoved
+from federation.lifecycle import custody, moving
+from federation.lifecycle.recover import recover
+from federation.log.erasure import NothingToErase
 from federation.publish.append import Appended, Draft, Once
 from federation.publish.prepare import unchanged
-from federation.publish.writing import ParticipantMoved
-from federation.sync import bundle
-from federation.sync.intake import Intake
 from tests.nodes import fixed, need_body, need_draft
 from tests.sim.liars import LIES
 from tests.sim.machine import Machine

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from domain.errors import GotongError
 from federation.backup.restore import Hosting, begin_again
 from federation.erasing import acknowledge
-from federation.identity import moving
-from federation.publish.writing import ParticipantNotHosted
+from federation.identity.writing import ParticipantNotHosted
+from federation.lifecycle import moving
 from federation.requests.caller import NONCES_KEPT_S, forget_nonces
 from store import peers
 from tests.sim import acts, invariants

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from domain.records.registry import RECORDS
 from federation.log import tiles
-from federation.log.check import check_log
 from federation.log.note import parse_checkpoint, parse_note
+from federation.log.static import read_tiles
+from federation.projection.check import check_log
 from federation.projection.rebuild import compare
-from federation.sync.serve import read_tiles
 from node.background import sweep_once
 from store import logs, outbox
 from store.database import Database

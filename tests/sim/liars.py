@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from domain.errors import GotongError
-from federation.identity.recover import recover
+from federation.lifecycle.recover import recover
 from federation.moderation.trust import add_peer
 from federation.sync.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, Mark, encode
 from tests.nodes import need_draft

@@ -19,22 +19,22 @@ from api.federation_identity import IdentityEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
-from federation.did.create import Place
-from federation.identity.enroll import create_participant, start_node
+from federation.identity.create import Place
 from federation.identity.keys import KeyRing
+from federation.lifecycle.enroll import create_participant, start_node
 from federation.mirror import join as mirror_join
 from federation.mirror.depositor import Depositor
 from federation.mirror.deposits import Deposits
 from federation.mirror.link import JOIN_ANSWER_BYTES_MAX, Invitation, Join, read_joined, write
 from federation.moderation.trust import add_peer
+from federation.peers.aftercare import Aftercare
+from federation.peers.loop import Syncer
 from federation.publish.append import Appender, at_once
 from federation.publish.guard import Guard
 from federation.requests.caller import Caller, Heard, Requests
 from federation.requests.signer import Signer
-from federation.sync.aftercare import Aftercare
 from federation.sync.announce import HeadFeed
 from federation.sync.client import Limits, PeerClient
-from federation.sync.loop import Syncer
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from store import depositors, participants

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from domain.errors import GotongError
-from federation.erasing.erasure import NothingToErase
+from federation.log.erasure import NothingToErase
 from federation.moderation.trust import add_peer, set_participant_trust
 from federation.sync import serve
 from tests.clock import START

@@ -19,8 +19,10 @@ from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
-from federation.identity.enroll import Enrolled
+from federation.lifecycle.enroll import Enrolled
 from federation.moderation.trust import add_peer
+from federation.peers.exchange import Exchanged
+from federation.peers.loop import Syncer
 from federation.requests.addresses import TEST
 from federation.requests.caller import Requests
 from federation.requests.signatures import authority_of
@@ -29,8 +31,6 @@ from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import Releases
 from federation.sync.announce import HeadFeed
 from federation.sync.client import Limits, PeerClient
-from federation.sync.exchange import Exchanged
-from federation.sync.loop import Syncer
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from store import peers

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
+from federation.peers.loop import Syncer
 from federation.requests.addresses import TEST
 from federation.sync.client import PeerClient
-from federation.sync.loop import Syncer
 from store.database import Connection, Database, connect
 from store.peers import PeerRow
 from tests.clock import FrozenClock

@@ -6,8 +6,8 @@ from typing import Any
 
 from domain.ids import uuid7
 from federation.encoding import canonical
-from federation.identity.enroll import Enrolled
 from federation.identity.keys import log_key_name
+from federation.lifecycle.enroll import Enrolled
 from federation.log import entry, merkle, note, tiles
 from federation.log.verify import Received
 from store import logs

@@ -314,8 +314,8 @@ async def test_a_pull_request_that_makes_no_sense_is_told_so(make_node: MakeNode
 
 async def test_a_new_did_line_travels_without_new_entries(make_node: MakeNode) -> None:
     from federation.did import webvh as did
-    from federation.did.create import Place, public_key, update
     from federation.identity import cards
+    from federation.identity.create import Place, public_key, update
     from store import participants
     from tests.nodes import seed_of
 

@@ -5,12 +5,11 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from federation.identity.enroll import Enrolled
 from federation.identity.keys import log_key_name
-from federation.log import note
+from federation.lifecycle.enroll import Enrolled
+from federation.log import evidence, note
+from federation.log.evidence import LogFrozen
 from federation.projection.rebuild import compare
-from federation.witness import evidence
-from federation.witness.evidence import LogFrozen
 from federation.witness.freeze import accept
 from store.outbox import sequence
 from tests.nodes import need_draft

@@ -1,7 +1,7 @@
 """Keys change at home, and other nodes go on reading: between the entry and the next record, and behind a thief."""
 
-from federation.identity.custody import rotate
 from federation.identity.keys import log_key_name
+from federation.lifecycle.custody import rotate
 from federation.log import note
 from federation.log.verify import Received
 from tests.nodes import need_body, seed_of

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from federation.did.create import Place
-from federation.identity.custody import OperatorStays, end, rotate
-from federation.identity.enroll import Enrolled, SlugTaken
-from federation.identity.moving import LogDiffers, LogNotCopied, Package, let_go, read_package, take_back, take_in
+from federation.identity.create import Place
 from federation.identity.rekey import CardsDoNotFit
+from federation.identity.writing import ParticipantEnded, ParticipantMoved, ParticipantNotHosted
+from federation.lifecycle.custody import OperatorStays, end, rotate
+from federation.lifecycle.enroll import Enrolled, SlugTaken
+from federation.lifecycle.moving import LogDiffers, LogNotCopied, Package, let_go, read_package, take_back, take_in
 from federation.log.entry import PayloadCommitmentMismatch
 from federation.moderation.trust import set_participant_trust, set_peer_trust
 from federation.publish.append import Draft
-from federation.publish.writing import ParticipantEnded, ParticipantMoved, ParticipantNotHosted
 from store import logs
 from tests.nodes import fixed, need_body, seed_of
 from tests.sync.conftest import MakeNode, SyncNode

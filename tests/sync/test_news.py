@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from federation.sync import loop, serve
+from federation.peers import loop
+from federation.sync import serve
 from federation.sync.client import PeerClient, PeerTooMuch
 from federation.sync.messages import Wanted
 from federation.sync.news import NEWS_LOGS_MAX, Bell, News, read_news

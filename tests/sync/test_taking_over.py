@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from federation.identity.enroll import Enrolled
-from federation.identity.recover import recover
+from federation.lifecycle.enroll import Enrolled
+from federation.lifecycle.recover import recover
 from federation.projection.project import settle
 from federation.projection.rebuild import compare
 from federation.publish.append import Appended, Draft

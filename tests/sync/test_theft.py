@@ -8,15 +8,15 @@ import pytest
 
 from domain.records.registry import RECORDS
 from federation.encoding import canonical
-from federation.identity.custody import rotate
-from federation.identity.enroll import Enrolled
 from federation.identity.keys import log_key_name
-from federation.identity.recover import EpochSizeOutOfRange, left_behind, recover
+from federation.lifecycle.custody import rotate
+from federation.lifecycle.enroll import Enrolled
+from federation.lifecycle.recover import EpochSizeOutOfRange, left_behind, recover
 from federation.log import entry, merkle, note
-from federation.log.check import check_log
 from federation.log.entry import EpochStart
 from federation.log.names import origin as origin_of
 from federation.log.verify import Received
+from federation.projection.check import check_log
 from federation.projection.rebuild import compare
 from federation.publish.append import Draft
 from store import epochs, logs
@@ -201,8 +201,8 @@ async def test_an_owner_cannot_rewrite_history_through_an_epoch(
 
     with monkeypatch.context() as patched:
         patched.setattr(epochs, "copy_entries", rewritten)
-        patched.setattr("federation.identity.recover._start", lying_start)
-        patched.setattr("federation.identity.recover.adopt", unchecked)
+        patched.setattr("federation.lifecycle.recover._start", lying_start)
+        patched.setattr("federation.lifecycle.recover.adopt", unchecked)
         origin = await theft.recover(3)
     assert await theft.pull() == {origin: "EPOCH_REWRITES_HISTORY"}
     assert await theft.titles(theft.reader) == ["Beras", "Kirim uang ke rekening saya", "Selimut"]
@@ -222,8 +222,8 @@ async def test_a_copy_that_is_not_what_the_identity_states_is_refused(
         return 0
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.identity.recover._start", lying_start)
-        patched.setattr("federation.identity.recover.adopt", unchecked)
+        patched.setattr("federation.lifecycle.recover._start", lying_start)
+        patched.setattr("federation.lifecycle.recover.adopt", unchecked)
         origin = await theft.recover(3)
     assert await theft.pull() == {origin: "EPOCH_PREFIX_DIFFERS"}
     assert await theft.reader.rows(SHOWN, theft.guest.scid) == [(0,)]
@@ -246,9 +246,9 @@ async def test_a_recovery_that_was_cut_off_changes_nothing_and_can_be_given_agai
         raise PowerCut
 
     for step in (
-        "federation.identity.recover.logs.insert_entries",
-        "federation.identity.adopt.rows.show_only",
-        "federation.identity.recover.adopt",
+        "federation.lifecycle.recover.logs.insert_entries",
+        "federation.projection.adopt.rows.show_only",
+        "federation.lifecycle.recover.adopt",
     ):
         with monkeypatch.context() as patched:
             patched.setattr(step, cut)

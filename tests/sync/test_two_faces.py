@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import pytest
 from starlette.responses import Response
 
-from federation.did import create, webvh
-from federation.did.create import public_key
-from federation.did.service import log_service
+from federation.did import webvh
+from federation.identity import create
 from federation.identity.cards import update_key
-from federation.identity.enroll import Enrolled
-from federation.identity.introduce import take_lines
+from federation.identity.create import public_key
+from federation.lifecycle.enroll import Enrolled
+from federation.lifecycle.introduce import take_lines
+from federation.log.service import log_service
 from store import participants
 from tests.nodes import seed_of
 from tests.sockets import serving

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.errors import GotongError
-from federation.identity import succession, vouch, vouching
-from federation.identity.succession import SuccessorNotVouched, accept_successor
-from federation.identity.vouch import NotVouching
+from federation.identity import vouching
 from federation.identity.vouching import Vouch, VouchForOneself, VouchMalformed
+from federation.lifecycle import succession, vouch
+from federation.lifecycle.succession import SuccessorNotVouched, accept_successor
+from federation.lifecycle.vouch import NotVouching
 from federation.log.entry import instant
 from federation.publish.append import Draft
 from federation.sync.client import PeerProtocolError

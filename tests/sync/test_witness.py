@@ -9,14 +9,13 @@ import httpx
 import pytest
 
 from federation.encoding import base64text
-from federation.identity.enroll import Enrolled
 from federation.identity.keys import log_key_name
-from federation.log import note
+from federation.lifecycle.enroll import Enrolled
+from federation.log import add_checkpoint, note
+from federation.log.cosigners import cosigner_name
+from federation.log.evidence import LogFrozen
 from federation.log.merkle import EMPTY_ROOT
 from federation.log.note import Checkpoint, Signer
-from federation.witness import add_checkpoint
-from federation.witness.cosigners import cosigner_name
-from federation.witness.evidence import LogFrozen
 from spec.cases import naive
 from tests.sync.conftest import MakeNode, SyncNode
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domain.ids import SCID_SYNTAX
-from federation.did.service import DocumentKey
 from federation.log.note import (
     CosignatureInvalid,
     Note,
@@ -24,6 +23,7 @@ from federation.log.note import (
     parse_note,
     verify_cosignature,
 )
+from federation.log.service import DocumentKey
 
 AHEAD_S_MAX = 900
 COSIGNERS_MAX = 32

@@ -6,13 +6,13 @@ A peer's word that it holds more counts for nothing without our own key's signat
 from collections.abc import Sequence
 
 from domain.errors import GotongError
-from federation.did.service import log_service
+from federation.identity.states import DidStates
 from federation.log import tiles
 from federation.log.note import Checkpoint, parse_checkpoint, parse_note
+from federation.log.service import log_service
+from federation.log.static import read_tiles
 from federation.log.verify import check_checkpoint
 from federation.sync.messages import HeadOfLog
-from federation.sync.receive import DidStates
-from federation.sync.serve import read_tiles
 from store import guard
 from store.database import Connection, Database
 from store.held import Held

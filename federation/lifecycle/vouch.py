@@ -13,12 +13,13 @@ from typing import ClassVar, Final
 import orjson
 
 from domain.errors import GotongError
-from federation.did.service import cosign_keys
-from federation.identity import identities, succession, vouching
-from federation.identity.enroll import NodeMissing
+from federation.identity import identities, vouching
 from federation.identity.keys import KeyRing, document_key_name
-from federation.identity.succession import VOUCHES_MAX
 from federation.identity.vouching import Vouch, VouchMalformed, VouchSignatureInvalid
+from federation.lifecycle import succession
+from federation.lifecycle.enroll import NodeMissing
+from federation.lifecycle.succession import VOUCHES_MAX
+from federation.log.service import cosign_keys
 from federation.sync.client import PeerClient, PeerProtocolError
 from store import audit, participants, vouches
 from store.database import Connection, Database

@@ -5,7 +5,7 @@ Logs are taken one by one, each with its head locked: whoever appends meanwhile 
 when its turn comes. So when this is done, nothing refers to older keys.
 """
 
-from federation.restricted.vault import Vault
+from federation.sealing.vault import Vault
 from store import idempotency, logs, restricted, waiting
 from store.database import Connection, Database
 from store.logs import LogRow

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did import service
-from federation.identity import epochs, identities
-from federation.log import tiles, verify
+from federation.identity import identities
+from federation.log import epochs, service, tiles, verify
 from federation.log.merkle import Edge
 from federation.log.tiles import TileHash
 from federation.log.verify import Received

@@ -16,10 +16,10 @@ from domain.errors import GotongError
 from domain.ids import uuid7
 from domain.records.registry import RECORDS
 from federation.did import webvh as did
-from federation.did.create import Created, Place, create, public_key
 from federation.identity import cards, identities
-from federation.identity.guests import Admit
+from federation.identity.create import Created, Place, create, public_key
 from federation.identity.keys import KeyRing, document_key_name, log_key_name
+from federation.lifecycle.guests import Admit
 from federation.log import entry, merkle, note, tiles
 from federation.log.names import origin as origin_of
 from store import backups, depositors, logs, participants, records

@@ -11,13 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from domain.records.base import record_uri
 from domain.records.registry import RECORDS
-from federation.did import service as did_service
 from federation.did.state import DidState
-from federation.identity import epochs, identities
+from federation.identity import identities
+from federation.log import epochs
+from federation.log import service as did_service
 from federation.log.entry import EpochStart
 from federation.projection import withdraw
-from federation.projection.fold import record_uri
 from federation.projection.project import arrival_of, decide_again, project
 from store import epochs as rows
 from store import evidence, logs, outbox, records

@@ -22,10 +22,14 @@ from typing import ClassVar
 import structlog
 
 from domain.errors import GotongError
+from federation.bundles.trim import SectionGap, is_behind, new_entries, new_lines
 from federation.did.errors import DidTimeInFuture
-from federation.did.service import log_service
+from federation.identity.states import DidStates
+from federation.log import evidence
 from federation.log.entry import Network
+from federation.log.evidence import Finding, LogFrozen
 from federation.log.names import parse_origin
+from federation.log.service import log_service
 from federation.log.verify import check_checkpoint
 from federation.sync.apply import HeadMoved
 from federation.sync.frames import Frame
@@ -39,17 +43,14 @@ from federation.sync.plan import (
     OwnLogLonger,
     is_over_quota,
 )
-from federation.sync.receive import OUR_OWN, DidStates, Receiver
+from federation.sync.receive import Receiver
 from federation.sync.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled, Shown
-from federation.sync.trim import SectionGap, is_behind, new_entries, new_lines
-from federation.witness import evidence
-from federation.witness.evidence import Finding, LogFrozen
 from federation.witness.freeze import accept
 from federation.witness.tellings import SectionTelling, contradicts, fork_evidence, section_telling
 from store import evidence as evidence_rows
 from store import held as held_
 from store import peers
-from store.database import Database
+from store.database import OUR_OWN, Database
 from store.held import Held
 from store.locks import Claims
 

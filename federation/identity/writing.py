@@ -6,7 +6,7 @@ It may while it hosts the participant and the identity has not ended, and only i
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.witness.evidence import LogFrozen
+from federation.log.evidence import LogFrozen
 from store import logs, participants
 from store.database import Connection
 from store.logs import LogRow

@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from domain.errors import GotongError
+from federation.identity.states import DidStates
 from federation.log.entry import Network
 from federation.moderation.trust import PeerNotFound
+from federation.peers.exchange import Exchange, Exchanged, report
 from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
-from federation.sync.exchange import Exchange, Exchanged, report
 from federation.sync.news import Bell
-from federation.sync.receive import OUR_OWN, DidStates
 from store import guard, peers
-from store.database import Connection, Database
+from store.database import OUR_OWN, Connection, Database
 from store.locks import Claims
 from store.peers import PeerRow
 

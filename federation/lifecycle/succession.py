@@ -8,8 +8,8 @@ predecessor changes: its log, its records and its keys stay what they are, and r
 from typing import ClassVar, Final, NamedTuple
 
 from domain.errors import GotongError
-from federation.did.service import cosign_keys
 from federation.identity import identities, vouching
+from federation.log.service import cosign_keys
 from federation.moderation.trust import ParticipantNotFound
 from store import audit, participants, successions, vouches
 from store.database import Connection, Database

@@ -10,18 +10,17 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did import create
 from federation.did import webvh as did
-from federation.did.create import public_key
-from federation.did.service import DocumentKey, LogService, StatedHead, cosign_keys, log_service, request_keys
 from federation.did.state import DidState
-from federation.identity import identities, rekey
+from federation.identity import create, identities, rekey
 from federation.identity.cards import backup_access, update_key
-from federation.identity.enroll import KeepCards, no_cards
+from federation.identity.create import public_key
 from federation.identity.keys import KeyRing, document_key_name, log_key_name
+from federation.identity.writing import writable_head
+from federation.lifecycle.enroll import KeepCards, no_cards
 from federation.log import merkle
 from federation.log.entry import EpochStart
-from federation.publish.writing import writable_head
+from federation.log.service import DocumentKey, LogService, StatedHead, cosign_keys, log_service, request_keys
 from store import backups, logs, outbox, participants
 from store.database import Connection, Database
 from store.logs import LogRow

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.did import service, webvh
+from federation.did import webvh
+from federation.log import service
 from federation.sync.apply import meet
 from federation.sync.client import PeerClient
 from federation.sync.sections import DID_BYTES_MAX

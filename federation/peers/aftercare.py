@@ -15,9 +15,9 @@ import structlog
 
 from domain.errors import GotongError
 from federation.erasing import acknowledge
-from federation.identity import vouch
 from federation.identity.keys import KeyRing
 from federation.identity.vouching import VouchMalformed
+from federation.lifecycle import vouch
 from federation.log.names import parse_origin
 from federation.log.static import PAYLOADS_BYTES_MAX, PAYLOADS_MAX
 from federation.sync.client import PeerClient, PeerProtocolError

@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation.did.errors import DidKeyNotAuthorized, DidTimeNotMonotonic
 from federation.did.parameters import METHOD
-from federation.did.service import (
+from federation.did.state import DidState
+from federation.did.syntax import compose
+from federation.did.webvh import PLACEHOLDER, entry_hash, extend, verify
+from federation.encoding import dataintegrity
+from federation.encoding.canonical import JSON, decode, encode
+from federation.encoding.multikey import did_key_url, encode_multikey, multihash_text
+from federation.log.service import (
     SERVICE_FRAGMENT,
     SERVICE_TYPE,
     DocumentKey,
@@ -26,12 +32,6 @@ from federation.did.service import (
     request_keys,
     require_gotong,
 )
-from federation.did.state import DidState
-from federation.did.syntax import compose
-from federation.did.webvh import PLACEHOLDER, entry_hash, extend, verify
-from federation.encoding import dataintegrity
-from federation.encoding.canonical import JSON, decode, encode
-from federation.encoding.multikey import did_key_url, encode_multikey, multihash_text
 
 CONTEXTS: Final = ("https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1")
 VERSION_STEP_S = 1

@@ -20,9 +20,9 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from federation.encoding import base64text
+from federation.log.evidence import LogFrozen
 from federation.log.merkle import EMPTY_ROOT, HASH_BYTES, TREE_SIZE_MAX, ConsistencyProofInvalid, verify_consistency
 from federation.log.note import NOTE_BYTES_MAX, Checkpoint, CheckpointMalformed, NoteMalformed, parse_note
-from federation.witness.evidence import LogFrozen
 
 CONSISTENCY_LINES_MAX = 63
 REQUEST_BYTES_MAX = NOTE_BYTES_MAX + 4_096

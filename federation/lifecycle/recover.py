@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.errors import GotongError
-from federation.identity import custody
-from federation.identity.adopt import LEAVES_PER_PAGE, adopt
-from federation.identity.custody import Change, Changed
 from federation.identity.keys import KeyRing, log_key_name
+from federation.identity.writing import writable_head
+from federation.lifecycle import custody
+from federation.lifecycle.custody import Change, Changed
 from federation.log import entry, merkle, note, tiles
 from federation.log.entry import EpochStart
 from federation.log.names import origin as origin_of
-from federation.publish.writing import writable_head
-from federation.sync.serve import read_tiles
+from federation.log.static import read_tiles
+from federation.projection.adopt import LEAVES_PER_PAGE, adopt
 from store import epochs, logs
 from store.database import Connection, Database
 from store.logs import LogRow, StoredEntry

@@ -18,21 +18,22 @@ from msgspec import Struct
 
 from domain.errors import GotongError
 from domain.records.registry import RECORDS
-from federation.did.create import Place
-from federation.did.service import log_service
 from federation.did.state import DidState
 from federation.encoding import base64text
-from federation.identity import custody, identities, rekey
+from federation.identity import identities, rekey
 from federation.identity.cards import backup_access
-from federation.identity.custody import Changed
-from federation.identity.enroll import SlugTaken
+from federation.identity.create import Place
 from federation.identity.keys import KeyMissing, KeyRing, log_key_name
+from federation.identity.writing import ParticipantNotHosted, writable_head
+from federation.lifecycle import custody
+from federation.lifecycle.custody import Changed
+from federation.lifecycle.enroll import SlugTaken
 from federation.log import merkle
 from federation.log.entry import check_payload
 from federation.log.entry import parse as parse_entry
 from federation.log.names import parse_origin
-from federation.publish.writing import ParticipantNotHosted, writable_head
-from federation.restricted.vault import Vault
+from federation.log.service import log_service
+from federation.sealing.vault import Vault
 from store import backups, logs, participants, restricted
 from store.database import Connection, Database
 from store.logs import LogRow

@@ -26,15 +26,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.errors import GotongError
-from federation.did import service, webvh
-from federation.did.service import log_service, require_gotong
+from federation.did import webvh
 from federation.did.state import DidState
 from federation.encoding import base64text, canonical
 from federation.encoding.canonical import JSON, NotCanonical
+from federation.log import service
+from federation.log.cosigners import own_note
 from federation.log.merkle import ConsistencyProofInvalid, verify_consistency
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, checkpoint_and_keys, parse_note
-from federation.witness.cosigners import own_note
+from federation.log.service import log_service, require_gotong
 
 EVIDENCE_BYTES_MAX = 4 * 1024 * 1024
 PROOF_HASHES_MAX = 64

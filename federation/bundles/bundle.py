@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from domain.errors import GotongError
+from federation.bundles.intake import Intake
+from federation.bundles.trim import version_number
 from federation.sync import serve
 from federation.sync.frames import Decoder, DidLine, End, EndOfLog, Evidence, Frame, Log, Mark, encode
 from federation.sync.inflate import Inflater
-from federation.sync.intake import Intake
 from federation.sync.messages import Pull, Wanted
 from federation.sync.sections import UNASKED_EVIDENCE_MAX, Assembler
-from federation.sync.trim import version_number
 from store import evidence, relay
 from store.database import Database
 

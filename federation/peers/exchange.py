@@ -16,20 +16,21 @@ from typing import ClassVar
 
 from domain.errors import GotongError
 from federation.did.errors import DidTimeInFuture
-from federation.did.service import log_service
+from federation.identity.states import DidStates
 from federation.log.entry import Network, NetworkMismatch
 from federation.log.names import is_origin, parse_origin
+from federation.log.service import log_service
 from federation.log.verify import check_checkpoint
 from federation.moderation import trust
-from federation.publish.sightings import note_sightings
 from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.sync.plan import LogForked, OwnLogLonger, Plan, asked_again, grown, plan
-from federation.sync.receive import CheckpointBehind, DidStates, LogNotStated, Outcome, Receiver
+from federation.sync.receive import CheckpointBehind, LogNotStated, Outcome, Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.witness import gossip
 from federation.witness.forks import Forks
+from federation.witness.sightings import note_sightings
 from store import choices, directory, guard, left_logs, participants, peers
 from store import held as held_
 from store.database import Database

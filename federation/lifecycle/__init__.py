@@ -1,0 +1,1 @@
+"""What becomes of a participant: begun, changed, moved, recovered, succeeded, ended."""

@@ -1,0 +1,1 @@
+"""One task a peer: exchanges, and what is asked from time to time."""

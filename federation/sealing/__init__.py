@@ -1,0 +1,1 @@
+"""What nobody can read who has the database alone."""
