@@ -11,6 +11,7 @@ from importlib import resources
 from domain.regions import Regions, parse_regions
 from federation.backup.backing_up import BackingUp
 from federation.identity.keys import KeyRing
+from federation.identity.writing import writable_head
 from federation.lifecycle.enroll import NodeMissing
 from federation.publish.append import Appender
 from federation.publish.guard import Guard
@@ -59,6 +60,15 @@ class Node:
         return PeerClient(
             url, reach=reach_of(self.settings.network, private=False), signer=Signer(self.database, self.keys, now)
         )
+
+    async def require_nothing_lost(self, scid: str, *, frozen_too: bool = False) -> None:
+        """Return if an identity may be changed here, or raise PublicationWaits.
+
+        A database put back from a backup may lack the newest entry of an identity; another in its place would be a
+        second story. Raises what `writable_head` does, too.
+        """
+        async with self.database.transaction() as connection:
+            await self.guard.check(connection, await writable_head(connection, scid, frozen_too=frozen_too))
 
     @property
     def releases(self) -> Releases:

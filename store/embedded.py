@@ -38,7 +38,7 @@ START_TIMEOUT_S = 120.0  # recovery after a crash replays up to max_wal_size
 STOP_TIMEOUT_S = 60.0
 POLL_INTERVAL_S = 0.05
 RELIABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
 
 
 @contextlib.asynccontextmanager

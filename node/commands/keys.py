@@ -54,6 +54,7 @@ def rotate(
         async with opened(Settings.load(data_dir)) as node:
             participant = await hosted_participant(node, organization)
             seed = read_seed(card)
+            await node.require_nothing_lost(participant.scid)
             return await rotate(node.database, node.keys, participant.scid, seed, now=now())
 
     changed = asyncio.run(run())
@@ -89,6 +90,7 @@ def kit(
             name = await name_of(node, participant)
             keep_cards = card_writer(node, participant.slug, name, new_seed, directory)
             seed = read_seed(card)
+            await node.require_nothing_lost(participant.scid, frozen_too=not rotate)
             changed = await renew_kit(
                 node.database,
                 node.keys,

@@ -152,6 +152,7 @@ def deactivate(
     async def run() -> Changed:
         async with opened(Settings.load(data_dir)) as node:
             scid = (await hosted_participant(node, organization)).scid
+            await node.require_nothing_lost(scid)
             return await end(node.database, node.keys, scid, read_seed(card), now=now())
 
     ended = asyncio.run(run())

@@ -50,6 +50,7 @@ class Machines:
             "GOTONG_NETWORK": "test",
             "GOTONG_BASE_URL": f"http://127.0.0.1:{at}",
             "GOTONG_POLL_INTERVAL_S": POLL_S,
+            "GOTONG_DATABASE_CONNECTIONS": "4",  # many nodes share the tests' server
         }
         machine = Machine(name, self._directory / name / "data", port=at, environment=environment)
         self.every.append(machine)

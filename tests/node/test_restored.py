@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.driver import people
 from tests.driver.machine import Machine
-from tests.node.conftest import Machines, shows, titles_of
+from tests.node.conftest import Machines, cards_of, shows, titles_of
 
 ERASE = """
 mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { erasedId userErrors { code message } } }
@@ -52,6 +52,26 @@ async def test_an_author_whose_node_is_put_back_does_not_show_what_it_had_erased
     home.stop()
     restored.up()
     assert titles_of(restored, author) == ["Air"]
+
+
+async def test_an_identity_is_not_changed_where_its_newest_entry_may_be_missing(machines: Machines) -> None:
+    home, mirror = await machines.begin("desa"), await machines.begin("cermin")
+    author = _operator(home)
+    people.publish(home, author, "Air")
+    peer_of(mirror, home)
+    shows(mirror, author, "Air")
+    home.stop()
+    restored = await machines.copy(home, "desa-restored")
+    cards = cards_of(home, "desa", 1, 2)
+    for command in (
+        ["keys", "rotate"],
+        ["keys", "kit", "--cards", str(restored.data.parent / "new")],
+        ["org", "deactivate"],
+    ):
+        refused = restored.run(*command, "desa", *cards)
+        assert refused.code != 0
+        assert "PUBLICATION_WAITS" in refused.err
+    assert home.gotong("keys", "rotate", "desa", *cards)["version"] == 2
 
 
 async def test_who_has_nobody_to_hear_from_serves_all_the_same(machines: Machines) -> None:
