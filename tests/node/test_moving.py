@@ -29,6 +29,7 @@ async def test_a_participant_moves_to_another_host_and_back_again(
     made = old.gotong("org", "create", "Dapur Ibu", "--region", "34.71", "--cards", str(tmp_path / "dapur-ibu"))
     scid = made["id"]
     people.signed(old, scid, "Beras", **CONTACT)
+    old.wait(lambda: people.needs(old, "Beras"), 60, "its text is not indexed")
     need = people.needs(old, "Beras")["Beras"][0]
     for node in hosts:
         shows(node, scid, "Beras")
