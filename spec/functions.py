@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import ids
-from federation.bundles import trim
 from federation.did import webvh
 from federation.erasing import acknowledgement
 from federation.identity import vouching
@@ -27,10 +26,7 @@ from federation.log import (
     tlog_proof,
     verify,
 )
-from federation.mirror import deposit, link
 from federation.requests import signatures
-from federation.sync import directory, interest
-from federation.sync.sections import Pulled
 from spec import functions_sealed, functions_wire
 from spec.functions_sealed import stated_keys
 
@@ -258,46 +254,6 @@ def _check_proof(given: Input) -> Any:
     }
 
 
-def _parse_mirror_link(given: Input) -> Any:
-    found = link.parse_link(given["link"])
-    return {
-        "address": found.url,
-        "network": found.network,
-        "operator": found.operator_scid,
-        "host": found.host,
-        "slug": found.slug,
-        "code": found.code,
-    }
-
-
-def _read_join(given: Input) -> Any:
-    link.read_join(given["body"].encode())
-
-
-def _read_interest(given: Input) -> Any:
-    found = interest.read_interest(given.get("region"), given.get("scid"))
-    return None if found is None else {"regions": list(found.regions), "scids": list(found.scids)}
-
-
-def _read_deposit_answer(given: Input) -> Any:
-    found = deposit.read_answer(given["answer"].encode(), given["asked"])
-    return [{"origin": each.origin, "size": each.size, "refused": each.refused} for each in found]
-
-
-def _read_directory(given: Input) -> Any:
-    return [each.url for each in directory.read_directory(given["directory"].encode())]
-
-
-def _trim_lines(given: Input) -> Any:
-    return [line.decode() for line in trim.new_lines([line.encode() for line in given["lines"]], given["held"])]
-
-
-def _trim_entries(given: Input) -> Any:
-    entries = [verify.Received(each.encode()) for each in given["entries"]]
-    left = trim.new_entries(Pulled("gotong/any/0", entries, given["mark"], ()), given["held"])
-    return None if left is None else [each.data.decode() for each in left.entries]
-
-
 def _verify_evidence(given: Input) -> Any:
     now = entry.parse_instant(given["now"])
     known = given["known"]
@@ -377,13 +333,6 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "extend": _extend,
     "check_entries": _check_entries,
     "check_proof": _check_proof,
-    "parse_mirror_link": _parse_mirror_link,
-    "read_join": _read_join,
-    "read_interest": _read_interest,
-    "read_deposit_answer": _read_deposit_answer,
-    "read_directory": _read_directory,
-    "trim_lines": _trim_lines,
-    "trim_entries": _trim_entries,
     "parse_add_checkpoint": _parse_add_checkpoint,
     "check_add_checkpoint": _check_add_checkpoint,
     "verify_evidence": _verify_evidence,

@@ -1,14 +1,17 @@
-"""Run vectors of single values and of the wire: frames, heads, pulls, canonical JSON, keys, addresses."""
+"""Run vectors of single values and of what nodes and mirrors say to each other: frames, heads, links, deposits."""
 
 import json
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from federation.bundles import trim
 from federation.encoding import canonical, multikey
 from federation.log.verify import Received
+from federation.mirror import deposit, link
 from federation.requests import addresses
-from federation.sync import frames, messages, sections
+from federation.sync import directory, frames, interest, messages, sections
+from federation.sync.sections import Pulled
 from federation.witness import brought
 
 Input = Mapping[str, Any]
@@ -125,7 +128,54 @@ def _read_cosignatures(given: Input) -> Any:
     return [[each.origin, each.size, each.line] for each in brought.read_brought(_body(given))]
 
 
+def _parse_mirror_link(given: Input) -> Any:
+    found = link.parse_link(given["link"])
+    return {
+        "address": found.url,
+        "network": found.network,
+        "operator": found.operator_scid,
+        "host": found.host,
+        "slug": found.slug,
+        "code": found.code,
+    }
+
+
+def _read_join(given: Input) -> Any:
+    link.read_join(given["body"].encode())
+
+
+def _read_interest(given: Input) -> Any:
+    found = interest.read_interest(given.get("region"), given.get("scid"))
+    return None if found is None else {"regions": list(found.regions), "scids": list(found.scids)}
+
+
+def _read_deposit_answer(given: Input) -> Any:
+    found = deposit.read_answer(given["answer"].encode(), given["asked"])
+    return [{"origin": each.origin, "size": each.size, "refused": each.refused} for each in found]
+
+
+def _read_directory(given: Input) -> Any:
+    return [each.url for each in directory.read_directory(given["directory"].encode())]
+
+
+def _trim_lines(given: Input) -> Any:
+    return [line.decode() for line in trim.new_lines([line.encode() for line in given["lines"]], given["held"])]
+
+
+def _trim_entries(given: Input) -> Any:
+    entries = [Received(each.encode()) for each in given["entries"]]
+    left = trim.new_entries(Pulled("gotong/any/0", entries, given["mark"], ()), given["held"])
+    return None if left is None else [each.data.decode() for each in left.entries]
+
+
 FUNCTIONS: dict[str, Callable[[Input], Any]] = {
+    "parse_mirror_link": _parse_mirror_link,
+    "read_join": _read_join,
+    "read_interest": _read_interest,
+    "read_deposit_answer": _read_deposit_answer,
+    "read_directory": _read_directory,
+    "trim_lines": _trim_lines,
+    "trim_entries": _trim_entries,
     "decode_frames": _decode_frames,
     "read_stream": _read_stream,
     "read_heads": _read_heads,

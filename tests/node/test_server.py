@@ -22,6 +22,7 @@ import websockets
 from node.server import SHUTDOWN_TIMEOUT_S
 from store import outbox
 from store.database import Database
+from tests.driver.people import need
 from tests.house.source import ROOT
 from tests.node.conftest import Gotong
 
@@ -33,19 +34,6 @@ mutation Publish($input: PublishNeedInput!) {
 """
 FOLLOW = "subscription ($after: String) { needPublished(after: $after) { need { title } } }"
 TITLES = "{ needs(first: 100) { totalCount nodes { id title } } }"
-
-
-def need_input(scid: str, title: str) -> dict[str, Any]:
-    return {
-        "as": scid,
-        "title": [{"lang": "id", "text": title}],
-        "kind": "GOODS",
-        "category": "food.rice",
-        "quantity": {"value": "25", "unit": "kg"},
-        "urgency": "HIGH",
-        "place": {"code": "34.71"},
-        "modes": ["DONATE"],
-    }
 
 
 class Server:
@@ -63,7 +51,7 @@ class Server:
         return await self.http.post("/graphql", json={"query": query, "variables": variables})
 
     async def publish(self, title: str) -> str:
-        answer = (await self.ask(PUBLISH, input=need_input(self.organization, title))).json()
+        answer = (await self.ask(PUBLISH, input=need(self.organization, title))).json()
         assert answer.get("errors") is None, answer
         assert answer["data"]["publishNeed"]["userErrors"] == []
         return str(answer["data"]["publishNeed"]["need"]["id"])
@@ -190,7 +178,7 @@ async def test_a_database_that_stops_is_named_and_serving_goes_on_when_it_is_bac
         assert (await server.http.get("/healthz")).status_code == 200
         asked = (await server.ask(TITLES)).json()
         assert asked["errors"][0]["extensions"]["code"] == "DATABASE_UNAVAILABLE"
-        written = (await server.ask(PUBLISH, input=need_input(server.organization, "di tengah"))).json()
+        written = (await server.ask(PUBLISH, input=need(server.organization, "di tengah"))).json()
         assert written["errors"][0]["extensions"]["code"] == "DATABASE_UNAVAILABLE"
         heads = await server.http.get("/federation/v1/heads")
         assert (heads.status_code, heads.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
