@@ -35,6 +35,7 @@ from api.graphql_response import (
     rate_headers,
     refusal,
     send_response,
+    whole_of,
 )
 from api.graphql_ws import SocketEndpoint
 from api.patience import Patience, Task, running_task
@@ -140,7 +141,11 @@ class GraphQLEndpoint:
         if scope["method"] != "POST":
             raise MethodNotAllowed("GraphQL is asked by GET or POST.")
         check_content_type(headers)
-        return from_body(await self._patience.body(task, headers, receive), self._gate.documents)
+        whole = whole_of(scope)
+        body = whole.take_body() if whole is not None else None
+        if body is None:
+            body = await self._patience.body(task, headers, receive)
+        return from_body(body, self._gate.documents)
 
     def _viewer(self, authorization: bytes | None) -> Viewer | None:
         if not authorization:

@@ -9,7 +9,7 @@ import orjson
 from api.budget import RateLimited
 from api.documents import PersistedDocumentNotFound, PersistedQueryNotFound
 from api.graphql_request import GRAPHQL_JSON, BadRequest, Headers, MediaTypeUnsupported, NotAcceptable, RequestTooLarge
-from api.http_protocol import WHOLE, Header
+from api.http_protocol import WHOLE, Header, Whole
 from auth.tokens import TokenExpired, TokenInvalid
 from domain.errors import GotongError
 from schema import errors
@@ -91,6 +91,12 @@ def refusal(error: GotongError | RequestRefused, accepted: str) -> Response:
     return status, orjson.dumps({"errors": [errors.formatted(error)]}), more
 
 
+def whole_of(scope: Scope) -> Whole | None:
+    """Return what takes a whole answer and has a whole body at hand, where the server offers that."""
+    whole: Whole | None = scope["extensions"].get(WHOLE) if "extensions" in scope else None
+    return whole
+
+
 async def send_response(
     scope: Scope, send: Send, status: int, body: bytes, content_type: bytes, more: Sequence[Header], request: Headers
 ) -> None:
@@ -100,7 +106,7 @@ async def send_response(
         headers += [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     if b"origin" in request:
         headers.append(EXPOSED)
-    whole = scope.get("extensions", {}).get(WHOLE)
-    if whole is None or not whole(status, headers, body):
+    whole = whole_of(scope)
+    if whole is None or not whole.write(status, headers, body):
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

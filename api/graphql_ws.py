@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import structlog
 from graphql import OperationType
+from msgspec.structs import replace
 
 from api.gate import Gate, cost_json
 from api.graphql_request import BadRequest, from_parameters, languages
@@ -271,7 +272,7 @@ class Socket:
                 return
             prepared = self._engine.prepare(operation, caller.languages)
             charge = self._charge(caller, prepared.cost)
-            answer = await self._executed(prepared, caller._replace(charge=charge))
+            answer = await self._executed(prepared, replace(caller, charge=charge))
             if self.put(_next(operation_id, answer.json(cost_json(charge, prepared.cost)))):
                 self.put(_message("complete", operation_id))
         except BadRequest as error:

@@ -1,13 +1,13 @@
-"""Write a ready answer to the socket at once.
+"""Hand a request that came at once to the application in one piece, and take its answer in one piece.
 
 uvicorn takes an answer in two messages, checks each header with two regular expressions, and writes twice: two
-system calls, and the reader is woken twice. That costs more than all the Python before it. An application that has
-its whole answer finds `scope["extensions"][WHOLE]` and hands it over in one piece; to any other ASGI server it sends
-the two messages.
+system calls, and the reader is woken twice. It gives a body, though all of it is there, through an event to be
+awaited. That costs more than all the Python between. An application finds `scope["extensions"][WHOLE]`, a `Whole`;
+to any other ASGI server, and where things are not that simple, it speaks in messages.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -16,8 +16,16 @@ from api.http_limits import LimitedProtocol
 WHOLE: Final = "gotong.response.whole"
 
 Header = tuple[bytes, bytes]
-Whole = Callable[[int, Iterable[Header], bytes], bool]
-"""Takes status, headers that nobody else chose, and body; returns whether they were written."""
+
+
+class Whole(Protocol):
+    """One exchange of a request and its answer."""
+
+    def take_body(self) -> bytes | None:
+        """Return the request's body, once; None where not all of it is here yet, or it is large: ask `receive`."""
+
+    def write(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Write an answer with headers that nobody else chose; False where nothing of it was written: `send` it."""
 
 
 class HttpProtocol(LimitedProtocol):
@@ -27,7 +35,7 @@ class HttpProtocol(LimitedProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        extensions: dict[str, Any] = {WHOLE: self._answer}
+        extensions: dict[str, Any] = {WHOLE: self}
         cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
 
@@ -38,8 +46,17 @@ class HttpProtocol(LimitedProtocol):
             self.cycle.scope.pop("extensions", None)
             self._answering = self.cycle
 
-    def _answer(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
-        """Write an answer; False where that is not simple: nothing of it is written then."""
+    def take_body(self) -> bytes | None:
+        """Return the body of the request that is being answered, see `Whole`."""
+        cycle = self._answering
+        if cycle.more_body or cycle.disconnected or self.flow.read_paused:
+            return None
+        body = bytes(cycle.body)
+        cycle.body = bytearray()
+        return body
+
+    def write(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Write the answer to that request, see `Whole`."""
         cycle = self._answering
         if cycle.disconnected or cycle.response_started or self.flow.write_paused or cycle.scope["method"] == "HEAD":
             return False

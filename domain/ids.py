@@ -35,6 +35,10 @@ class IdMalformed(GotongError):
     code: ClassVar[str] = "ID_MALFORMED"
 
 
+UriParts = tuple[str, str | None, str | None]
+"""SCID, type and record id as text, for who needs no UUID; the last two are None for the participant itself."""
+
+
 class RecordUri(NamedTuple):
     """The parts of a URI; `type` and `id` are None for the participant itself."""
 
@@ -48,11 +52,17 @@ class RecordUri(NamedTuple):
 
 def parse_uri(text: str) -> RecordUri:
     """Return the parts of `gotong:<SCID>[/<type>/<uuid>]`, or raise IdMalformed."""
+    scid, type_name, uuid = split_uri(text)
+    return RecordUri(scid, type_name, UUID(uuid) if uuid else None)
+
+
+def split_uri(text: str) -> UriParts:
+    """Return the parts of `gotong:<SCID>[/<type>/<uuid>]` as they are spelled, or raise IdMalformed."""
     match = _URI.match(text)
     if match is None:
         raise IdMalformed("a record is named gotong:<SCID>/<type>/<uuid>, a participant gotong:<SCID>", id=text[:256])
     scid, type_name, uuid = match.groups()
-    return RecordUri(scid, type_name, UUID(uuid) if uuid else None)
+    return scid, type_name, uuid
 
 
 def format_uri(scid: str, type_name: str | None = None, record_id: UUID | None = None) -> str:

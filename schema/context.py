@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
 
 from auth.tokens import TokenVerifier, Viewer
 from domain.regions import Regions
@@ -33,7 +34,7 @@ class Services:
     clock: Callable[[], datetime]
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """What a request took from its caller's budget, and what is left; `full_at_s` are seconds since 1970."""
 
     cost: int = 0
@@ -45,7 +46,7 @@ class Charge(NamedTuple):
 NO_CHARGE = Charge()
 
 
-class Caller(NamedTuple):
+class Caller(msgspec.Struct, frozen=True):
     """Who asks, and what the transport said beside the document."""
 
     viewer: Viewer | None = None

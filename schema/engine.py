@@ -1,13 +1,14 @@
 """Answer one GraphQL request: find its plan, run it. Transports call this and nothing else."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from graphql import GraphQLSchema, OperationDefinitionNode, OperationType
-from graphql.execution.values import VariableValues
 
 from domain.errors import GotongError
 from schema import errors
+from schema.compile.arguments import Given
 from schema.compile.build import Asking, Located
 from schema.compile.follow import FollowPlan
 from schema.compile.plan import Answer, Compiler, Document, Plan, RequestRefused, answered
@@ -15,7 +16,7 @@ from schema.compile.read import Reader
 from schema.context import Caller, Services
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """What a transport received."""
 
     query: str
@@ -23,12 +24,12 @@ class Request(NamedTuple):
     operation_name: str | None = None
 
 
-class Operation(NamedTuple):
+class Operation(msgspec.Struct, frozen=True):
     """A request that can be executed."""
 
     document: Document
     node: OperationDefinitionNode
-    variables: VariableValues
+    variables: Given
 
     @property
     def kind(self) -> OperationType:
@@ -36,7 +37,7 @@ class Operation(NamedTuple):
         return self.node.operation
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True):
     """An operation that may run: its plan, and what it costs."""
 
     operation: Operation
@@ -65,7 +66,7 @@ class Engine:
     def prepare(self, operation: Operation, languages: tuple[str, ...]) -> Prepared:
         """Return the plan of a query or mutation and what it costs; raises RequestRefused. Asks no database."""
         try:
-            plan = self.compiler.plan(operation.document, operation.node, operation.variables, Reader(languages))
+            plan = self.compiler.plan(operation.document, operation.node, operation.variables, localize=bool(languages))
             return Prepared(operation, plan, plan.cost.of(operation.variables.coerced))
         except Located as error:
             raise RequestRefused(errors.formatted(error.error, error.path, error.nodes)) from None

@@ -43,7 +43,7 @@ class Statements:
         operation = parsed.operation(None)
         coerced = self._compiler.variables(parsed, operation, variables)
         asking = Asking(self._services, Caller(), coerced.coerced, Reader())
-        (planned,) = self._compiler.plan(parsed, operation, coerced, Reader()).fields
+        (planned,) = self._compiler.plan(parsed, operation, coerced, localize=False).fields
         root: Any = planned.root
         if isinstance(root, Exception):
             raise root

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
+from msgspec.structs import replace
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.arguments import convert_argument
 
-from domain.ids import parse_uri
+from domain.ids import split_uri
 from schema.common.scalars import SCALARS
 from schema.compile import values
 from schema.compile.arguments import Variables
@@ -42,13 +43,13 @@ class Acted:
         given = self.later(asking.variables)["input"]
         caller = asking.caller
         if caller.idempotency_key:
-            caller = caller._replace(idempotency_key=f"{caller.idempotency_key}/{self.key}")
+            caller = replace(caller, idempotency_key=f"{caller.idempotency_key}/{self.key}")
         made = convert_argument(given, self.act.input, _SCALARS, _CONFIG)
         outcome: Outcome = await self.act.run(Deed(asking.services, caller, self.name, made, given))
         parts = []
         for key, member in self.members:
             if isinstance(member, One):
-                json = await member.read(parse_uri(outcome.uri), asking) if outcome.uri else b"null"
+                json = await member.read(split_uri(outcome.uri), asking) if outcome.uri else b"null"
             else:
                 json = orjson.dumps(member(outcome, asking))
             parts.append(b'"%b":%b' % (key.encode(), json))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+import msgspec
 from graphql import (
     FieldNode,
     GraphQLError,
@@ -26,12 +27,20 @@ from graphql import (
     is_list_type,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values
 
 Variables = Mapping[str, Any]
 Arguments = Mapping[str, Any]
 Signatures = dict[str, GraphQLVariableSignature]
 _ABSENT: Any = object()
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A request's variables: coerced, what of them decides SQL, and as graphql-core has them, unless texts only."""
+
+    coerced: Variables
+    shape: Any
+    values: VariableValues | None = None
 
 
 def shape(value: Any) -> Any:
@@ -45,6 +54,25 @@ def shape(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | Enum):
         return value
     return "value"
+
+
+def given_texts(signatures: Signatures | None, given: Variables) -> Given | None:
+    """Return variables that need no coercion: of those `texts_of` found, each given as a text; else None."""
+    if signatures is None or given.keys() != signatures.keys():
+        return None
+    for value in given.values():
+        if type(value) is not str:
+            return None
+    return Given(given, None)
+
+
+def values_of(given: Given, signatures: Signatures | None) -> VariableValues:
+    """Return a request's variables as graphql-core has them."""
+    if given.values is not None:
+        return given.values
+    assert signatures is not None
+    sources = {name: VariableValueSource(signatures[name], text) for name, text in given.coerced.items()}
+    return VariableValues(sources, dict(given.coerced))
 
 
 def texts_of(schema: GraphQLSchema, operation: OperationDefinitionNode) -> Signatures | None:

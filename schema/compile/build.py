@@ -3,8 +3,9 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLSchema, SelectionSetNode
 from graphql.execution.values import VariableValues
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 
 
-class Asking(NamedTuple):
+class Asking(msgspec.Struct, frozen=True):
     """One request: everything a plan may depend on but the plan itself."""
 
     services: "Services"

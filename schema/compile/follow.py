@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, VariableNode, get_named_type, print_ast
 from graphql.language import OperationDefinitionNode
+from msgspec.structs import replace
 
 from schema.compile import fields
 from schema.compile.after import filled
@@ -47,7 +48,7 @@ class FollowPlan:
 
         Followers of one question share its events, so they are made for nobody in particular.
         """
-        asking = asking._replace(caller=asking.caller._replace(viewer=None))
+        asking = replace(asking, caller=replace(asking.caller, viewer=None))
         up_to = min(up_to, above + EVENTS_SCANNED_MAX)
         parameters = [bind(asking) for bind in self.binders]
         async with asking.services.database.acquire() as connection:

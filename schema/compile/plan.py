@@ -3,8 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+import msgspec
 import orjson
 from graphql import (
     FieldNode,
@@ -18,13 +19,13 @@ from graphql import (
     parse,
     validate,
 )
-from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 
 from domain.errors import GotongError
 from schema import errors
 from schema.compile import limits
 from schema.compile.act import compile_act
-from schema.compile.arguments import Signatures, shape, texts_of
+from schema.compile.arguments import Given, Signatures, given_texts, shape, texts_of, values_of
 from schema.compile.build import Asking, Build, Located, read_of
 from schema.compile.changes import Changes
 from schema.compile.cost import Cost, cost_of
@@ -114,7 +115,7 @@ class Plan:
     shared: bool
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What an operation gave: JSON of `data` (None: there is none), and what went wrong."""
 
     data: bytes | None
@@ -185,14 +186,11 @@ class Compiler:
             errors=tuple(errors.with_code(error, errors.GRAPHQL_VALIDATION_FAILED) for error in found),
         )
 
-    def variables(
-        self, document: Document, operation: OperationDefinitionNode, given: Mapping[str, Any]
-    ) -> VariableValues:
+    def variables(self, document: Document, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> Given:
         """Return the coerced variables; raises RequestRefused for too many, or values their types do not take."""
-        texts = document.texts[name_of(operation)]
-        if texts is not None and given.keys() == texts.keys() and all(type(text) is str for text in given.values()):
-            sources = {name: VariableValueSource(texts[name], text) for name, text in given.items()}
-            return VariableValues(sources, dict(given))
+        texts = given_texts(document.texts[name_of(operation)], given)
+        if texts is not None:
+            return texts
         try:
             limits.check_variables(given)
         except GotongError as error:
@@ -202,27 +200,27 @@ class Compiler:
         )
         if isinstance(values, list):
             raise RequestRefused(*(errors.formatted(error) for error in values))
-        return values
+        return Given(values.coerced, shape(values.coerced), values)
 
-    def plan(
-        self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, reader: Reader
-    ) -> Plan:
+    def plan(self, document: Document, operation: OperationDefinitionNode, given: Given, *, localize: bool) -> Plan:
         """Return the plan of a query or mutation, kept when it has no error; raises QueryTooCostly."""
-        key = (id(operation), bool(reader.languages), shape(variables.coerced))
+        key = (id(operation), localize, given.shape)
         kept = self._plans.recent(key)
         if kept is not None and kept[0] is operation:
             return kept[1]
+        variables = _values(document, operation, given)
         cost = cost_of(Build(self.schema, document.fragments, variables, False), operation)
-        cost.of(variables.coerced)  # what is too costly to run is not worth compiling
-        planned = self._planned(document, operation, variables, bool(reader.languages))
+        cost.of(given.coerced)  # what is too costly to run is not worth compiling
+        planned = self._planned(document, operation, variables, localize)
         plan = Plan(planned, cost, all(is_shared(field.root) for field in planned))
         if not any(isinstance(field.root, Exception) for field in planned):
             self._plans.keep(key, (operation, plan))
         return plan
 
-    def follow_cost(self, document: Document, operation: OperationDefinitionNode, variables: VariableValues) -> int:
+    def follow_cost(self, document: Document, operation: OperationDefinitionNode, given: Given) -> int:
         """Return what it costs to begin to follow; raises QueryTooCostly."""
-        return cost_of(Build(self.schema, document.fragments, variables, False), operation).of(variables.coerced)
+        variables = _values(document, operation, given)
+        return cost_of(Build(self.schema, document.fragments, variables, False), operation).of(given.coerced)
 
     def _planned(
         self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, localize: bool
@@ -237,12 +235,12 @@ class Compiler:
         return tuple(planned)
 
     def follow_plan(
-        self, document: Document, operation: OperationDefinitionNode, variables: VariableValues, reader: Reader
+        self, document: Document, operation: OperationDefinitionNode, given: Given, reader: Reader
     ) -> FollowPlan:
         """Return the plan of a subscription; raises Located."""
         type_ = self.schema.subscription_type
         assert type_ is not None
-        build = Build(self.schema, document.fragments, variables, bool(reader.languages))
+        build = Build(self.schema, document.fragments, _values(document, operation, given), bool(reader.languages))
         selected = build.fields(type_, [operation.selection_set])
         if len(selected) != 1:
             raise RequestRefused(errors.refused("A subscription follows exactly one field.", errors.BAD_USER_INPUT))
@@ -275,6 +273,10 @@ class Compiler:
                 return Planned(key, nullable, nodes[0], _compiled(build, declared, key, nodes))
         except Located as error:
             return Planned(key, nullable, nodes[0], error)
+
+
+def _values(document: Document, operation: OperationDefinitionNode, given: Given) -> VariableValues:
+    return values_of(given, document.texts[name_of(operation)])
 
 
 def _compiled(build: Build, declared: GraphQLField, key: str, nodes: list[FieldNode]) -> Root:

@@ -11,8 +11,9 @@ reads a database.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -236,7 +237,7 @@ class Source:
     region_path: str = "{t}.region_path"
 
 
-class Reader(NamedTuple):
+class Reader(msgspec.Struct, frozen=True):
     """What of the caller an answer depends on: the languages asked for, best first, in lower case."""
 
     languages: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import asyncpg
 from graphql import FieldNode, GraphQLField, GraphQLObjectType
 
 from domain.errors import GotongError
-from domain.ids import RecordUri, parse_uri
+from domain.ids import UriParts, split_uri
 from schema.compile import connection, cursor, fields, values
 from schema.compile.after import filled
 from schema.compile.arguments import Variables
@@ -66,16 +66,16 @@ class Made:
 class One:
     """A record by its URI, of whichever type it is: one statement a type, of which a request runs one."""
 
-    uri: Callable[[Asking], RecordUri]
+    uri: Callable[[Asking], UriParts]
     queries: Mapping[str | None, Together]
 
     async def run(self, asking: Asking) -> bytes:
         """Return the record the request names, or null when there is none to be seen."""
         return await self.read(self.uri(asking), asking)
 
-    async def read(self, uri: RecordUri, asking: Asking) -> bytes:
+    async def read(self, uri: UriParts, asking: Asking) -> bytes:
         """Return the record of that URI, or null when there is none to be seen."""
-        query = self.queries.get(uri.type)
+        query = self.queries.get(uri[1])
         if query is None:
             return b"null"
         json = await query.json(uri, asking)
@@ -223,18 +223,18 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
 def _one(build: Build, declared: GraphQLField, nodes: list[FieldNode]) -> Root:
     now, later = build.arguments(declared, nodes[0])
     if "slug" not in declared.args:
-        return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
+        return one_by_uri(build, declared, nodes, lambda asking: split_uri(later(asking.variables)["id"]))
     if (now.get("id") is None) == (now.get("slug") is None):
         raise ArgumentsContradict("Give either `id` or `slug`.")
     if now.get("id") is not None:
-        return one_by_uri(build, declared, nodes, lambda asking: parse_uri(later(asking.variables)["id"]))
+        return one_by_uri(build, declared, nodes, lambda asking: split_uri(later(asking.variables)["id"]))
     slug = build.bind("text", lambda asking: later(asking.variables)["slug"])
     order = "order by {i}.hosted desc, {i}.first_seen, {i}.id limit 1"
     return BySlug(_query_where(build, fields.record_types(build, declared)[0], nodes, f"{{t}}.slug = {slug} {order}"))
 
 
 def one_by_uri(
-    build: Build, declared: GraphQLField, nodes: list[FieldNode], uri: Callable[[Asking], RecordUri] | None = None
+    build: Build, declared: GraphQLField, nodes: list[FieldNode], uri: Callable[[Asking], UriParts] | None = None
 ) -> One:
     """Return a record field that is read by URI: the request's, or one its user has."""
     queries: dict[str | None, Together] = {}
@@ -246,7 +246,7 @@ def one_by_uri(
     return One(uri or _no_uri, queries)
 
 
-def _no_uri(_asking: Asking) -> RecordUri:
+def _no_uri(_asking: Asking) -> UriParts:
     raise RowUnreadable("this field is read by another's URI")
 
 

@@ -8,9 +8,10 @@ statements that take nothing but ids are shared, so nobody's answer can depend o
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from domain.ids import RecordUri
+import msgspec
+
+from domain.ids import UriParts
 from schema.compile.build import Asking
 from schema.compile.query import Query, text
 
@@ -18,10 +19,10 @@ TOGETHER_MAX = 64
 WAITED_S_MAX = 0.02  # for the statement before: a connection that hangs holds nobody else up
 
 
-class _Wish(NamedTuple):
+class _Wish(msgspec.Struct, frozen=True):
     """One request's record."""
 
-    uri: RecordUri
+    uri: UriParts
     asking: Asking
     row: "asyncio.Future[tuple[str | None] | None]"  # None: no row; a row's JSON is checked by who asked for it
 
@@ -42,7 +43,7 @@ class Together:
         self._gathering = _Batch()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def json(self, uri: RecordUri, asking: Asking) -> str | None:
+    async def json(self, uri: UriParts, asking: Asking) -> str | None:
         """Return the JSON of the record, None when there is none to be seen."""
         if self.query.binders:
             found = await self._found([uri], asking)
@@ -91,6 +92,6 @@ class Together:
             if not wish.row.done():
                 wish.row.set_result((found[place],) if place in found else None)
 
-    async def _found(self, uris: Sequence[RecordUri], asking: Asking) -> dict[int, str | None]:
-        columns = [uri.scid for uri in uris], [uri.id for uri in uris], range(len(uris))
+    async def _found(self, uris: Sequence[UriParts], asking: Asking) -> dict[int, str | None]:
+        columns = [scid for scid, _, _ in uris], [id_ for _, _, id_ in uris], range(len(uris))
         return {place: json for place, json in await self.query.rows(asking, *columns)}  # noqa: C416 -- typed

@@ -15,13 +15,33 @@ from api.http_protocol import WHOLE, HttpProtocol
 LARGE_BYTES = 3_000_000
 
 
+async def _echo(scope: Any, receive: Any) -> None:
+    """Answer with how the body came, and the body; one that is taken is not received again."""
+    whole = scope["extensions"][WHOLE]
+    body = whole.take_body()
+    how = b"received " if body is None else b"taken "
+    if body is None:
+        message = await receive()
+        body = message["body"]
+        while message["more_body"]:
+            message = await receive()
+            body += message["body"]
+    else:
+        assert whole.take_body() == b""
+    answer = how + body
+    assert whole.write(200, [(b"content-length", b"%d" % len(answer))], answer)
+
+
 async def _application(scope: Any, receive: Any, send: Any) -> None:
     """Answer with as many bytes as the path says: in one piece, or below /parts in the two messages of ASGI."""
+    if scope["path"] == "/echo":
+        await _echo(scope, receive)
+        return
     *parts, size = scope["path"][1:].split("/")
     body = b"a" * int(size)
     headers = [(b"content-length", b"%d" % len(body))]
     await receive()
-    if parts or not scope["extensions"][WHOLE](200, [*headers, (b"x-whole", b"yes")], body):
+    if parts or not scope["extensions"][WHOLE].write(200, [*headers, (b"x-whole", b"yes")], body):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -54,6 +74,25 @@ async def test_requests_in_one_packet_are_answered_whole_and_in_order(port: int)
     for path in paths:
         _, body = await _answer(reader)
         assert body == b"a" * int(path.rpartition("/")[2])
+    writer.close()
+
+
+def _post(body: bytes) -> bytes:
+    return b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def test_a_body_that_came_with_its_head_is_taken_and_every_other_is_received(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_post(b"satu") + _post(b"") + _post(b"tiga"))
+    assert [(await _answer(reader))[1] for _ in range(3)] == [b"taken satu", b"taken ", b"taken tiga"]
+    head, rest = _post(b"empat")[:-3], _post(b"empat")[-3:]
+    writer.write(head)
+    await asyncio.sleep(0.05)
+    writer.write(rest)
+    assert (await _answer(reader))[1] == b"received empat"
+    large = b"a" * 200_000
+    writer.write(_post(large))
+    assert (await _answer(reader))[1] == b"received " + large
     writer.close()
 
 
