@@ -9,6 +9,7 @@ to any other ASGI server, and where things are not that simple, it speaks in mes
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.http_limits import LimitedProtocol
@@ -49,8 +50,9 @@ class HttpProtocol(LimitedProtocol):
     def take_body(self) -> bytes | None:
         """Return the body of the request that is being answered, see `Whole`."""
         cycle = self._answering
-        if cycle.more_body or cycle.disconnected or self.flow.read_paused:
+        if cycle.more_body or cycle.disconnected or len(cycle.body) > HIGH_WATER_LIMIT:
             return None
+        self.flow.resume_reading()  # as `receive` does, so that who leaves is noticed
         body = bytes(cycle.body)
         cycle.body = bytearray()
         return body
