@@ -24,6 +24,7 @@ import structlog
 from domain.errors import GotongError
 from federation.bundles.trim import SectionGap, is_behind, new_entries, new_lines
 from federation.did.errors import DidTimeInFuture
+from federation.did.state import DidState
 from federation.identity.states import DidStates
 from federation.log import evidence
 from federation.log.entry import Network
@@ -214,10 +215,12 @@ class Intake:
             if held.trust == BLOCKED:
                 raise PublisherBlocked("this publisher is blocked here", scid=scid)
             self._held[event.origin] = held
-            await self._states.load(self._database, [held])
-            self._telling = self._other_telling(event, held)
+            state = await self._states.of(self._database, scid, held.did_version)
+            if state is None:
+                raise HeadMoved("the identity changed meanwhile", scid=scid, expected=held.did_version)
+            self._telling = self._other_telling(event, held, state)
             if held.hosted:
-                self._require_not_longer(event, held)
+                _require_not_longer(event, held, state)
                 return None
         await self._gate(event, held)
         self._size = 0 if held is None else held.size
@@ -230,19 +233,11 @@ class Intake:
         lines = new_lines(event.lines, 0 if held is None else held.did_version)
         return Opened(event.origin, lines, event.witness, event.note)
 
-    def _other_telling(self, event: Opened, held: Held) -> SectionTelling | None:
-        state = self._states.get(held.scid, held.did_version)
+    def _other_telling(self, event: Opened, held: Held, state: DidState) -> SectionTelling | None:
         try:
-            return None if state is None else section_telling(self._database, held, state, event)
+            return section_telling(self._database, held, state, event)
         except GotongError:
             return None  # whoever verifies the section says what is wrong with its note
-
-    def _require_not_longer(self, event: Opened, held: Held) -> None:
-        state = self._states.get(held.scid, held.did_version)
-        assert state is not None
-        theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
-        if theirs.size > held.size:
-            raise OwnLogLonger("a longer version of our own log", held=held.size, found=theirs.size)
 
     async def _claim(self, origin: str) -> None:
         if not await self._claims.take([origin]):
@@ -320,3 +315,9 @@ class Intake:
         is_proven = isinstance(kept_out.error, LogForked)  # which says more than the rule that its section broke
         error = kept_out.error if is_proven else outcome.error or kept_out.error
         self.taken[origin] = Taken(outcome.entries, outcome.records, error, outcome.evidence or kept_out.evidence)
+
+
+def _require_not_longer(event: Opened, held: Held, state: DidState) -> None:
+    theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
+    if theirs.size > held.size:
+        raise OwnLogLonger("a longer version of our own log", held=held.size, found=theirs.size)

@@ -19,13 +19,11 @@ from federation.did.errors import DidTimeInFuture
 from federation.identity.states import DidStates
 from federation.log.entry import Network, NetworkMismatch
 from federation.log.names import is_origin, parse_origin
-from federation.log.service import log_service
-from federation.log.verify import check_checkpoint
 from federation.moderation import trust
 from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
-from federation.sync.plan import LogForked, OwnLogLonger, Plan, asked_again, grown, plan
+from federation.sync.plan import OwnLogLonger, Plan, asked_again, contradiction, grown, plan
 from federation.sync.receive import CheckpointBehind, LogNotStated, Outcome, Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.witness import gossip
@@ -229,10 +227,10 @@ class Exchange:
             await self._refuse(head.origin, error, head.checkpoint.encode())
         if not todo.doubtful:
             return
-        await self._states.load(self._database, [held[head.origin] for head in todo.doubtful])
+        states = await self._states.load(self._database, [held[head.origin] for head in todo.doubtful])
         for head in todo.doubtful:
-            found = self._contradiction(head, held[head.origin])
             ours = held[head.origin]
+            found = contradiction(head, ours, states.get(ours.scid))
             shown = head.checkpoint.encode() + b"\n" + (ours.checkpoint or b"")
             if isinstance(found, OwnLogLonger):
                 await self._heal(found, head, ours, todo, shown)
@@ -247,22 +245,6 @@ class Exchange:
         await report(self._database, self._peer, head.origin, lost, shown)
         self.done.healed.append(head.origin)
         todo.wanted.append(Wanted(head.origin, ours.size, ours.did_version))
-
-    def _contradiction(self, head: HeadOfLog, ours: Held) -> GotongError | None:
-        state = self._states.get(ours.scid, ours.did_version)
-        if state is None:
-            return None
-        keys = log_service(state).keys
-        try:
-            theirs = check_checkpoint(head.checkpoint.encode(), head.origin, keys)
-            if ours.hosted and theirs.size > ours.size:
-                return OwnLogLonger("a longer version of our own log", held=ours.size, found=theirs.size)
-            held = check_checkpoint(ours.checkpoint or b"", head.origin, keys)
-        except GotongError as error:
-            return error
-        if theirs.size == held.size and theirs.root != held.root:
-            return LogForked("two trees of one size", origin=head.origin, size=held.size)
-        return None
 
     async def _look_again(self, heads: Heads, *, in_full: bool) -> None:
         """Take what the peer knows beside the logs: cosignatures, another story of a log, evidence."""

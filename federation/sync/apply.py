@@ -46,7 +46,8 @@ async def meet(
     participant_id = await participants.insert(
         connection, scid=state.scid, did=state.did, host=host, slug=slug, hosted=False, trust="quarantined"
     )
-    if await participants.did_version(connection, participant_id) != held:  # its row is locked by the insert
+    found = await participants.did_version(connection, participant_id)  # its row is locked by the insert
+    if found != held or held + len(lines) != state.version_count:
         raise HeadMoved("the DID log grew meanwhile", scid=state.scid, expected=held)
     written = await logs.newest_log(connection, state.scid)
     if written is not None and written.hosted and not _signs(written, log_service(state)):

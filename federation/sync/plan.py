@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.did.state import DidState
 from federation.log.cosigners import same_text
 from federation.log.names import OriginMalformed, parse_origin
+from federation.log.service import log_service
+from federation.log.verify import check_checkpoint
 from federation.sync.messages import HeadOfLog, Wanted
 from store.alerts import Quotas
 from store.held import Held, Quarantine
@@ -176,3 +179,20 @@ def _contradicts(head: HeadOfLog, ours: Held) -> bool:
         and head.size == ours.checkpoint_size
         and not same_text(head.checkpoint.encode(), ours.checkpoint)
     )
+
+
+def contradiction(head: HeadOfLog, ours: Held, state: DidState | None) -> GotongError | None:
+    """Return what a doubtful head of the identity `state` breaks, None where it turns out to say nothing else."""
+    if state is None:
+        return None
+    keys = log_service(state).keys
+    try:
+        theirs = check_checkpoint(head.checkpoint.encode(), head.origin, keys)
+        if ours.hosted and theirs.size > ours.size:
+            return OwnLogLonger("a longer version of our own log", held=ours.size, found=theirs.size)
+        held = check_checkpoint(ours.checkpoint or b"", head.origin, keys)
+    except GotongError as error:
+        return error
+    if theirs.size == held.size and theirs.root != held.root:
+        return LogForked("two trees of one size", origin=head.origin, size=held.size)
+    return None

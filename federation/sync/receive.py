@@ -210,17 +210,23 @@ class Receiver:
         self._states.put(state)
 
     async def _identify(self, scid: str, held: Held | None, event: Opened) -> DidState:
-        known = None if held is None else self._states.get(scid, held.did_version)
-        if known is None:
-            state = await asyncio.to_thread(
-                webvh.verify, event.lines, now=self._clock(), witness=event.witness, scid=scid
-            )
-        elif event.lines:
-            state = await asyncio.to_thread(webvh.extend, known, event.lines, now=self._clock(), witness=event.witness)
-        else:
+        """Return what the lines say after those held; never what they say alone, where any are held."""
+        known = None if held is None else await self._states.of(self._database, scid, held.did_version)
+        if held is not None and known is None:
+            raise HeadMoved("the identity changed meanwhile", scid=scid, expected=held.did_version)
+        if known is not None and not event.lines:
             return known
-        did_service.require_gotong(state)
-        return state
+        now = self._clock()
+
+        def identified() -> DidState:
+            if known is None:
+                state = webvh.verify(event.lines, now=now, witness=event.witness, scid=scid)
+            else:
+                state = webvh.extend(known, event.lines, now=now, witness=event.witness)
+            did_service.require_gotong(state)
+            return state
+
+        return await asyncio.to_thread(identified)
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 

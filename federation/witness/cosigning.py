@@ -118,8 +118,7 @@ class Witness:
             held = (await held_.held(connection, [(scid, origin)])).get(origin)
         if log is None or held is None or log.hosted or log.trust == "blocked":
             raise LogNotHeld("no such log is witnessed here", origin=origin)
-        await self._states.load(self._database, [held])
-        state = self._states.get(scid, held.did_version)
+        state = await self._states.of(self._database, scid, held.did_version)
         if state is None or service.origin(state) != origin:
             raise LogNotHeld("this is not the participant's present log", origin=origin)
         return log, state
@@ -130,8 +129,7 @@ class Witness:
             operator = await participants.operator(connection)
             assert operator is not None
             held = (await held_.held(connection, [(operator.scid, operator.scid)]))[operator.scid]
-        await self._states.load(self._database, [held])
-        state = self._states.get(operator.scid, held.did_version)
+        state = await self._states.of(self._database, operator.scid, held.did_version)
         assert state is not None
         for key in reversed(cosign_keys(state)):
             private = self._keys.get(document_key_name(operator.scid, key.id))

@@ -135,8 +135,7 @@ class Forks:
             return None
         if theirs.size <= held.size and await local.root(theirs.size) == theirs.root:
             return None
-        await self._states.load(self._database, [ours])
-        state = self._states.get(ours.scid, ours.did_version)
+        state = await self._states.of(self._database, ours.scid, ours.did_version)
         if state is None or service.origin(state) != head.origin:
             return None
         keys = [key.public_key for key in log_service(state).keys if key.retired is None]

@@ -65,9 +65,8 @@ async def _cosign_keys(database: Database, states: DidStates, scids: set[str]) -
     """Return the cosigning keys of those of these participants whose identity is held here."""
     async with database.acquire() as connection:
         held = await held_.held(connection, [(scid, scid) for scid in scids])
-    await states.load(database, list(held.values()))
-    found = {scid: states.get(scid, each.did_version) for scid, each in held.items()}
-    return {scid: cosign_keys(state) for scid, state in found.items() if state is not None}
+    found = await states.load(database, list(held.values()))
+    return {scid: cosign_keys(state) for scid, state in found.items()}
 
 
 def _unknown(note: bytes, known: set[bytes]) -> bool:
@@ -88,8 +87,7 @@ async def take_brought(
     async with database.acquire() as connection:
         (held,) = (await held_.held(connection, [(scid, scid)])).values()
         notes = await cosignatures.notes(connection, [each.origin for each in brought])
-    await states.load(database, [held])
-    state = states.get(scid, held.did_version)
+    state = await states.of(database, scid, held.did_version)
     keys = () if state is None else cosign_keys(state)
     kept = []
     for each in brought:

@@ -23,11 +23,11 @@ async def note_sightings(
 ) -> None:
     """Keep that the peer answered, and which of its heads of our own logs are prefixes of what is held here."""
     ours = [(head, held[head.origin]) for head in heads if head.origin in held and held[head.origin].hosted]
-    await states.load(database, [each for _, each in ours])
+    known = await states.load(database, [each for _, each in ours])
     async with database.transaction() as connection:
         run = await guard.note_asked(connection, peer_id, reached=True)
         for head, each in ours:
-            state = states.get(each.scid, each.did_version)
+            state = known.get(each.scid)
             if each.log_id is None or state is None:
                 continue
             try:

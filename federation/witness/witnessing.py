@@ -162,8 +162,7 @@ class Witnessing:
         """Keep what the peer's operator really signed, if its clock is near ours; return whether there was any."""
         async with self.database.acquire() as connection:
             held = (await held_.held(connection, [(scid, scid)]))[scid]
-        await self._states.load(self.database, [held])
-        state = self._states.get(scid, held.did_version)
+        state = await self._states.of(self.database, scid, held.did_version)
         keys = () if state is None else cosign_keys(state)
         now_s = int(self.clock().timestamp())
         found = [

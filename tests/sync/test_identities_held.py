@@ -1,0 +1,48 @@
+"""What is held of an identity stays held: whatever is remembered of it, whoever sends which of its lines."""
+
+import pytest
+
+from federation.identity import states
+from federation.lifecycle.custody import rotate
+from federation.sync.frames import DidLine
+from tests.nodes import need_body, seed_of
+from tests.sync.conftest import MakeNode, Scene
+from tests.sync.liar import of_log
+from tests.sync.raw import append_raw, hand_built
+
+FIRST_LINE = """
+    select line from did_line join participant on participant.id = participant_id where scid = $1 and version = 1
+"""
+HELD = "select did_version, size from participant join log on log.participant_id = participant.id where scid = $1"
+
+
+async def test_logs_grow_although_their_identities_were_forgotten(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "STATES_CACHED_MAX", 1)
+    a, b = await make_node("a"), await make_node("b")
+    await b.add_peer(a.url)
+    guests = [await a.node.participant(f"warga-{number}", host="a.gotong.test") for number in range(4)]
+    for title in ("Beras", "Selimut"):
+        for guest in guests:
+            await a.node.publish_needs(guest.scid, title)
+        done = await b.pull(a.url)
+        assert (done.refused, done.records) == ({}, len(guests))
+
+
+async def test_an_identity_is_not_set_back_by_one_of_its_earlier_versions(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key that was retired would sign again, and whoever has stolen it could write."""
+    monkeypatch.setattr(states, "STATES_CACHED_MAX", 0)
+    honest, guest = scene.honest, scene.guest
+    first = DidLine(await honest.value(FIRST_LINE, guest.scid))
+    assert (await scene.puller.pull(scene.url)).refused == {}
+    now = honest.node.clock.advance(minutes=1)
+    await rotate(honest.database, honest.node.keys, guest.scid, seed_of("ojol"), now=now)
+    assert (await scene.puller.pull(scene.url)).refused == {}
+
+    await append_raw(honest.node, guest, [hand_built(honest.node, 5, "need", need_body("Uang saja"))], key_number=0)
+    scene.liar.frames = of_log(lambda frames: [frames[0], first, *frames[1:]])
+    assert await scene.pull_code() == "DID_PARAMETERS_INVALID"
+    assert await scene.puller.rows(HELD, guest.scid) == [(2, 5)]
