@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.errors import GotongError
 from store.database import Connection
 
 EVIDENCE_BYTES_MAX = 65_536
@@ -183,16 +184,9 @@ async def make_due(connection: Connection, peer_ids: Sequence[int] | None) -> No
 
 
 async def report(
-    connection: Connection,
-    *,
-    peer_id: int | None,
-    origin: str | None,
-    code: str,
-    message: str,
-    details: dict[str, Any],
-    evidence: bytes | None,
+    connection: Connection, error: GotongError, *, peer_id: int | None, origin: str | None, evidence: bytes | None
 ) -> None:
-    """Keep what broke a rule, its bytes cut to EVIDENCE_BYTES_MAX, once a day if it is the same; in a transaction.
+    """Keep which rule was broken, with bytes cut to EVIDENCE_BYTES_MAX, once a day if it is the same; in a transaction.
 
     Bytes that name an erased record are not kept. Of one peer the newest REFUSALS_PER_PEER_MAX are kept.
     """
@@ -212,9 +206,9 @@ async def report(
         """,
         peer_id,
         origin,
-        code,
-        message,
-        details,
+        error.code,
+        error.message,
+        error.details,
         kept,
     )
     if added is not None and peer_id is not None:

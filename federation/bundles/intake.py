@@ -175,15 +175,7 @@ class Intake:
         async with self._database.transaction() as connection:
             for origin, each in broken:
                 assert each.error is not None
-                await peers.report(
-                    connection,
-                    peer_id=self._peer_id,
-                    origin=origin,
-                    code=each.error.code,
-                    message=each.error.message,
-                    details=each.error.details,
-                    evidence=each.evidence,
-                )
+                await peers.report(connection, each.error, peer_id=self._peer_id, origin=origin, evidence=each.evidence)
 
     async def _open(self, event: Opened) -> None:
         self._is_open = False

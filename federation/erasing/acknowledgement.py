@@ -28,15 +28,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
 from federation.encoding import base64text
-from federation.log import note
+from federation.log import operator_note
 from federation.log.entry import instant, parse_instant
 from federation.log.merkle import HASH_BYTES, TREE_SIZE_MAX
-from federation.log.names import origin as origin_of
 from federation.log.names import parse_origin
 
 HEADER: Final = "gotong/erasures/v1"
+USE: Final = "erasures"
 _SIZE = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
-_NAME = re.compile(r"(?P<log>gotong/[^/]+)/erasures")
 
 
 class AcknowledgementMalformed(GotongError):
@@ -71,24 +70,21 @@ class Acknowledgement:
 def sign(said: Acknowledgement, key: Ed25519PrivateKey) -> bytes:
     """Return the acknowledgement as a note signed by the operator's cosigning key."""
     lines = (HEADER, said.origin, str(said.size), base64text.encode(said.root), instant(said.at))
-    return note.sign("".join(f"{line}\n" for line in lines), note.Signer(_name(said.operator), key))
+    return operator_note.sign(lines, said.operator, USE, key)
 
 
 def read(data: bytes) -> Acknowledgement:
     """Return what a note says, its signature unverified, or raise AcknowledgementMalformed (rules A3.1, A3.2)."""
     try:
-        parsed = note.parse_note(data)
-        lines = parsed.text.split("\n")
-        name = _NAME.fullmatch(parsed.signatures[0].name)
-        if len(parsed.signatures) != 1 or name is None or len(lines) != 6 or lines[0] != HEADER:
-            raise AcknowledgementMalformed("an acknowledgement is five lines and one signature by an operator")
+        operator, lines = operator_note.read(data, USE, lines=5)
+        if lines[0] != HEADER:
+            raise AcknowledgementMalformed("the first line names the form")
         parse_origin(lines[1])
         if _SIZE.fullmatch(lines[2]) is None or int(lines[2]) > TREE_SIZE_MAX:
             raise AcknowledgementMalformed("the size is a plain decimal number from 1 on")
         root = base64text.decode(lines[3])
         if root is None or len(root) != HASH_BYTES:
             raise AcknowledgementMalformed("the root is 32 bytes in canonical base64")
-        operator = parse_origin(f"{name['log']}/0").scid
         return Acknowledgement(operator, lines[1], int(lines[2]), root, parse_instant(lines[4]))
     except AcknowledgementMalformed:
         raise
@@ -99,7 +95,7 @@ def read(data: bytes) -> Acknowledgement:
 def verify(data: bytes, said: Acknowledgement, public_keys: Sequence[bytes]) -> None:
     """Return if one of the operator's keys signed the note, or raise AcknowledgementSignatureInvalid (rule A3.3)."""
     try:
-        note.verify(data, [note.Verifier(_name(said.operator), key) for key in public_keys])
+        operator_note.verify(data, said.operator, USE, public_keys)
     except GotongError as error:
         raise AcknowledgementSignatureInvalid(
             "no key of that operator signed this", operator=said.operator, cause=error.code
@@ -110,7 +106,3 @@ def check_tree(said: Acknowledgement, root: bytes) -> None:
     """Return if the reader's tree has this root at that size, or raise AcknowledgementOfAnotherTree (rule A3.4)."""
     if root != said.root:
         raise AcknowledgementOfAnotherTree("the trees differ", origin=said.origin, size=said.size)
-
-
-def _name(scid: str) -> str:
-    return origin_of(scid, 0).removesuffix("0") + "erasures"

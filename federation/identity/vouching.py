@@ -31,15 +31,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
 from domain.ids import SCID_SYNTAX, format_uri
-from federation.log import note
+from federation.log import operator_note
 from federation.log.entry import instant, parse_instant
 
 HEADER: Final = "gotong/vouch/v1"
 WITHDRAWN_HEADER: Final = "gotong/vouch-withdrawn/v1"
 VOUCH_BYTES_MAX: Final = 1_024
+USE: Final = "vouch"
 _NETWORKS = ("live", "test")
 _URI = re.compile(rf"gotong:(?P<scid>{SCID_SYNTAX})")
-_NAME = re.compile(rf"gotong/(?P<scid>{SCID_SYNTAX})/vouch")
 
 
 class VouchMalformed(GotongError):
@@ -86,7 +86,7 @@ def sign(said: Vouch, key: Ed25519PrivateKey) -> bytes:
     _require_three(said)
     header = WITHDRAWN_HEADER if said.withdrawn else HEADER
     lines = (header, said.network, format_uri(said.predecessor), format_uri(said.successor), instant(said.at))
-    return note.sign("".join(f"{line}\n" for line in lines), note.Signer(_name(said.operator), key))
+    return operator_note.sign(lines, said.operator, USE, key)
 
 
 def read(data: bytes) -> Vouch:
@@ -94,14 +94,8 @@ def read(data: bytes) -> Vouch:
     if len(data) > VOUCH_BYTES_MAX:
         raise VouchMalformed("longer than any statement", bytes_max=VOUCH_BYTES_MAX)
     try:
-        parsed = note.parse_note(data)
-        lines = parsed.text.split("\n")[:-1]
-        name = _NAME.fullmatch(parsed.signatures[0].name)
-        if len(lines) != 5 or len(parsed.signatures) != 1 or name is None:
-            raise VouchMalformed("five lines and one signature by an operator")
+        operator, lines = operator_note.read(data, USE, lines=5)
         said_at = parse_instant(lines[4])
-    except VouchMalformed:
-        raise
     except GotongError as error:
         raise VouchMalformed(f"nobody vouches here: {error.message}", cause=error.code) from None
     header, network = lines[:2]
@@ -110,7 +104,7 @@ def read(data: bytes) -> Vouch:
     old, new = _URI.fullmatch(lines[2]), _URI.fullmatch(lines[3])
     if old is None or new is None:
         raise VouchMalformed("predecessor and successor are named gotong:<SCID>")
-    said = Vouch(name["scid"], old["scid"], new["scid"], network, said_at, header == WITHDRAWN_HEADER)
+    said = Vouch(operator, old["scid"], new["scid"], network, said_at, header == WITHDRAWN_HEADER)
     _require_three(said)
     return said
 
@@ -129,7 +123,7 @@ def check_network(said: Vouch, network: str) -> None:
 def verify(data: bytes, said: Vouch, public_keys: Sequence[bytes]) -> None:
     """Return if one of the operator's keys signed the note, or raise VouchSignatureInvalid (rule I1.5)."""
     try:
-        note.verify(data, [note.Verifier(_name(said.operator), key) for key in public_keys])
+        operator_note.verify(data, said.operator, USE, public_keys)
     except GotongError as error:
         raise VouchSignatureInvalid(
             "no key of that operator signed this", operator=said.operator, cause=error.code
@@ -139,7 +133,3 @@ def verify(data: bytes, said: Vouch, public_keys: Sequence[bytes]) -> None:
 def _require_three(said: Vouch) -> None:
     if len({said.operator, said.predecessor, said.successor}) != 3:
         raise VouchForOneself("predecessor, successor and who vouches are three", operator=said.operator)
-
-
-def _name(scid: str) -> str:
-    return f"gotong/{scid}/vouch"

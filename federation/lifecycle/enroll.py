@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NotRequired, TypedDict, Unpack
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -63,16 +63,18 @@ def no_cards(_did: str) -> None:
     """Keep none: for networks where an identity may be lost."""
 
 
+class Beginning(TypedDict):
+    """What every identity begins with: its place, where it is served, the kit's seed, who keeps the seed's cards."""
+
+    place: Place
+    base_url: str
+    seed: bytes
+    now: datetime
+    keep_cards: NotRequired[KeepCards]
+
+
 async def start_node(
-    database: Database,
-    keys: KeyRing,
-    *,
-    place: Place,
-    base_url: str,
-    network: Network,
-    seed: bytes,
-    now: datetime,
-    keep_cards: KeepCards = no_cards,
+    database: Database, keys: KeyRing, *, network: Network, **beginning: Unpack[Beginning]
 ) -> Enrolled:
     """Return the operator participant of a node begun in an empty database, or raise NodeExists."""
     async with database.transaction() as connection:
@@ -80,52 +82,25 @@ async def start_node(
             "insert into node_state (network) values ($1) on conflict do nothing returning true", network
         ):
             raise NodeExists("this database already belongs to a node")
-        enrolled = await _enroll(
-            connection,
-            keys,
-            place=place,
-            base_url=base_url,
-            network=network,
-            seed=seed,
-            now=now,
-            operator=True,
-            keep_cards=keep_cards,
-        )
+        enrolled = await _enroll(connection, keys, network=network, operator=True, **beginning)
         await connection.execute("update node_state set operator_id = $1", enrolled.participant_id)
     return enrolled
 
 
 async def create_participant(
-    database: Database,
-    keys: KeyRing,
-    *,
-    place: Place,
-    base_url: str,
-    seed: bytes,
-    now: datetime,
-    keep_cards: KeepCards = no_cards,
-    admit: Admit | None = None,
+    database: Database, keys: KeyRing, *, admit: Admit | None = None, **beginning: Unpack[Beginning]
 ) -> Enrolled:
     """Return a new participant hosted on this node; raise NodeMissing before `start_node`, SlugTaken, or `admit`'s."""
+    slug = beginning["place"].slug
     async with database.transaction() as connection:
         network = await connection.fetchval("select network from node_state for share")
         if network is None:
             raise NodeMissing("there is no node in this database yet; run `gotong init` first")
-        if await participants.find_hosted(connection, place.slug) is not None:
-            raise SlugTaken("another participant of this node has that short name", slug=place.slug)
-        if await depositors.name_is_given_away(connection, place.slug, now):
-            raise SlugTaken("that short name is kept for a node that was invited", slug=place.slug)
-        enrolled = await _enroll(
-            connection,
-            keys,
-            place=place,
-            base_url=base_url,
-            network=network,
-            seed=seed,
-            now=now,
-            operator=False,
-            keep_cards=keep_cards,
-        )
+        if await participants.find_hosted(connection, slug) is not None:
+            raise SlugTaken("another participant of this node has that short name", slug=slug)
+        if await depositors.name_is_given_away(connection, slug, beginning["now"]):
+            raise SlugTaken("that short name is kept for a node that was invited", slug=slug)
+        enrolled = await _enroll(connection, keys, network=network, operator=False, **beginning)
         if admit is not None:
             await admit(connection, enrolled.participant_id)
     return enrolled
@@ -148,13 +123,13 @@ async def _enroll(
     connection: Connection,
     keys: KeyRing,
     *,
+    network: Network,
+    operator: bool,
     place: Place,
     base_url: str,
-    network: Network,
     seed: bytes,
     now: datetime,
-    operator: bool,
-    keep_cards: KeepCards,
+    keep_cards: KeepCards = no_cards,
 ) -> Enrolled:
     log_key = Ed25519PrivateKey.generate()
     extra = {name: Ed25519PrivateKey.generate() for name in ("request", "cosign")} if operator else {}

@@ -242,7 +242,7 @@ class Exchange:
         await note_sightings(self._database, self._states, self._peer.id, [head], {head.origin: ours})
         async with self._database.transaction() as connection:
             await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
-        await report(self._database, self._peer, head.origin, lost, shown)
+        await self._report(head.origin, lost, shown)
         self.done.healed.append(head.origin)
         todo.wanted.append(Wanted(head.origin, ours.size, ours.did_version))
 
@@ -329,7 +329,11 @@ class Exchange:
         self.done.refused[origin] = error.code
         if isinstance(error, DidTimeInFuture):
             return  # one of two clocks is wrong, and it may be ours: no reason to accuse anybody
-        await report(self._database, self._peer, origin, error, evidence)
+        await self._report(origin, error, evidence)
+
+    async def _report(self, origin: str, error: GotongError, evidence: bytes | None) -> None:
+        async with self._database.transaction() as connection:
+            await peers.report(connection, error, peer_id=self._peer.id, origin=origin, evidence=evidence)
 
     # ---- who is at home there ----------------------------------------------------------------------------------------
 
@@ -361,19 +365,3 @@ class Exchange:
                 peer = await peers.find(connection, self._peer.url)
                 await trust.inherit(connection, self._peer.trust if peer is None else peer.trust, found)
         return len(found)
-
-
-async def report(
-    database: Database, peer: PeerRow, origin: str | None, error: GotongError, evidence: bytes | None
-) -> None:
-    """Keep what a peer sent that broke a rule."""
-    async with database.transaction() as connection:
-        await peers.report(
-            connection,
-            peer_id=peer.id,
-            origin=origin,
-            code=error.code,
-            message=error.message,
-            details=error.details,
-            evidence=evidence,
-        )

@@ -19,7 +19,7 @@ from domain.errors import GotongError
 from federation.identity.states import DidStates
 from federation.log.entry import Network
 from federation.moderation.trust import PeerNotFound
-from federation.peers.exchange import Exchange, Exchanged, report
+from federation.peers.exchange import Exchange, Exchanged
 from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
 from federation.sync.news import Bell
 from store import guard, peers
@@ -173,7 +173,8 @@ class Syncer:
                     skew_ms=skew_ms,
                 )
             if not isinstance(error, NOT_REPORTED):
-                await report(self.database, peer, None, error, None)
+                async with self.database.transaction() as connection:
+                    await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=None)
 
     # ---- all peers, for as long as the process lives -----------------------------------------------------------------
 

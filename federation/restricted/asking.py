@@ -225,15 +225,7 @@ class Asking:
     async def _report(self, peer: PeerRow | None, error: GotongError, answer: bytes) -> None:
         if peer is not None:
             async with self.releases.database.transaction() as connection:
-                await peers.report(
-                    connection,
-                    peer_id=peer.id,
-                    origin=None,
-                    code=error.code,
-                    message=error.message,
-                    details=error.details,
-                    evidence=answer,
-                )
+                await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=answer)
 
 
 def _refusal(code: str) -> GotongError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from federation.erasing.overview import overview
+from federation.log.note import NoteMalformed
 from federation.publish.append import Appended, Draft, Once
 from store import acknowledgements, peers
 from store.database import Connection, Database, connect
@@ -50,9 +51,7 @@ async def _settle_on_disk(database: Database) -> None:
 
 async def _report(database: Database, origin: str, evidence: bytes) -> None:
     async with database.transaction() as connection:
-        await peers.report(
-            connection, peer_id=None, origin=origin, code="X", message="x", details={}, evidence=evidence
-        )
+        await peers.report(connection, NoteMalformed("x"), peer_id=None, origin=origin, evidence=evidence)
 
 
 async def test_erased_words_are_in_no_table_and_no_file_of_origin_and_replica(

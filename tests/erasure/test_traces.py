@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from federation.log.note import NoteMalformed
 from federation.projection.reapply import reapply
 from federation.projection.rebuild import compare
 from federation.publish import waiting as waits
@@ -116,7 +117,7 @@ async def _have_it_reported(database: Database, origin: str) -> None:
 
 
 async def _report(connection: Connection, origin: str, evidence: bytes) -> None:
-    await peers.report(connection, peer_id=None, origin=origin, code="X", message="x", details={}, evidence=evidence)
+    await peers.report(connection, NoteMalformed("x"), peer_id=None, origin=origin, evidence=evidence)
 
 
 async def _traces(connection: Connection) -> dict[str, Any]:

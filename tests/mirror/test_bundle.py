@@ -10,7 +10,7 @@ from federation.bundles.intake import QuarantineFull
 from federation.lifecycle.enroll import Enrolled
 from federation.moderation.trust import set_participant_trust
 from federation.sync import serve
-from federation.sync.frames import Decoder, DidLine, EntryData, Log, Mark, encode
+from federation.sync.frames import Decoder, DidLine, Log, Mark, encode
 from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from federation.sync.sections import Assembler
 from store import peers
@@ -18,7 +18,7 @@ from tests.erasure.story import erase
 from tests.mirror.conftest import MakeNode, SyncNode, exported, imported, new_intake, run_import
 from tests.nodes import need_draft
 from tests.sync import liar
-from tests.sync.liar import FrameTamper, flipped
+from tests.sync.liar import FrameTamper
 from tests.sync.raw import append_raw, hand_built
 
 SECRET = "Jalan Melati 7"
@@ -145,17 +145,9 @@ def tampered(data: bytes, tamper: FrameTamper) -> bytes:
     return b"".join(map(encode, tamper(frames)))
 
 
-def _other_entry(entry: EntryData) -> EntryData:
-    return EntryData(flipped(entry.data, 8), entry.salt, entry.body)
-
-
-def _other_body(entry: EntryData) -> EntryData:
-    return EntryData(entry.data, entry.salt, flipped(entry.body or b""))
-
-
 LIES: dict[str, tuple[FrameTamper, str]] = {
-    "a body": (liar.each_entry(_other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
-    "an entry": (liar.each_entry(_other_entry, 2), "NOT_A_PREFIX"),
+    "a body": (liar.each_entry(liar.other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
+    "an entry": (liar.each_entry(liar.other_entry, 2), "NOT_A_PREFIX"),
     "two entries": (liar.swapped_entries(1, 2), "NOT_A_PREFIX"),
     "two bodies": (liar.swapped_entries(1, 2, bodies_only=True), "PAYLOAD_COMMITMENT_MISMATCH"),
     "the note": (liar.notes(lambda note: note.replace(b"\n4\n", b"\n5\n")), "CHECKPOINT_SIGNATURE_INVALID"),

@@ -18,13 +18,13 @@ from federation.mirror.deposit import read_answer
 from federation.mirror.deposits import Deposits
 from federation.requests.signer import Signer
 from federation.sync.client import FRAMES_TYPE
-from federation.sync.frames import Decoder, DidLine, EntryData, encode
+from federation.sync.frames import Decoder, DidLine, encode
 from store import peers
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, Laptop, Mirror
 from tests.nodes import need_draft
 from tests.sync import liar
-from tests.sync.liar import FrameTamper, flipped
+from tests.sync.liar import FrameTamper
 
 KILLS = 6
 
@@ -40,17 +40,9 @@ def tampered(body: bytes, tamper: FrameTamper) -> bytes:
     return b"".join(map(encode, tamper(frames)))
 
 
-def _other_body(entry: EntryData) -> EntryData:
-    return EntryData(entry.data, entry.salt, flipped(entry.body or b""))
-
-
-def _other_entry(entry: EntryData) -> EntryData:
-    return EntryData(flipped(entry.data, 8), entry.salt, entry.body)
-
-
 LIES: dict[str, tuple[FrameTamper, str]] = {
-    "a body": (liar.each_entry(_other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
-    "an entry": (liar.each_entry(_other_entry, 2), "NOT_A_PREFIX"),
+    "a body": (liar.each_entry(liar.other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
+    "an entry": (liar.each_entry(liar.other_entry, 2), "NOT_A_PREFIX"),
     "two entries": (liar.swapped_entries(1, 2), "NOT_A_PREFIX"),
     "two bodies": (liar.swapped_entries(1, 2, bodies_only=True), "PAYLOAD_COMMITMENT_MISMATCH"),
     "the note": (liar.notes(lambda note: note.replace(b"\n4\n", b"\n5\n")), "CHECKPOINT_SIGNATURE_INVALID"),

@@ -19,7 +19,6 @@ from tests.mirror.conftest import Laptop, MakeNode, Mirror, SyncNode, exported, 
 from tests.mirror.test_bundle import tampered
 from tests.nodes import need_draft
 from tests.sync import liar
-from tests.sync.liar import flipped
 from tests.sync.test_forks import HEAD, roll_back
 
 UNFINISHED = """
@@ -119,7 +118,7 @@ async def test_what_a_carrier_spoils_accuses_nobody(make_node: MakeNode) -> None
     true = await exported(home, guest.scid)
     stranger = note.Signer(guest.origin, home.node.keys.get(log_key_name(home.node.operator.scid, 0, 0)))
     false = [note.sign_checkpoint(note.Checkpoint(guest.origin, size, bytes(32)), stranger) for size in (2, 3, 9)]
-    spoilt = [tampered(true, liar.each_entry(_other_entry, number)) for number in range(4)]
+    spoilt = [tampered(true, liar.each_entry(liar.other_entry, number)) for number in range(4)]
     spoilt += [tampered(true, liar.notes(lambda _, each=each: each)) for each in false]  # type: ignore[misc]
     spoilt += [tampered(true, liar.swapped_entries(1, 2)), tampered(true, liar.without(EntryData, Mark))]
     for data in spoilt:
@@ -132,7 +131,7 @@ async def test_a_signed_note_whose_entries_a_carrier_spoilt_is_proof_by_itself(m
     found = await fork(make_node, 3, 3, 2)
     reader = await make_node("baca")
     await taken_of(reader, found.left)
-    bare = tampered(found.right, liar.each_entry(_other_entry, 1))
+    bare = tampered(found.right, liar.each_entry(liar.other_entry, 1))
     assert (await taken_of(reader, bare))[1] == [6]
     assert await found.frozen(reader) == 5
 
@@ -202,10 +201,6 @@ async def test_false_evidence_in_a_bundle_has_no_effect_and_the_logs_after_it_ar
         assert all(each.error is None for each in taken.values())
     assert await found.frozen(right) is None
     assert (await taken_of(right, encode(Evidence(genuine)) + encode(End())))[1] == [5]
-
-
-def _other_entry(entry: EntryData) -> EntryData:
-    return EntryData(flipped(entry.data, 8), entry.salt, entry.body)
 
 
 async def test_a_fork_that_only_a_laptop_saw_reaches_its_mirror_with_the_next_deposit(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Served
-from tests.restricted.test_reading import PUBLISH, READ, need
+from tests.restricted.test_reading import PUBLISH, READ, reachable
 
 GRANT = """
 mutation ($input: ContactAccessInput!) { grantContactAccess(input: $input) {
@@ -32,7 +32,7 @@ async def decide(served: Served, mutation: str, **more: Any) -> dict[str, Any]:
 
 
 async def test_an_owner_allows_sees_and_takes_back(served: Served) -> None:
-    written = await served.ask(PUBLISH, served.token(scopes=READ), input=need(served))
+    written = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served))
     record, operator = written["data"]["publishNeed"]["need"]["id"], f"gotong:{served.node.operator.scid}"
     operators = served.token(scopes=["restricted:read"], organizations=[served.node.operator.scid])
 
@@ -58,7 +58,7 @@ async def test_an_owner_allows_sees_and_takes_back(served: Served) -> None:
 
 
 async def test_a_contact_once_told_is_not_in_any_table(served: Served) -> None:
-    written = await served.ask(PUBLISH, served.token(scopes=READ), input=need(served))
+    written = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served))
     record = written["data"]["publishNeed"]["need"]["id"]
     given = {"as": served.organization, "id": record, "idempotencyKey": "k"}
     answer = await served.ask(REQUEST, served.token(scopes=READ), headers={"idempotency-key": "x"}, input=given)

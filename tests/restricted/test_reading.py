@@ -8,6 +8,7 @@ import pytest
 from store import outbox
 from tests.api.conftest import Served
 from tests.api.test_following import opened, settled
+from tests.api.test_writing import need
 
 ASK = """
 query ($id: ID!) { node(id: $id) { ... on Need { title
@@ -21,25 +22,15 @@ PHONE = "+628123456789"
 READ = ["records:write", "restricted:read"]
 
 
-def need(served: Served, **changes: Any) -> dict[str, Any]:
-    return {
-        "as": served.organization,
-        "title": [{"text": "Buku cerita anak"}],
-        "kind": "GOODS",
-        "category": "education.books",
-        "quantity": {"value": "40", "unit": "{buku}"},
-        "urgency": "HIGH",
-        "place": {"code": "32.03.28"},
-        "modes": ["DONATE"],
-        "contact": {"name": "Sari", "phone": PHONE},
-        "exactPlace": {"address": "Kp. Sindanglaya RT 02", "lat": -6.7312345, "lon": 107.04},
-        **changes,
-    }
+def reachable(served: Served, **changes: Any) -> dict[str, Any]:
+    """Return the input of a need with a contact and an exact place."""
+    place = {"address": "Kp. Sindanglaya RT 02", "lat": -6.7312345, "lon": 107.04}
+    return need(served, **{"contact": {"name": "Sari", "phone": PHONE}, "exactPlace": place, **changes})
 
 
 @pytest.fixture
 async def written(served: Served) -> dict[str, Any]:
-    answer = await served.ask(PUBLISH, served.token(scopes=READ), input=need(served))
+    answer = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served))
     payload: dict[str, Any] = answer["data"]["publishNeed"]
     assert payload["userErrors"] == []
     need_: dict[str, Any] = payload["need"]
@@ -81,7 +72,7 @@ async def test_everybody_else_gets_null_and_where_to_ask(
 
 
 async def test_a_record_without_a_restricted_part_says_none(served: Served) -> None:
-    without = need(served, contact=None, exactPlace=None)
+    without = reachable(served, contact=None, exactPlace=None)
     answer = await served.ask(PUBLISH, served.token(scopes=READ), input=without)
     assert answer["data"]["publishNeed"]["need"]["contactAccess"] == "NONE"
     assert answer["data"]["publishNeed"]["need"]["contact"] is None
@@ -113,7 +104,7 @@ async def test_an_event_holds_no_contact_whoever_follows(served: Served) -> None
         for client in (own, stranger):
             await client.follow(query=query)
         await settled()
-        answer = await served.ask(PUBLISH, served.token(scopes=READ), input=need(served))
+        answer = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served))
         id_ = answer["data"]["publishNeed"]["need"]["id"]
         for client in (own, stranger):
             assert await client.event() == {"need": {"id": id_, "contact": None, "contactAccess": "ASK_HOME"}}
@@ -142,7 +133,7 @@ async def test_a_contact_that_is_refused_is_not_quoted_back_or_logged(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = {"phone": "0812-3456-789 atau tetangga"}
-    answer = await served.ask(PUBLISH, served.token(scopes=READ), input=need(served, contact=wrong))
+    answer = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served, contact=wrong))
     assert [error["code"] for error in answer["data"]["publishNeed"]["userErrors"]] == ["RECORD_INVALID"]
     assert "3456" not in str(answer)
     assert "3456" not in "".join(capsys.readouterr())

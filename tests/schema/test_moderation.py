@@ -9,6 +9,7 @@ import pytest
 
 from auth.policy import PEERS_ADMIN
 from auth.tokens import Viewer
+from federation.log.note import NoteMalformed
 from federation.moderation.trust import add_peer
 from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from node.background import tell_alerts
@@ -141,9 +142,7 @@ async def test_a_peer_without_an_address_is_named_by_its_operator_and_silences_n
             "insert into peer (operator_scid, trust, deposits_here) values ($1, 'quarantined', true) returning id",
             scid(2),
         )
-        await peers.report(
-            connection, peer_id=peer_id, origin=None, code="NOTE_MALFORMED", message="x", details={}, evidence=None
-        )
+        await peers.report(connection, NoteMalformed("x"), peer_id=peer_id, origin=None, evidence=None)
         await connection.execute("update refusal set at = $1", NOW)
         assert [row.peer for row in await peers.refusals(connection, 10)] == [f"gotong:{scid(2)}"]
     expected = {
@@ -165,9 +164,7 @@ async def test_alerts_begin_and_end_with_their_reasons(
     async with database.transaction() as connection:
         await connection.execute("update log set size = $2 where participant_id = $1", waiting, QUARANTINE_ENTRIES_MAX)
         await connection.execute("update peer set failures = 3, added_at = $1", NOW - timedelta(days=2))
-        await peers.report(
-            connection, peer_id=peer.id, origin=None, code="NOTE_MALFORMED", message="x", details={}, evidence=None
-        )
+        await peers.report(connection, NoteMalformed("x"), peer_id=peer.id, origin=None, evidence=None)
         await connection.execute("update refusal set at = $1", NOW)
     expected = {
         (AlertKind.CRITICAL_NEED_WAITS, f"gotong:{scid(1)}"),

@@ -63,6 +63,16 @@ def flipped(data: bytes, at: int = -1) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
+def other_entry(entry: EntryData) -> EntryData:
+    """Return the entry with one bit of what is signed changed."""
+    return EntryData(flipped(entry.data, 8), entry.salt, entry.body)
+
+
+def other_body(entry: EntryData) -> EntryData:
+    """Return the entry with one bit of its payload changed."""
+    return EntryData(entry.data, entry.salt, flipped(entry.body or b""))
+
+
 def of_log(change: FrameTamper, number: int = -1) -> FrameTamper:
     """Apply a change to one log's section, the last by default (the operator's own comes first)."""
 
