@@ -33,7 +33,7 @@ from schema.organizations.types import Organization
 from schema.places.queries import PlaceQueries
 from schema.restricted.access import RestrictedQueries
 from schema.restricted.mutations import RestrictedMutations
-from schema.subgraph.queries import SubgraphQueries
+from schema.subgraph.queries import subgraph_queries
 from schema.updates.mutations import UpdateMutations
 from schema.updates.queries import UpdateQueries
 from schema.updates.types import Update
@@ -82,11 +82,12 @@ def contract(*queries: type) -> strawberry.Schema:
     )
 
 
-link()
-SCHEMA: GraphQLSchema = contract(*QUERIES, SubgraphQueries)._schema  # compiled; Strawberry's own executor is not used
-
-
 @cache
 def sdl() -> str:
     """Return the contract in GraphQL's schema language, without what only gateways ask: schema.graphql holds it."""
     return contract(*QUERIES).as_str() + "\n"
+
+
+link()
+# Compiled by `schema.compile`: Strawberry's own executor is not used.
+SCHEMA: GraphQLSchema = contract(*QUERIES, subgraph_queries(sdl))._schema

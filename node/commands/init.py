@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from node.commands.migrate import DatabaseUrl
-from node.commands.org import CardsDir, Description, Kind, Name, NoCards, Region, Slug, cards_of, told_cards
 from node.output import AsJson, DataDir, Json, show
+from node.people import CardsDir, Description, Kind, Name, NoCards, Region, Slug, cards_of, told_cards
 
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", help="Address under which others reach this node (GOTONG_BASE_URL).")

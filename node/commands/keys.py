@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.output import AsJson, DataDir, Json, show
+from node.people import CardFiles, Organization, changed_json, told_cards
 
 if TYPE_CHECKING:
     from federation.lifecycle.custody import Changed
 
 app = typer.Typer(help="New keys, new cards, and what to do after a theft.", no_args_is_help=True)
 
-Organization = Annotated[str, typer.Argument(metavar="ORG", help="Short name or id of the organization.")]
-CardFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--card",
-        metavar="FILE",
-        help="A file with the words of one card, or its page; give it twice. Without it you are asked for the words.",
-    ),
-]
 NewCards = Annotated[
     Path | None,
     typer.Option("--cards", metavar="DIR", help="Where the three new cards are written, outside --data."),
@@ -77,7 +69,6 @@ def kit(
     from federation.identity.cards import SEED_BYTES
     from federation.lifecycle.custody import renew_kit
     from node.cards import card_writer, read_seed
-    from node.commands.org import told_cards
     from node.participants import hosted_participant, name_of
     from node.settings import Settings
     from node.wiring import now, opened
@@ -148,18 +139,6 @@ def recover(
     lines += [] if changed is None else [_signs(changed)]
     answer: dict[str, Json] = {"leftBehind": left, **({} if changed is None else changed_json(changed))}
     show(answer, "\n".join(lines), as_json=as_json)
-
-
-def changed_json(changed: "Changed") -> dict[str, Json]:
-    """Return what an identity states now as a JSON document."""
-    return {
-        "id": f"gotong:{changed.scid}",
-        "did": changed.did,
-        "version": changed.version,
-        "log": changed.origin,
-        "size": changed.size,
-        "signingKey": changed.signing_key,
-    }
 
 
 def _signs(changed: "Changed") -> str:

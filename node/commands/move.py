@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.keys import CardFiles, Organization, changed_json
 from node.output import AsJson, DataDir, show
+from node.people import CardFiles, Organization, changed_json
 
 if TYPE_CHECKING:
     from federation.lifecycle.custody import Changed

@@ -1,38 +1,31 @@
 """`gotong org`: the participants this node hosts."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
-from domain.errors import GotongError
-from node.commands.keys import CardFiles
 from node.output import AsJson, DataDir, show
+from node.people import (
+    CardFiles,
+    CardsDir,
+    Description,
+    Kind,
+    Name,
+    NoCards,
+    Organization,
+    Region,
+    Slug,
+    cards_of,
+    changed_json,
+    told_cards,
+)
 
 app = typer.Typer(help="The communities and organizations this node hosts.", no_args_is_help=True)
-
-Name = Annotated[str, typer.Argument(help="Its name, as people know it.")]
-Region = Annotated[str, typer.Option("--region", help="Where it is: a region code such as 32.03.28, or a name.")]
-Kind = Annotated[
-    str, typer.Option("--kind", help="COMMUNITY, NGO, GOVERNMENT, SPONSOR, COOPERATIVE or SCHOOL.", show_default=True)
-]
-Slug = Annotated[str | None, typer.Option("--slug", help="Short name on this node; made from the name by default.")]
-Description = Annotated[str | None, typer.Option("--description", help="What it does, in a sentence or two.")]
-CardsDir = Annotated[
-    Path | None,
-    typer.Option("--cards", metavar="DIR", help="Where the three recovery cards are written, outside --data."),
-]
-NoCards = Annotated[bool, typer.Option("--no-cards", help="Make no cards: only on the test network.")]
 
 
 ForWhom = Annotated[str, typer.Argument(metavar="NOTE", help="For whom it is: your own note, shown to nobody else.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=90, help="How long the link works.")]
-
-
-class CardsNeeded(GotongError):
-    """On the live network nobody may be made without recovery cards: a lost key would be the end of the identity."""
-
-    code: ClassVar[str] = "CARDS_NEEDED"
 
 
 @app.command()
@@ -134,7 +127,7 @@ def _make(
 
 @app.command()
 def deactivate(
-    organization: Annotated[str, typer.Argument(metavar="ORG", help="Short name or id of the organization.")],
+    organization: Organization,
     card: CardFiles = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -144,7 +137,6 @@ def deactivate(
 
     from federation.lifecycle.custody import Changed, end
     from node.cards import read_seed
-    from node.commands.keys import changed_json
     from node.participants import hosted_participant
     from node.settings import Settings
     from node.wiring import now, opened
@@ -177,22 +169,3 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     rows = asyncio.run(run())
     show(rows, "\n".join(f"{row['slug']:<24} {row['id']}" for row in rows), as_json=as_json)
-
-
-def cards_of(cards: Path | None, slug: str, *, no_cards: bool, network: str) -> Path | None:
-    """Return the directory for the cards, or None where none are wanted; raise CardsNeeded."""
-    if no_cards:
-        if network != "test":
-            raise CardsNeeded("--no-cards is for the test network; on the live one cards are always made")
-        return None
-    return cards or Path(f"gotong-cards-{slug}")
-
-
-def told_cards(directory: Path | None) -> str:
-    """Return what a person is told about the cards."""
-    if directory is None:
-        return "No recovery cards were made: this identity cannot be recovered."
-    return (
-        f"Recovery cards  {directory}: print the three pages, give them to three people, then delete the files.\n"
-        f"Kartu pemulihan {directory}: cetak ketiganya, titipkan pada tiga orang berbeda, lalu hapus berkasnya."
-    )

@@ -1,15 +1,10 @@
 """What all records have: a name, a publisher, a history, a proof."""
 
-from typing import TYPE_CHECKING, Annotated
-
 import strawberry
 
 from schema.common.provenance import Provenance
 from schema.common.scalars import DateTime
-from schema.compile.read import Publisher, boolean, declare, elements, embedded, number, text, time, token
-
-if TYPE_CHECKING:
-    from schema.organizations.types import Organization
+from schema.compile.read import boolean, elements, embedded, number, text, time, token
 
 
 @strawberry.interface(description="Anything with a name of its own.")
@@ -24,11 +19,8 @@ class Node:
 
 @strawberry.interface(description="Something a participant signed into its public log.")
 class Record(Node):
-    """What every record type has."""
+    """What every record type has; `schema.links` adds its publisher, which is a record too."""
 
-    publisher: Annotated["Organization", strawberry.lazy("schema.organizations.types")] = declare(
-        Publisher(), "Who signed it."
-    )
     revision: int = number("{t}.revision", "How often it was revised; 0 as first published.")
     published_at: DateTime = time("{t}.published_at", "When its author says it was first published.")
     revised_at: DateTime = time("{t}.revised_at", "When its author says this revision was made.")

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
 
 from domain.errors import GotongError
-from schema.compile import cursor, fields, suggest
+from schema.compile import cursor, suggest
 from schema.compile.build import Asking, Build, Scope, class_name, source_of
 from schema.compile.filters import conditions, probing
 from schema.compile.read import Many, Order, Source
+from schema.compile.select import Sets
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
 from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, suppressed, visible
 from schema.compile.visibility import names as aliases
@@ -18,6 +20,9 @@ from schema.compile.visibility import names as aliases
 PAGE_ROWS_DEFAULT = 20
 PAGE_ROWS_MAX = 100
 TOTAL_COUNT_MAX = 10_000
+
+RecordJson = Callable[[Build, GraphQLObjectType, Sets, Scope], Json]
+"""Compiles what is selected of a row: `fields.record`, handed in, since records hold connections of records."""
 
 
 class PageSizeOutOfRange(GotongError):
@@ -189,7 +194,7 @@ _TEXT_PENDING = (
 )
 
 
-def members_of(build: Build, page: Page, scope: Scope) -> list[Member]:
+def members_of(build: Build, record: RecordJson, page: Page, scope: Scope) -> list[Member]:
     """Return what is selected of a connection."""
     found = []
     for key, nodes in page.selected.items():
@@ -199,12 +204,8 @@ def members_of(build: Build, page: Page, scope: Scope) -> list[Member]:
             if name in ROWS:
                 type_ = get_named_type(page.type.fields[name].type)
                 assert isinstance(type_, GraphQLObjectType)
-                json = (
-                    fields.record(build, type_, sets, scope)
-                    if name == "nodes"
-                    else _edge(build, page, type_, sets, scope)
-                )
-                found.append(Member(key, name, json))
+                row = record if name == "nodes" else partial(_edge, record=record, page=page)
+                found.append(Member(key, name, row(build, type_, sets, scope)))
             elif name in ("pageInfo", "hiddenByTrust"):
                 type_ = get_named_type(page.type.fields[name].type)
                 assert isinstance(type_, GraphQLObjectType)
@@ -215,7 +216,7 @@ def members_of(build: Build, page: Page, scope: Scope) -> list[Member]:
     return found
 
 
-def _edge(build: Build, page: Page, type_: GraphQLObjectType, sets: Any, scope: Scope) -> Json:
+def _edge(build: Build, type_: GraphQLObjectType, sets: Sets, scope: Scope, *, record: RecordJson, page: Page) -> Json:
     pairs: list[tuple[str, Json]] = []
     for key, found in build.fields(type_, sets).items():
         name = found[0].name.value
@@ -227,7 +228,7 @@ def _edge(build: Build, page: Page, type_: GraphQLObjectType, sets: Any, scope: 
             node_type = get_named_type(type_.fields["node"].type)
             assert isinstance(node_type, GraphQLObjectType)
             with build.at(key, found):
-                pairs.append((key, fields.record(build, node_type, [node.selection_set for node in found], scope)))
+                pairs.append((key, record(build, node_type, [node.selection_set for node in found], scope)))
     return members(pairs)
 
 
@@ -279,11 +280,13 @@ def counts_sql(page: Page, found: list[Member]) -> str:
     return f"select {', '.join(f'{sql} as {name}' for name, sql in told.items())}{froms}"
 
 
-def nested(build: Build, read: Many, declared: GraphQLField, nodes: list[FieldNode], outer: Scope) -> Json:
+def nested(
+    build: Build, record: RecordJson, read: Many, declared: GraphQLField, nodes: list[FieldNode], outer: Scope
+) -> Json:
     """Return the JSON of a connection inside a record, as one correlated subquery."""
     asked = page(build, read, declared, nodes, outer)
     scope = Scope.of(asked.source, asked.n)
-    found = members_of(build, asked, scope)
+    found = members_of(build, record, asked, scope)
     if [member.name for member in found] in (["nodes"], ["edges"]) and not asked.backward:
         rows = f"array_to_string(array({rows_sql(asked, found, scope)}), ',')"  # half the price of what follows
         return members([(found[0].key, ("[", Sql(rows), "]"))])

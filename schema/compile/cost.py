@@ -17,7 +17,6 @@ from graphql import (
     GraphQLObjectType,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
     get_named_type,
     is_abstract_type,
     is_object_type,
@@ -28,6 +27,7 @@ from schema.compile.arguments import Arguments, Variables
 from schema.compile.build import Build, read_of
 from schema.compile.connection import COUNTS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX
 from schema.compile.read import Act, ElementsOf, Linked, Related
+from schema.compile.select import Sets
 
 QUERY_COST_MAX = 10_000
 COMPILED_FIELDS_MAX = 1_000
@@ -38,8 +38,6 @@ INTROSPECTION_COST = 2_000  # graphql-core executes it, in about the time of tha
 FOLLOW_COST = 10
 REPLAYED_ROWS = 100
 LISTS = ("ids", "representations")  # arguments with one row a member
-
-Sets = Sequence[SelectionSetNode | None]
 
 
 class QueryTooCostly(GotongError):

@@ -6,7 +6,6 @@ from graphql import (
     FieldNode,
     GraphQLField,
     GraphQLObjectType,
-    SelectionSetNode,
     get_named_type,
     is_abstract_type,
     is_non_null_type,
@@ -26,13 +25,12 @@ from schema.compile.read import (
     Related,
     Scalar,
 )
+from schema.compile.select import Sets
 from schema.compile.text import Json, Sql, fill, members, nullable, quoted, render, scalar
 from schema.compile.visibility import names as aliases
 from schema.compile.visibility import visible
 
 HOLE_MARK = "\x01"  # no JSON text holds it: PostgreSQL escapes control characters
-
-Sets = Sequence[SelectionSetNode | None]
 
 
 def record(build: Build, type_: GraphQLObjectType, sets: Sets, scope: Scope) -> Json:
@@ -66,7 +64,7 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
         case After():
             return _after(build, read, declared, sets, fill(read.key, scope))
         case Many():
-            return connection.nested(build, read, declared, nodes, scope)
+            return connection.nested(build, record, read, declared, nodes, scope)
     assert is_object_type(type_) or is_abstract_type(type_)
     match read:
         case Embedded(holes, present):

@@ -199,7 +199,7 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
     build.statement.chooses = True
     page = connection.page(build, read, declared, nodes, None)
     scope = Scope.of(page.source, page.n)
-    found = connection.members_of(build, page, scope)
+    found = connection.members_of(build, fields.record, page, scope)
     counted = connection.selects(found, *connection.COUNTS)
     rows = any(member.rows is not None or member.name == "pageInfo" for member in found)
     sql = connection.rows_sql(page, found, scope)

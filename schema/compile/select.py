@@ -1,6 +1,6 @@
 """Collect the fields a selection asks of one object type: fragments opened, @skip and @include decided."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphql import (
     FieldNode,
@@ -19,6 +19,7 @@ from graphql.execution.values import VariableValues, get_directive_values
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 Selected = dict[str, list[FieldNode]]
+Sets = Sequence[SelectionSetNode | None]
 
 
 def collect(

@@ -18,6 +18,7 @@ from schema.compile.after import filled
 from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Build, Scope, source_of
 from schema.compile.query import Partly, Query, text
+from schema.compile.select import Sets
 from schema.compile.text import render
 from schema.compile.visibility import visible
 
@@ -129,7 +130,7 @@ def kind_of(type_: GraphQLObjectType) -> str | None:
     return None if source.table == "organization" else source.type
 
 
-def by_ids_sql(build: Build, type_: GraphQLObjectType, sets: fields.Sets) -> Callable[[int], str]:
+def by_ids_sql(build: Build, type_: GraphQLObjectType, sets: Sets) -> Callable[[int], str]:
     """Return the SELECT of (place, JSON) of a type's records by columns of SCIDs, record ids and places.
 
     These are the parameters from the one given on, which can only be said when all others are bound.

@@ -1,6 +1,6 @@
 """Write Python objects as a selection asks: categories, regions, the node, the outside of payloads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,7 +11,6 @@ from graphql import (
     FieldNode,
     GraphQLObjectType,
     GraphQLOutputType,
-    SelectionSetNode,
     is_list_type,
     is_non_null_type,
     is_object_type,
@@ -20,8 +19,8 @@ from graphql import (
 from domain.instants import format_instant
 from schema.compile.build import Asking, Build, read_of
 from schema.compile.read import Value
+from schema.compile.select import Sets
 
-Sets = Sequence[SelectionSetNode | None]
 Pick = Callable[[Any, Asking], Any]
 
 

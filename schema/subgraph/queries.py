@@ -1,6 +1,6 @@
 """What a gateway asks: this subgraph's contract, and records by their keys."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -29,20 +29,21 @@ class Service:
     sdl: str = value("The contract with the directives of Apollo Federation 2.")
 
 
-async def _service(_services: "Services", _caller: "Caller", _arguments: Mapping[str, Any]) -> Service:
-    from schema.root import sdl  # the whole contract, of which this module is a part
+def subgraph_queries(sdl: Callable[[], str]) -> type:
+    """Return the root fields that Apollo Federation asks of a subgraph whose contract is `sdl`."""
 
-    return Service(sdl=subgraph_sdl(sdl()))
+    async def service(_services: "Services", _caller: "Caller", _arguments: Mapping[str, Any]) -> Service:
+        return Service(sdl=subgraph_sdl(sdl()))
 
+    @strawberry.type(description="Questions of gateways.")
+    class SubgraphQueries:
+        service_: Service = declare(Answer(service), "This node as a subgraph, for composition.", name="_service")
+        entities: list[Entity | None] = declare(
+            ById("representations"),
+            "Records by their keys, in the order asked for, at most 500; null for what is not here or may not be "
+            "shown.",
+            (Argument("representations", list[Representation], 'Each as {"__typename": "Need", "id": "gotong:..."}.'),),
+            name="_entities",
+        )
 
-@strawberry.type(description="Questions of gateways.")
-class SubgraphQueries:
-    """Root fields that Apollo Federation asks of a subgraph."""
-
-    service: Service = declare(Answer(_service), "This node as a subgraph, for composition.", name="_service")
-    entities: list[Entity | None] = declare(
-        ById("representations"),
-        "Records by their keys, in the order asked for, at most 500; null for what is not here or may not be shown.",
-        (Argument("representations", list[Representation], 'Each as {"__typename": "Need", "id": "gotong:..."}.'),),
-        name="_entities",
-    )
+    return SubgraphQueries

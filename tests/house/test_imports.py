@@ -2,7 +2,7 @@
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,41 @@ IMPURE_NAMES = {
 ENVIRONMENT = {"os.environ", "os.getenv", "os.putenv"}
 
 
+def circles(roads: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Return, sorted, the modules of each circle: those of which each leads to each (Tarjan's components)."""
+    reach = {start: _reached(start, roads) for start in roads}
+    found = {frozenset(to for to in reach[start] if start in reach[to]) for start in roads if start in reach[start]}
+    return sorted(map(sorted, found))
+
+
+def _reached(start: str, roads: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the modules that some way of at least one import leads to."""
+    reached: set[str] = set()
+    ahead = list(roads[start])
+    while ahead:
+        module = ahead.pop()
+        if module not in reached:
+            reached.add(module)
+            ahead += roads.get(module, ())
+    return reached
+
+
+def roads_between(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which of these modules each one imports, wherever in it: for the type checker and in functions too."""
+    return {module: _imported(source, sources) - {module} for module, source in sources.items()}
+
+
+def _imported(source: str, known: Collection[str]) -> set[str]:
+    return {_module_of(name, known) for name in imports(source)} - {""}
+
+
+def _module_of(name: str, known: Collection[str]) -> str:
+    """Return the module that holds what is imported under this name, or nothing if it is none of the known."""
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
 def is_pure(module: str) -> bool:
     room, package, name = (*module.split("."), "", "")[:3]
     return room == "domain" or (room == "federation" and name not in FEDERATION_SHELL.get(package, ()))
@@ -117,6 +152,11 @@ def test_no_road_is_driven_the_wrong_way() -> None:
     assert wrong == []
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Whoever reads one module of a circle has to read them all; what both need belongs in a third."""
+    assert circles(roads_between({name: path.read_text() for name, path in modules()})) == []
+
+
 def test_what_is_pure_has_no_clock_chance_or_input_of_its_own() -> None:
     impure = [
         found
@@ -150,6 +190,19 @@ def test_only_the_settings_read_the_environment() -> None:
 )
 def test_the_walk_finds_wrong_roads(module: str, source: str, found: list[str]) -> None:
     assert list(wrong_roads(module, source)) == found
+
+
+def test_the_walk_finds_circles() -> None:
+    sources = {
+        "domain": "",
+        "domain.a": "from domain import b",
+        "domain.b": "from domain.c import x, y\nimport json",
+        "domain.c": "def f():\n    from domain.a import x",
+        "domain.d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from domain.e import x",
+        "domain.e": "import domain.d",
+        "domain.f": "from domain import a, d",
+    }
+    assert circles(roads_between(sources)) == [["domain.a", "domain.b", "domain.c"], ["domain.d", "domain.e"]]
 
 
 @pytest.mark.parametrize(
