@@ -1,9 +1,9 @@
 """Bring a database to the state this code was written for: plain SQL files, applied once, in order.
 
 Decides which files are still to be applied and whether this code and a database belong together.
-A file is `NNNN_<phase>_<what>.sql`; numbers run without a gap from 0001. `expand` adds what older
-code does not mind, `backfill` fills it, `contract` removes what only older code needed. So code that
-is older than its database still runs while nothing has been contracted, and refuses afterwards.
+A file is `NNNN_<phase>_<what>.sql`; numbers rise, and one that was never used may be left out (0018). `expand`
+adds what older code does not mind, `backfill` fills it, `contract` removes what only older code needed. So code
+that is older than its database still runs while nothing has been contracted, and refuses afterwards.
 Refuses to go back: migrations only go forward.
 """
 
@@ -43,7 +43,7 @@ create table if not exists migration (
 
 
 class MigrationInvalid(GotongError):
-    """A migration file is misnamed, leaves a gap, shares its number, or ends its own transaction."""
+    """A migration file is misnamed, shares its number, or ends its own transaction; or there is none."""
 
     code: ClassVar[str] = "MIGRATION_INVALID"
 
