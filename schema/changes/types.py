@@ -5,7 +5,7 @@ from enum import Enum
 import strawberry
 
 from schema.common import filters
-from schema.common.connections import Edge, PageInfo
+from schema.common.connections import Edge, HiddenByTrust, PageInfo
 from schema.common.events import Event, EventKind, current
 from schema.common.records import Record
 from schema.compile.clause import where
@@ -40,6 +40,11 @@ class ChangeConnection:
         "Where this page stands. Keep `endCursor`, also of a page without events, and ask with it next time; "
         "while `hasNextPage`, at once.",
     )
+    hidden_by_trust: HiddenByTrust = declare(
+        Value(),
+        "What fits `types`, `publishers`, `region` and `exercise` but is hidden by trust, or suppressed: what a copy "
+        "made of these events lacks. It counts records, wherever the page stands.",
+    )
 
 
 @strawberry.input(description="Which events. All conditions must hold, of the record as it is now.")
@@ -47,10 +52,15 @@ class ChangeFilter:
     """Conditions on events."""
 
     types: list[RecordType] | None = where(
-        "{ev}.type = any({v})", "text[]", "Only of records of these types.", convert=filters.names
+        "{ev}.type = any({v})", "text[]", "Only of records of these types.", convert=filters.names, of_gone=True
     )
     kinds: list[EventKind] | None = where(
-        "{ev}.kind = any({v})", "text[]", "Only of these kinds.", convert=filters.names
+        "{ev}.kind = any({v})",
+        "text[]",
+        "Only of these kinds.",
+        convert=filters.names,
+        shown_only=True,
+        of_gone=True,
     )
     publishers: list[strawberry.ID] | None = filters.publishers()
     region: str | None = where(

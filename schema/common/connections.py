@@ -8,7 +8,8 @@ from uuid import UUID
 
 import strawberry
 
-from schema.compile.read import Argument, Key, Many, Order, Value, declare
+from schema.compile.hidden import HIDDEN
+from schema.compile.read import Argument, Key, Many, Order, Value, declare, number
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAME_KEY_CHARS = 32  # the index organization_name_total has it too
@@ -100,8 +101,8 @@ class PageInfo:
 class HiddenByTrust:
     """What trust hides."""
 
-    count: int = declare(Value(), "How many records, counted up to 10,000.")
-    critical: int = declare(Value(), "How many of them are critical needs.")
+    count: int = number(f"(select {HIDDEN}.count from {HIDDEN})", "How many records, counted up to 10,000.")
+    critical: int = number(f"(select {HIDDEN}.critical from {HIDDEN})", "How many of them are critical needs.")
 
 
 @strawberry.type(description="A row of a connection with its cursor.")

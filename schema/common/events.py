@@ -6,8 +6,9 @@ from typing import Any
 
 import strawberry
 
+from schema.common.connections import HiddenByTrust
 from schema.common.scalars import DateTime
-from schema.compile.read import Argument, Follow, declare, embedded, time, token
+from schema.compile.read import Argument, Follow, Hidden, declare, embedded, time, token
 from schema.compile.stream import CURSOR_SQL
 
 
@@ -39,6 +40,10 @@ class Event:
     kind: EventKind = token("{ev}.kind", "What happened.")
     record_id: strawberry.ID = token("{uri}", "The record's URI, also when it is gone.")
     at: DateTime = time("{ev}.at", "When it happened on this node.")
+    hidden_by_trust: HiddenByTrust = declare(
+        Hidden(),
+        "What fits the filter but is hidden by trust, or suppressed, as this event is told: events of it are not told.",
+    )
 
 
 def current() -> Any:

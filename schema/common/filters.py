@@ -148,7 +148,12 @@ TEXT_SQL = f"""({{t}}.publisher_id, {{t}}.record_id) in (
 def publishers() -> list[strawberry.ID] | None:
     """Return the filter field: by who signed it."""
     field: list[strawberry.ID] | None = where(
-        "{p}.scid = any({v})", "text[]", "Only of these organizations, by id.", convert=scids, choice=ONE_PUBLISHER
+        "{p}.scid = any({v})",
+        "text[]",
+        "Only of these organizations, by id.",
+        convert=scids,
+        choice=ONE_PUBLISHER,
+        of_gone=True,
     )
     return field
 
@@ -174,7 +179,7 @@ def text(table: str) -> str | None:
         "Only with these words, in Indonesian or English forms. "
         '"quotes" for phrases, `or`, `-not`. The last word may be unfinished.',
         convert=words,
-        probes=True,
+        shown_only=True,
     )
     return field
 
@@ -192,7 +197,7 @@ def external_id() -> ExternalIdInput | None:
         "text",
         "Only with this name in another system.",
         convert=external_id_key,
-        probes=True,
+        shown_only=True,
     )
     return field
 

@@ -87,7 +87,7 @@ def near() -> NearInput | None:
         convert=_member("lat"),
         check=check,
         uneven=True,
-        probes=True,
+        shown_only=True,
         parts={
             "lon": Part("double precision", _member("lon")),
             "km": Part("double precision", _member("radiusKm")),

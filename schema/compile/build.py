@@ -89,6 +89,7 @@ class Statement:
         self.chooses = chooses
         self.choices: list[Callable[[Asking], Hashable]] = []
         self.uneven = False
+        self.counts_hidden = False  # whether it reads `HIDDEN`, which its maker then gives it
         self._aliases = 0
 
     def alias(self) -> int:

@@ -17,7 +17,8 @@ from schema.compile.after import filled
 from schema.compile.arguments import Arguments, Variables
 from schema.compile.build import Asking, Build, Scope
 from schema.compile.connection import ROWS, Member
-from schema.compile.events import EVENTS_SCANNED_MAX, GONE, Stretch, events_sql
+from schema.compile.events import EVENTS_SCANNED_MAX, GONE, Stretch, events_sql, hidden_sql
+from schema.compile.hidden import HIDDEN
 from schema.compile.query import Query, text
 from schema.compile.read import Changes as Read
 from schema.compile.text import Json, Sql, fill, literal, members, quoted
@@ -57,7 +58,8 @@ class Changes:
             return f"[{','.join(text(row[f'c{member.column}']) for row in page.rows)}]"
         if member.name == "__typename":
             return quoted(self.type_name)
-        return "{" + ",".join(f'"{key}":{page.info(name)}' for key, name in member.inner) + "}"
+        told = page.info if member.name == "pageInfo" else page.hidden
+        return "{" + ",".join(f'"{key}":{told(name)}' for key, name in member.inner) + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Page:
             case "startCursor":
                 return self._cursor(self.rows[0]["seq"]) if self.rows else "null"
         return self._cursor(self.rows[-1]["seq"] if self.more else max(self.head["above"], self.head["up_to"]))
+
+    def hidden(self, name: str) -> str:
+        """Return a field of HiddenByTrust as JSON."""
+        return '"HiddenByTrust"' if name == "__typename" else str(self.head[name])
 
     def _cursor(self, seq: int) -> str:
         return quoted(stream.encode(self.head["stream"], seq))
@@ -109,9 +115,13 @@ def compile_changes(build: Build, read: Read, declared: GraphQLField, nodes: lis
         stretch,
         rows_max + 1,
     )
+    counts, hidden = "", ""
+    if build.statement.counts_hidden:
+        counts = f"{HIDDEN}.*, "
+        hidden = f", {hidden_sql(build, declared, nodes[0], read.follow)}"
     sql = (
-        f"with head as ({_HEAD}) select head.*, {above} as above, {up_to} as up_to, page.* "
-        f"from head left join ({events}) page on true order by page.seq"
+        f"with head as ({_HEAD}){hidden} select {counts}head.*, {above} as above, {up_to} as up_to, page.* "
+        f"from head{f' cross join {HIDDEN}' if hidden else ''} left join ({events}) page on true order by page.seq"
     )
     return Changes(Query(sql, build.statement.binders, build.statement.holes), later, rows_max, found, type_.name)
 
@@ -131,7 +141,8 @@ def _members(
         if name in ROWS:
             found.append(Member(key, name, column=len(columns)))
             columns.append((name, nodes))
-        elif name == "pageInfo":
+        elif name in ("pageInfo", "hiddenByTrust"):
+            build.statement.counts_hidden |= name == "hiddenByTrust"
             info = get_named_type(type_.fields[name].type)
             assert isinstance(info, GraphQLObjectType)
             inner = build.fields(info, [node.selection_set for node in nodes])

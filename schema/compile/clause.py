@@ -28,8 +28,9 @@ class Clause:
     `uneven`: how many rows fit varies so much with the value that no one plan serves all.
     `choice` says the same in ways that an index can follow. `search` is what a search for words adds to its own
     look-up, in `{also}`, when this field is given beside it.
-    `probes`: it looks into what a record says, so that counting what fits it would tell that of hidden ones, word by
-    word or step by step; counts of hidden records leave it out.
+    `shown_only`: counts of hidden records leave it out. It looks into what a record says, so that counting what fits
+    it would tell that of hidden ones, word by word or step by step; or it asks about an event, and they have none.
+    `of_gone`: it can also be asked of a record that is gone, whose type, publisher and event are all there is.
     """
 
     sql: str
@@ -41,7 +42,8 @@ class Clause:
     uneven: bool = False
     choice: "Choice | None" = None
     search: str | None = None
-    probes: bool = False
+    shown_only: bool = False
+    of_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,11 @@ def where(
     uneven: bool = False,
     choice: Choice | None = None,
     search: str | None = None,
-    probes: bool = False,
+    shown_only: bool = False,
+    of_gone: bool = False,
 ) -> Any:
     """Return an optional input field that narrows a question by the condition `sql`."""
-    metadata = {CLAUSE: Clause(sql, type_, convert, check, parts or {}, begins, uneven, choice, search, probes)}
-    return strawberry.field(default=strawberry.UNSET, description=description, metadata=metadata)
+    clause = Clause(
+        sql, type_, convert, check, parts or {}, begins, uneven, choice, search, shown_only=shown_only, of_gone=of_gone
+    )
+    return strawberry.field(default=strawberry.UNSET, description=description, metadata={CLAUSE: clause})

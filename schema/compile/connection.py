@@ -10,11 +10,12 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
 from domain.errors import GotongError
 from schema.compile import cursor, suggest
 from schema.compile.build import Asking, Build, Scope, class_name, source_of
-from schema.compile.filters import conditions, probing
+from schema.compile.filters import conditions, shown_only
+from schema.compile.hidden import counted, rows
 from schema.compile.read import Many, Order, Source
 from schema.compile.select import Sets
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
-from schema.compile.visibility import ALLOWED, HIDDEN_COUNT_MAX, drills, hidden, suppressed, visible
+from schema.compile.visibility import ALLOWED, drills, visible
 from schema.compile.visibility import names as aliases
 
 PAGE_ROWS_DEFAULT = 20
@@ -53,14 +54,6 @@ class Page:
     def shown_sql(self) -> str:
         """The FROM of what may be seen."""
         return visible(self.source, self.n, unverified=self.unverified)
-
-    @property
-    def hidden_sql(self) -> tuple[str, str]:
-        """The FROMs of what trust hides, and of what is suppressed."""
-        return (
-            hidden(self.source, self.n, unverified=self.unverified),
-            suppressed(self.source, self.n, unverified=self.unverified),
-        )
 
     @property
     def order_sql(self) -> str:
@@ -108,7 +101,7 @@ def page(
     if "filter" in declared.args:
         filter_type = declared.args["filter"].type
         given = conditions(build, filter_type, filter_now, names, lambda asking: later(asking.variables)["filter"])
-        where_hidden += (clause for name, clause in given.items() if name not in probing(filter_type))
+        where_hidden += (clause for name, clause in given.items() if name not in shown_only(filter_type))
     selected = build.fields(connection_type, [node.selection_set for node in nodes])
     suggestions = suggest.NOTHING
     if "text" in given and any(found[0].name.value == "suggestions" for found in selected.values()):
@@ -266,15 +259,8 @@ def counts_sql(page: Page, found: list[Member]) -> str:
         )
     critical = "0"
     if selects(found, "hiddenByTrust"):
-        is_critical = fill(page.source.critical, {"t": f"t{page.n}"}) if page.source.critical else "false"
         hidden_count, critical = "hid.count", "hid.critical"
-        rows = " union all ".join(
-            f"select {is_critical} as is_critical from {from_} where {page.where_hidden}" for from_ in page.hidden_sql
-        )
-        froms = (
-            f" from (select count(*) as count, count(*) filter (where is_critical) as critical from "
-            f"({rows} limit {HIDDEN_COUNT_MAX}) counted) hid"
-        )
+        froms = f" from ({counted(rows(page.source, page.n, page.where_hidden, unverified=page.unverified))}) hid"
     told = {"total": total, "hidden": hidden_count, "critical": critical, "suggestions": page.suggestions}
     told["waiting"] = _TEXT_PENDING if selects(found, "textPending") else "0"
     return f"select {', '.join(f'{sql} as {name}' for name, sql in told.items())}{froms}"

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, is_abstract_type
 
 from schema.compile.build import Build, Scope, class_name, source_of
-from schema.compile.filters import conditions
+from schema.compile.filters import conditions, of_gone, shown_only
+from schema.compile.hidden import HIDDEN, counted, rows
 from schema.compile.read import Follow, Source
-from schema.compile.text import Json, literal, render
+from schema.compile.text import Json, fill, literal, render
 from schema.compile.visibility import drills, gone, visible
+from schema.compile.visibility import names as aliases
 
 EVENTS_SCANNED_MAX = 20_000
 """How many numbers one statement looks at, however few of them fit."""
 
 GONE = frozenset({"ERASED", "WITHDRAWN", "SUPPRESSED"})
 """Kinds of events after which a record has no row, or none that is shown."""
-ASKED_OF_GONE = frozenset({"types", "kinds", "publishers"})
-"""The fields of filters that can be asked of a record without a row."""
 
 Columns = Callable[[Scope], Sequence[Json]]
 
@@ -53,6 +53,25 @@ def events_sql(
     return (
         f"select * from ({' union all '.join(f'({branch})' for branch in branches)}) every order by seq limit {limit}"
     )
+
+
+def hidden_sql(build: Build, declared: GraphQLField, node: FieldNode, read: Follow) -> str:
+    """Return `HIDDEN` for a WITH: how many records fit the field's filter but have no events here, being hidden."""
+    now, later = build.arguments(declared, node)
+    filter_type = declared.args["filter"].type
+    given = {name: value for name, value in (now.get("filter") or {}).items() if name not in shown_only(filter_type)}
+    selects = []
+    for type_ in _node_types(build, read):
+        source, n = source_of(type_), build.statement.alias()
+        organization = f"(select said from organization said where said.publisher_id = t{n}.publisher_id)"
+        names = {**aliases(source, n), "ev": f"ev{n}"}
+        names["region_path"] = fill(source.region_path, {"t": f"t{n}", "p": organization})  # hidden rows join none
+        where = [drills(source, n, asked=bool(given.get("exercise")))]
+        where += conditions(build, filter_type, given, names, lambda asking: later(asking.variables)["filter"]).values()
+        selects += rows(
+            source, n, f"exists (select from (select '{source.type}' as type) ev{n} where {' and '.join(where)})"
+        )
+    return f"{HIDDEN} as ({counted(selects)})"
 
 
 def _node_types(build: Build, read: Follow) -> Sequence[GraphQLObjectType]:
@@ -115,7 +134,8 @@ def _gone(
     own = {"ev": ev, "stream": stretch.stream, "region_path": "null::text[]"}
     scope = row.filled({**own, "uri": _uri(source, f"g{n}.scid", ev)})
     now, later = build.arguments(declared, node)
-    given = {name: value for name, value in (now.get("filter") or {}).items() if name in ASKED_OF_GONE}
+    asked = of_gone(declared.args["filter"].type)
+    given = {name: value for name, value in (now.get("filter") or {}).items() if name in asked}
     where = [f"{ev}.type = '{source.type}'", f"{ev}.kind in ({', '.join(sorted(map(literal, GONE)))})"]
     where += conditions(
         build,

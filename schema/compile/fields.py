@@ -18,6 +18,7 @@ from schema.compile.read import (
     After,
     ElementsOf,
     Embedded,
+    Hidden,
     Linked,
     Localized,
     Many,
@@ -73,6 +74,10 @@ def _raw(build: Build, declared: GraphQLField, nodes: list[FieldNode], scope: Sc
             assert is_object_type(type_)
             inner = record(build, type_, sets, scope.filled(holes))
             return inner if present is None else _if(fill(present, scope), inner)
+        case Hidden():
+            assert is_object_type(type_)
+            build.statement.counts_hidden = True
+            return record(build, type_, sets, scope)
         case ElementsOf(rows, holes):
             assert is_object_type(type_)
             alias = f"x{build.statement.alias()}"

@@ -1,6 +1,6 @@
 """Turn a filter into conditions: which fields are given decides the SQL, their values are parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from graphql import GraphQLInputField, GraphQLInputType, get_named_type, is_input_object_type
@@ -46,12 +46,23 @@ def conditions(
     return found
 
 
-def probing(type_: GraphQLInputType) -> frozenset[str]:
-    """Return the fields of a filter that look into what a record says."""
+def shown_only(type_: GraphQLInputType) -> frozenset[str]:
+    """Return the fields of a filter that counts of hidden records leave out."""
+    return frozenset(name for name, clause in _clauses(type_) if clause.shown_only)
+
+
+def of_gone(type_: GraphQLInputType) -> frozenset[str]:
+    """Return the fields of a filter that can be asked of records without a row."""
+    return frozenset(name for name, clause in _clauses(type_) if clause.of_gone)
+
+
+def _clauses(type_: GraphQLInputType) -> Iterator[tuple[str, Clause]]:
     named = get_named_type(type_)
     assert is_input_object_type(named)
-    clauses = ((name, _clause(declared)) for name, declared in named.fields.items())
-    return frozenset(name for name, clause in clauses if clause is not None and clause.probes)
+    for name, declared in named.fields.items():
+        clause = _clause(declared)
+        if clause is not None:
+            yield name, clause
 
 
 def _clause(declared: GraphQLInputField) -> Clause | None:

@@ -13,7 +13,7 @@ from schema.compile import fields
 from schema.compile.after import filled
 from schema.compile.arguments import Variables
 from schema.compile.build import Asking, Binder, Build, Hole
-from schema.compile.events import EVENTS_SCANNED_MAX, Stretch, events_sql
+from schema.compile.events import EVENTS_SCANNED_MAX, Stretch, events_sql, hidden_sql
 from schema.compile.read import Follow
 
 EVENTS_PER_READ_MAX = 500
@@ -85,6 +85,7 @@ def compile_follow(
         stretch,
         EVENTS_PER_READ_MAX,
     )
+    hidden = f"{hidden_sql(build, declared, nodes[0], read)}, " if build.statement.counts_hidden else ""
     count = len(build.statement.binders)
     stream = f"${count + 1}::text"
     for mark, place in (
@@ -94,7 +95,7 @@ def compile_follow(
     ):
         events = events.replace(mark, place)
     # Names the parameter's type also where nobody selects the cursor.
-    sql = f"select seq, c0 from ({events}) events where {stream} is not null order by seq"
+    sql = f"with {hidden}events as ({events}) select seq, c0 from events where {stream} is not null order by seq"
     return FollowPlan(
         key=(*_asked(build, operation, nodes[0]), tuple(reader_languages)),
         sql=sql,

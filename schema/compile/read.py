@@ -67,6 +67,13 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """An object of what fits the field's filter and is hidden: counted once for all rows of the statement."""
+
+    cost: int = 10  # a count stops at 10,000, but it does read that far
+
+
+@dataclass(frozen=True, slots=True)
 class ElementsOf:
     """A list of objects, one an element of a jsonb array or of an SQL array: `{x}` in the objects' templates."""
 
@@ -247,6 +254,7 @@ Read = (
     Scalar
     | Localized
     | Embedded
+    | Hidden
     | ElementsOf
     | Publisher
     | Linked
