@@ -5,6 +5,7 @@ asks again later.
 """
 
 import gzip
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from federation.bundles import bundle
@@ -16,6 +17,7 @@ from federation.log.erasure import NothingToErase
 from federation.publish.append import Appended, Draft, Once
 from federation.publish.prepare import unchanged
 from tests.nodes import fixed, need_body, need_draft
+from tests.sim import hints
 from tests.sim.liars import LIES
 from tests.sim.machine import Machine
 from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work, log_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 STOLEN_ENTRIES_MAX = 3
+FIRST_ENTRIES_MAX = 6
 BUNDLES_KEPT_MAX = 4
 
 
@@ -32,14 +35,40 @@ BUNDLES_KEPT_MAX = 4
 
 async def publish(world: "World", machine: Machine) -> None:
     """Have somebody publish a need, a revision of one, or news about one."""
+    await world.writes(machine, publication(world, machine))
+    await hints.nobody_is_kept_in_the_dark(world, machine)
+
+
+def publication(world: "World", machine: Machine) -> Callable[[], Awaitable[None]]:
+    """Return what it takes to publish something new on a machine."""
     author = world.chance.choice(world.authors_at(machine))
     key = world.new_key()
-    await world.writes(machine, lambda: append(world, author, key))
+    return lambda: append(world, author, key)
+
+
+async def begin(world: "World", author: Author) -> None:
+    """Have somebody publish some needs at once, so that there is something that can be lost, stolen and copied."""
+    titles = {
+        key: title_of(key) for key in (world.new_key() for _ in range(world.chance.randint(0, FIRST_ENTRIES_MAX)))
+    }
+    if titles:
+        world.tell(f"{author.home.name} begins with {list(titles.values())} for {author.slug}")
+        world.ledger.titles |= set(titles.values())
+        drafts = [need_draft(title) for title in titles.values()]
+        done = await author.home.running.appender.append(author.scid, drafts)
+        for (key, title), each in zip(titles.items(), done, strict=True):
+            place = (each.record_id, each.revision, each.index, each.leaf_hash)
+            world.ledger.acknowledged[key] = Acknowledged(author.scid, 0, each.type, *place, title)
+
+
+def title_of(key: str) -> str:
+    """Return a title that stands nowhere but where what has it stands: neither begins another, nor is it the key."""
+    return f"Beras k{key.replace('-', 'x')}z"
 
 
 async def append(world: "World", author: Author, key: str) -> None:
     """Publish what a key stands for; asked again, it is what was published first."""
-    title = f"Beras {key}"
+    title = title_of(key)
     world.ledger.titles.add(title)
     world.tell(f"{author.home.name} publishes {title!r} for {author.slug}")
     draft = _draft(world, author, key, title)
@@ -132,8 +161,7 @@ async def rotate(world: "World", machine: Machine) -> None:
 
 async def steal(world: "World", machine: Machine) -> None:
     """Have a thief with the key of a log sign in it; its people know up to where it is theirs."""
-    author = world.chance.choice(world.authors_at(machine))
-    log = await log_of(author)
+    author, log = max([(each, await log_of(each)) for each in world.authors_at(machine)], key=lambda each: each[1].size)
     if not _is_stolen(author, log.epoch):
         author.theft = Theft(log.epoch, log.size)
     titles = [f"Curian {world.new_key()}" for _ in range(world.chance.randint(1, STOLEN_ENTRIES_MAX))]

@@ -11,7 +11,7 @@ from federation.identity.writing import ParticipantNotHosted
 from federation.lifecycle import moving
 from federation.requests.caller import NONCES_KEPT_S, forget_nonces
 from store import peers
-from tests.sim import acts, invariants
+from tests.sim import acts, hints, invariants
 from tests.sim.crash import real_connect
 from tests.sim.machine import Machine
 from tests.sim.people import Author, log_of
@@ -43,9 +43,15 @@ async def sync(world: "World", machine: Machine) -> None:
         if machine.mirror is not None and machine.process is not None:
             await machine.process.depositor.once(machine.mirror.url)
 
-    await world.mortally(machine, exchange, other=world.machine_at(url))
+    asked = world.machine_at(url)
+    if asked is not None:
+        await hints.nothing_is_hidden(machine, asked)
+    await world.mortally(machine, exchange, other=asked)
+    if asked is not None:
+        await hints.nothing_is_hidden(machine, asked)
     if machine.process is not None:
         await invariants.nothing_forged(machine)
+        await machine.follower.read(machine)
 
 
 async def care(world: "World", machine: Machine) -> None:

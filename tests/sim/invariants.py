@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.records.registry import RECORDS
-from federation.log import tiles
+from federation.log import static, tiles
+from federation.log.names import parse_origin
 from federation.log.note import parse_checkpoint, parse_note
 from federation.log.static import read_tiles
 from federation.projection.check import check_log
 from federation.projection.rebuild import compare
 from node.background import sweep_once
-from store import logs, outbox
+from store import logs, outbox, relay
 from store.database import Database
+from tests.sim.hints import nobody_missed_anything
 from tests.sim.liars import FORGED
+from tests.sim.traces import nothing_is_left_of_what_was_erased
 
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
@@ -78,6 +81,9 @@ async def check(world: "World") -> None:
 
 async def _each_machine(world: "World", machine: "Machine") -> None:
     await _logs_are_whole(machine)
+    await _tiles_lead_to_the_root(machine)
+    await nothing_is_left_of_what_was_erased(world, machine)
+    await nobody_missed_anything(machine)
     await _followers_know_what_is_shown(machine)
     await _nothing_forged_and_nothing_stolen(world, machine)
     await _who_cosigned_saw_it(machine)
@@ -118,6 +124,20 @@ async def _logs_are_whole(machine: "Machine") -> None:
             assert log.frozen_size is not None or not log.is_projected or checked.signed_size == log.size, (
                 f"{machine.name} holds {log.origin} without a signature"
             )
+
+
+async def _tiles_lead_to_the_root(machine: "Machine") -> None:
+    """Whoever is given the tiles of a log, as everybody is, has its root from them."""
+    async with _database(machine).acquire() as connection:
+        relayed = await relay.heads(connection)
+    for log in relayed:
+        stated = parse_checkpoint(parse_note(log.checkpoint).text)
+        scid, epoch = parse_origin(log.origin)
+        if stated.size == log.size:  # else it is frozen: less is given than the note is about
+            wanted = tiles.root_tiles(log.size)
+            given = {each: await static.tile(_database(machine), scid, epoch, tiles.tile_path(each)) for each in wanted}
+            root = tiles.edge_from_tiles(log.size, given).root()
+            assert root == stated.root, f"{machine.name} gives tiles of another tree of {log.origin}"
 
 
 async def _rows_are_what_the_logs_say(world: "World", machine: "Machine") -> None:

@@ -44,6 +44,7 @@ from store.peers import PeerRow
 from store.wake import Wake
 from tests.nodes import seed_of
 from tests.sim.crash import Lifeline
+from tests.sim.hints import Follower
 from tests.sim.network import Network
 from tests.sim.people import Author
 
@@ -83,6 +84,7 @@ class Machine:
     error: timedelta = timedelta(0)
     process: "Process | None" = None
     taken: set[str] = field(default_factory=set)
+    follower: Follower = field(default_factory=Follower)
 
     @property
     def host(self) -> str:

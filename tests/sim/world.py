@@ -13,27 +13,24 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from domain.errors import GotongError
 from federation.log.erasure import NothingToErase
 from federation.moderation.trust import add_peer, set_participant_trust
-from federation.sync import serve
 from tests.clock import START
-from tests.sim import acts, fortune, invariants
+from tests.sim import acts, again, fortune, hints, invariants
 from tests.sim.crash import Crashed, Lifeline, mortal
 from tests.sim.disks import Disks
 from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, WorldTime
 from tests.sim.network import Network
 from tests.sim.people import Author, Ledger
+from tests.sim.small import small_numbers
 
 STEPS = 40
 STATEMENTS_BEFORE_CRASH_MAX = 60
 STATEMENTS_OF_AN_APPEND = 20
 """So many a publication takes, its commit among them."""
-ENTRIES_PER_PAGE = 2
-"""Logs are short here: so that they come in several batches all the same."""
 SETTLE_ROUNDS_MAX = 14
 MOODS = 3
 MOOD = 5
@@ -121,6 +118,8 @@ class World:
         for machine in self.machines:
             for other in self.known_to(machine):
                 await add_peer(machine.running.database, other, trust="allowed", actor="simulation")
+        for author in self.authors:
+            await acts.begin(self, author)
 
     async def _step(self) -> None:
         self.time.pass_(self.chance.uniform(0.5, 90.0))
@@ -218,9 +217,9 @@ class World:
         dying = machine if chance < 0.3 else other if chance < 0.4 else None
         lifeline = None if dying is None or dying.process is None else dying.process.lifeline
         if lifeline is not None:
-            lifeline.statements_left = self.chance.randrange(within)
-            lifeline.answer_is_lost = self.chance.random() < 0.5
             lifeline.dies_of_commit = self.chance.random() < 0.3
+            lifeline.statements_left = None if lifeline.dies_of_commit else self.chance.randrange(within)
+            lifeline.answer_is_lost = self.chance.random() < 0.5
         await self._surviving(machine, work)
         if lifeline is not None:
             lifeline.statements_left, lifeline.dies_of_commit = None, False
@@ -243,12 +242,16 @@ class World:
                 machine.bury()
 
     async def sync_at_once(self) -> None:
-        """Have all running machines pull at the same time, each from all it knows."""
+        """Have all running machines pull at the same time, each from all it knows, while somebody publishes."""
         up = [each for each in self.machines if each.process is not None]
         self.tell(f"at once: {', '.join(each.name for each in up)} pull from everybody")
         pulls = [(each, url) for each in up for url in self.known_to(each)]
-        await asyncio.gather(*(self._surviving(each, partial(each.running.syncer.once, url)) for each, url in pulls))
+        work = [self._surviving(each, partial(each.running.syncer.once, url)) for each, url in pulls]
+        writer = self.chance.choice(up)
+        await asyncio.gather(*work, self._surviving(writer, acts.publication(self, writer)))
         self._bury()
+        for each in up:
+            await hints.nobody_is_kept_in_the_dark(self, each)
 
 
 async def _sync_at_once(world: World, _machine: Machine) -> None:
@@ -258,6 +261,8 @@ async def _sync_at_once(world: World, _machine: Machine) -> None:
 STEPS_BY_WEIGHT: dict[Step, int] = {
     acts.publish: 16,
     acts.erase: 4,
+    again.ask: 4,
+    again.write_for_who_left: 3,
     acts.rotate: 2,
     acts.steal: 1,
     acts.find_out: 2,
@@ -311,7 +316,7 @@ async def world(
     made.liars = [Liar(f"liar{number}", chance.choice(reachable)) for number in range(liars)]
     for liar in made.liars:
         liar.be_honest(network)
-    with mortal(lifelines), patch.object(serve, "PAGE_ENTRIES_MAX", ENTRIES_PER_PAGE):
+    with mortal(lifelines), small_numbers():
         try:
             yield made
         finally:
