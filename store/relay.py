@@ -5,7 +5,7 @@ node's operator allows (its own participants are allowed from the start): a
 relay spreads nothing that its operator has not looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from store.cosignatures import WITH_COSIGNATURES
@@ -136,21 +136,28 @@ async def relayed(connection: Connection, origins: Sequence[str]) -> dict[str, R
     return {record["origin"]: RelayRow(**dict(record)) for record in records}
 
 
-async def did_lines_after(connection: Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, list[bytes]]:
-    """Return by participant the DID lines after a version, in order, for each (participant id, version)."""
+async def did_lines_after(
+    connection: Connection, wanted: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], list[bytes]]:
+    """Return by (participant id, version) that participant's DID lines after that version, in order.
+
+    Two logs of one participant may be asked for at once, an epoch that is past and the present one: each pair counts
+    once, or every line would come as often as there are logs.
+    """
+    distinct = sorted(set(wanted))
     records = await connection.fetch(
         """
-        select did_line.participant_id, did_line.line
+        select did_line.participant_id, wanted.version, did_line.line
         from unnest($1::integer[], $2::integer[]) as wanted (participant_id, version)
         join did_line on did_line.participant_id = wanted.participant_id and did_line.version > wanted.version
         order by did_line.participant_id, did_line.version
         """,
-        [participant_id for participant_id, _ in wanted],
-        [version for _, version in wanted],
+        [participant_id for participant_id, _ in distinct],
+        [version for _, version in distinct],
     )
-    found: dict[int, list[bytes]] = {}
+    found: dict[tuple[int, int], list[bytes]] = {}
     for record in records:
-        found.setdefault(record["participant_id"], []).append(record["line"])
+        found.setdefault((record["participant_id"], record["version"]), []).append(record["line"])
     return found
 
 

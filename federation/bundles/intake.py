@@ -44,7 +44,7 @@ from federation.sync.plan import (
     OwnLogLonger,
     is_over_quota,
 )
-from federation.sync.receive import Receiver
+from federation.sync.receive import LogBehind, Receiver
 from federation.sync.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled, Shown
 from federation.witness.freeze import accept
 from federation.witness.tellings import SectionTelling, contradicts, fork_evidence, section_telling
@@ -79,7 +79,7 @@ class LogInUse(GotongError):
     code: ClassVar[str] = "LOG_IN_USE"
 
 
-NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved, LogFrozen, DidTimeInFuture)
+NO_BREACH = (SectionGap, PublisherBlocked, QuarantineFull, LogInUse, HeadMoved, LogBehind, LogFrozen, DidTimeInFuture)
 """What keeps a log out although its sender broke no rule; never kept as a report. Of two clocks ours may be wrong."""
 
 Gate = Callable[[Opened, Held | None], Awaitable[None]]

@@ -138,14 +138,14 @@ def _grown(versions: tuple[Version, ...], lines: Sequence[bytes], now: datetime,
 def _verified(previous: Version | None, entry: _Entry, now: datetime) -> Version:
     if previous is not None and previous.parameters.deactivated:
         raise DidDeactivated("no entry follows deactivation", version=entry.number)
+    expected = previous.number + 1 if previous else 1
+    if entry.number != expected:
+        raise DidVersionOutOfOrder("version numbers rise by one", expected=expected, got=entry.number)
     parameters = (
         did_parameters.first(entry.parameters)
         if previous is None
         else did_parameters.following(previous.parameters, entry.parameters)
     )
-    expected = previous.number + 1 if previous else 1
-    if entry.number != expected:
-        raise DidVersionOutOfOrder("version numbers rise by one", expected=expected, got=entry.number)
     _require_hashes(previous, entry, parameters)
     _require_time(previous, entry, now)
     did = _require_did(previous, entry, parameters)

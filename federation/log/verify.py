@@ -125,7 +125,10 @@ def check_checkpoint(note: bytes, origin: str, keys: Sequence[LogKey], *, anchor
     checkpoint, signed_by = checkpoint_and_keys(note, origin, [key.public_key for key in keys])
     signers = [key for key in keys if key.public_key in signed_by]
     if not any(key.retired is None or _is_anchored(checkpoint, key.retired, anchor) for key in signers):
-        raise CheckpointKeyRetired("only a retired key signed the checkpoint", origin=origin, size=checkpoint.size)
+        retired = max(key.retired.size for key in signers if key.retired is not None)
+        raise CheckpointKeyRetired(
+            "only a retired key signed the checkpoint", origin=origin, size=checkpoint.size, retired=retired
+        )
     return checkpoint
 
 

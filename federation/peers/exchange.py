@@ -24,7 +24,7 @@ from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
 from federation.sync.plan import OwnLogLonger, Plan, asked_again, contradiction, grown, plan
-from federation.sync.receive import CheckpointBehind, LogNotStated, Outcome, Receiver
+from federation.sync.receive import CheckpointBehind, Outcome, Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.witness import gossip
 from federation.witness.forks import Forks
@@ -36,8 +36,6 @@ from store.held import Held
 from store.locks import Claims
 from store.peers import PeerRow
 
-OUTDATED = (CheckpointBehind, LogNotStated)
-"""What is wrong with an answer that says less of a log than is held by now: a shorter one, or a past epoch."""
 LOGS_PER_PULL = 256
 PULLS_AT_ONCE = 3
 """Pulls of one exchange; none of them has a log of another one."""
@@ -317,7 +315,7 @@ class Exchange:
             self._grown.add(origin)
         if outcome.is_complete:
             self._completed.add(origin)
-        if isinstance(outcome.error, OUTDATED) and origin in self._unnamed:
+        if isinstance(outcome.error, CheckpointBehind) and origin in self._unnamed:
             self._completed.add(origin)  # the peer did not say that it has more, and meanwhile it came from elsewhere
         elif outcome.has_moved:
             self._left.add(origin)

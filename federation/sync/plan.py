@@ -116,7 +116,7 @@ def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Qu
         ours = held.get(origin)
         if ours is None:
             wanted.append(Wanted(origin, upto=QUARANTINE_ENTRIES_MAX))
-        elif not ours.hosted and ours.trust != BLOCKED:
+        elif not ours.hosted and ours.trust != BLOCKED and parse_origin(origin).epoch >= ours.epoch:
             upto = _upto(ours, is_full=quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX)
             wanted.append(Wanted(origin, ours.size, ours.did_version, upto))
     return wanted

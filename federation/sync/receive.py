@@ -6,7 +6,7 @@ this node itself (its database) are raised.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -24,8 +24,8 @@ from federation.log.entry import EpochStart, Network, NetworkMismatch
 from federation.log.merkle import Edge
 from federation.log.names import parse_origin
 from federation.log.note import Checkpoint, parse_checkpoint, parse_note
-from federation.log.service import log_service
-from federation.log.verify import Batch, Head, Received, check_batch, check_checkpoint
+from federation.log.service import LogKey, LogService, log_service
+from federation.log.verify import Batch, CheckpointKeyRetired, Head, Received, check_batch, check_checkpoint
 from federation.sync.apply import HeadMoved, Ready, apply, joined, meet, ready
 from federation.sync.frames import EndReason
 from federation.sync.plan import LogForked
@@ -56,6 +56,12 @@ class CheckpointBehind(GotongError):
     code: ClassVar[str] = "CHECKPOINT_BEHIND"
 
 
+class LogBehind(GotongError):
+    """The sender has less of a log than its identity speaks of: a key or an epoch is over there. No rule is broken."""
+
+    code: ClassVar[str] = "LOG_BEHIND"
+
+
 class MarkWrong(GotongError):
     """A batch ends at another size than its entries lead to."""
 
@@ -80,8 +86,8 @@ class Outcome:
 
     @property
     def has_moved(self) -> bool:
-        """Whether another process extended the log meanwhile, which is nobody's fault."""
-        return isinstance(self.error, HeadMoved)
+        """Whether the log went on meanwhile, here or at home, which is nobody's fault."""
+        return isinstance(self.error, (HeadMoved, LogBehind))
 
 
 @dataclass(slots=True)
@@ -190,12 +196,11 @@ class Receiver:
         service = log_service(state)
         if service.network != self._network:
             raise NetworkMismatch("the log is of another network", expected=self._network, found=service.network)
-        if did_service.origin(state) != event.origin:
-            raise LogNotStated("the DID document states another log", stated=did_service.origin(state))
+        _require_stated(event.origin, service, did_service.origin(state))
         if held is not None and held.hosted and not _is_longer(event.note, held):
             await self._meet(event, held, state)
             return None
-        target = check_checkpoint(event.note, event.origin, service.keys)
+        target = _checked(event, service.keys)
         epochs.require_whole(target.size, service.from_)
         edge = Edge.EMPTY if held is None else Edge.from_bytes(held.size, held.edge)
         _require_not_behind(target, edge)
@@ -294,6 +299,29 @@ def _is_longer(note: bytes, held: Held) -> bool:
         return held.frozen_size is None and parse_checkpoint(parse_note(note).text).size > held.size
     except GotongError:
         return False
+
+
+def _require_stated(origin: str, service: LogService, stated: str) -> None:
+    """Raise for a log that the identity does not state; whoever sends a past one heard of the next only just."""
+    if stated != origin:
+        if parse_origin(origin).epoch < service.epoch:
+            raise LogBehind("a later epoch of this log began", stated=stated)
+        raise LogNotStated("the DID document states another log", stated=stated)
+
+
+def _checked(event: Opened, keys: Sequence[LogKey]) -> Checkpoint:
+    """Return the checkpoint to go for.
+
+    One of a retired key that is shorter than where the key was retired cannot be shown to count, nor held against its
+    sender: a relay that heard of the new key before it had the entries up to it has no other.
+    """
+    try:
+        return check_checkpoint(event.note, event.origin, keys)
+    except CheckpointKeyRetired as error:
+        size, retired = error.details["size"], error.details["retired"]
+        if isinstance(size, int) and isinstance(retired, int) and size < retired:
+            raise LogBehind("a retired key signed less than it counts for", size=size, retired=retired) from error
+        raise
 
 
 def _require_not_behind(target: Checkpoint, edge: Edge) -> None:

@@ -226,10 +226,12 @@ async def _sections(connection: Connection, wanted: Sequence[Wanted]) -> list[_S
     behind = [(row.participant_id, each.did_version) for row, each in found if row.did_version > each.did_version]
     lines = await relay.did_lines_after(connection, behind) if behind else {}
     proofs = await relay.witnesses(connection, [number for number, _ in behind]) if behind else {}
-    return [
-        _Section(row, each, _opening(row, lines.get(row.participant_id, []), proofs.get(row.participant_id)))
-        for row, each in found
-    ]
+
+    def opening(row: RelayRow, each: Wanted) -> bytes:
+        number = row.participant_id
+        return _opening(row, lines.get((number, each.did_version), []), proofs.get(number))
+
+    return [_Section(row, each, opening(row, each)) for row, each in found]
 
 
 def _opening(row: RelayRow, lines: Sequence[bytes], witness: bytes | None) -> bytes:

@@ -8,6 +8,7 @@ from domain.errors import GotongError
 from federation.bundles.bundle import BundleIsBomb, Extent, NothingToExport, extents, frames_of
 from federation.bundles.intake import QuarantineFull
 from federation.lifecycle.enroll import Enrolled
+from federation.lifecycle.recover import recover
 from federation.moderation.trust import set_participant_trust
 from federation.sync import serve
 from federation.sync.frames import Decoder, DidLine, Log, Mark, encode
@@ -16,7 +17,7 @@ from federation.sync.sections import Assembler
 from store import peers
 from tests.erasure.story import erase
 from tests.mirror.conftest import MakeNode, SyncNode, exported, imported, new_intake, run_import
-from tests.nodes import need_draft
+from tests.nodes import need_draft, seed_of
 from tests.sync import liar
 from tests.sync.liar import FrameTamper
 from tests.sync.raw import append_raw, hand_built
@@ -312,3 +313,17 @@ async def test_the_first_bundle_after_an_erasure_is_enough_and_an_older_one_adds
 
 def inflated(data: bytes) -> bytes:
     return zlib.decompress(data, 16 + zlib.MAX_WBITS)
+
+
+async def test_a_bundle_from_before_a_new_epoch_breaks_no_rule(
+    sender: SyncNode, guest: Enrolled, reader: SyncNode
+) -> None:
+    await imported(reader, await exported(sender))
+    await sender.node.publish_needs(guest.scid, "Tenda")
+    old = await exported(sender)
+    now = sender.node.clock.advance(minutes=1)
+    await recover(sender.database, sender.node.keys, guest.scid, seed_of("ojol"), size=4, now=now)
+    await imported(reader, await exported(sender))
+    taken = await imported(reader, old)
+    assert (taken[guest.origin].entries, taken[guest.origin].is_breach) == (0, False)
+    assert await reader.rows("select code from refusal") == []

@@ -4,11 +4,15 @@ from federation.identity.keys import log_key_name
 from federation.lifecycle.custody import rotate
 from federation.log import note
 from federation.log.verify import Received
+from federation.sync.frames import EntryData, Mark
 from tests.nodes import need_body, seed_of
+from tests.sockets import serving
 from tests.sync.conftest import MakeNode, SyncNode
+from tests.sync.liar import Liar, without
 from tests.sync.raw import append_raw, hand_built
 
 SEED = seed_of("ojol")
+HELD = "select did_version, size from log join participant p on p.id = participant_id where scid = $1"
 
 
 async def two_nodes(make_node: MakeNode) -> tuple[SyncNode, SyncNode]:
@@ -54,6 +58,28 @@ async def test_a_retired_key_signs_nothing_more_that_a_reader_takes(make_node: M
     done = await b.pull(a.url)
     assert done.refused == {guest.origin: "CHECKPOINT_KEY_RETIRED"}
     assert await b.value("select count(*) from need") == 1
+
+
+async def test_a_relay_that_has_heard_of_a_new_key_only_is_not_accused(make_node: MakeNode) -> None:
+    """What it was sending when it was cut off came no further than the identity; it hands on what it has."""
+    a, relay = await two_nodes(make_node)
+    late = await make_node("c")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await a.node.publish_needs(guest.scid, "Beras")
+    await relay.pull(a.url)
+    await a.node.publish_needs(guest.scid, "Selimut")
+    await rotate(a.database, a.node.keys, guest.scid, SEED, now=a.node.clock.advance(minutes=1))
+    async with serving(Liar(a.url, frames=without(EntryData, Mark)).app) as cut_url:
+        await relay.add_peer(cut_url)
+        await relay.pull(cut_url)
+    assert await relay.rows(HELD, guest.scid) == [(2, 2)]
+    await late.add_peer(relay.url)
+    assert (await late.pull(relay.url)).refused == {}
+    assert await late.rows("select code from refusal") == []
+
+    assert (await relay.pull(a.url)).refused == {}
+    late.node.clock.advance(minutes=1)
+    assert ((await late.pull(relay.url)).refused, await late.rows(HELD, guest.scid)) == ({}, [(2, 3)])
 
 
 async def test_the_key_file_of_the_past_is_another_than_the_one_that_signs(make_node: MakeNode) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from domain.records.registry import RECORDS
@@ -22,7 +23,9 @@ from federation.publish.append import Draft
 from store import epochs, logs
 from store.logs import StoredEntry
 from tests.nodes import fixed, need_body, seed_of
+from tests.sockets import serving
 from tests.sync.conftest import MakeNode, SyncNode
+from tests.sync.liar import Liar, kept_in
 from tests.sync.raw import append_raw, hand_built
 
 SEED = seed_of("ojol")
@@ -114,6 +117,41 @@ async def test_a_revision_by_the_thief_gives_way_to_the_one_before(theft: Theft)
     assert await theft.pull() == {}
     assert await theft.titles(theft.reader) == ["Beras", "Kirim uang ke rekening saya", "Selimut"]
     assert await theft.reader.rows("select kind, revision from outbox") == [("REVISED", 0)]
+
+
+async def test_a_past_epoch_that_is_asked_for_beside_the_present_one_accuses_nobody(theft: Theft) -> None:
+    """An exchange that was cut left the old log undone; meanwhile a new epoch began, which is news as well."""
+    await theft.reader.rows(
+        "insert into left_log (peer_id, origin, due_at) select id, $1, $2 from peer",
+        theft.guest.origin,
+        theft.reader.node.clock(),
+    )
+    await theft.recover(3)
+    assert await theft.pull() == {}
+    assert await theft.reader.rows("select origin, code, details from refusal") == []
+    assert await theft.titles(theft.reader) == ["Beras", "Selimut"]
+    theft.reader.node.clock.advance(hours=1)
+    assert await theft.pull() == {}
+    assert await theft.reader.value("select count(*) from left_log") == 0
+
+
+async def test_an_epoch_that_begins_between_heads_and_pull_accuses_nobody(theft: Theft) -> None:
+    told: list[bytes] = []
+    relay = Liar(theft.home.url, heads=kept_in(told))
+    async with serving(relay.app) as url:
+        await theft.reader.add_peer(url)
+        await theft.home.node.publish_needs(theft.guest.scid, "Uang lagi")
+        await theft.reader.pull(url)
+        await theft.home.node.publish_needs(theft.guest.scid, "Dan lagi")
+        async with httpx.AsyncClient() as http:
+            told.append((await http.get(f"{url}/federation/v1/heads")).content)
+        await theft.recover(3)
+        relay.heads = lambda _body: told[-1]
+        assert (await theft.reader.pull(url)).refused == {}
+        relay.be_honest()
+        assert (await theft.reader.pull(url)).refused == {}
+    assert await theft.reader.rows("select code from refusal") == []
+    assert await theft.titles(theft.reader) == ["Beras", "Selimut"]
 
 
 async def test_the_thief_goes_on_signing_and_nobody_listens(theft: Theft) -> None:
