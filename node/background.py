@@ -1,4 +1,4 @@
-"""What a node does by itself: number events, bring records whose time has come, advance states.
+"""What a node does by itself: number events, index their words, bring records whose time has come, advance states.
 
 Each loop is woken by the database and polls besides. Any number of processes
 may run them: advisory and row locks decide who does the work.
@@ -17,7 +17,7 @@ from federation.projection.project import advance_states, make_known_types_due, 
 from federation.requests import caller
 from federation.restricted import mailbox
 from federation.sync.plan import QUOTAS
-from store import alerts, outbox, records
+from store import alerts, outbox, records, texts
 from store.alerts import AlertRow
 from store.database import Database
 from store.wake import Wake
@@ -40,6 +40,22 @@ async def sequence_events(database: Database, wake: Wake) -> None:
     async with wake.watch(outbox.OUTBOX_CHANNEL) as watch:
         while True:
             await _guarded("sequence_events", lambda: _sequence_all(database))
+            await watch.wait()
+
+
+async def index_texts(database: Database, wake: Wake) -> None:
+    """Index the words of what was numbered, as it comes, until cancelled."""
+    looked = 0
+
+    async def index_all() -> None:
+        nonlocal looked
+        async with database.acquire() as connection:
+            while (done := await texts.index(connection, looked)).events:
+                looked = done.looked
+
+    async with wake.watch(outbox.EVENT_CHANNEL) as watch:
+        while True:
+            await _guarded("index_texts", index_all)
             await watch.wait()
 
 

@@ -180,6 +180,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             node.guard.watch(),
             publish_for_ever(node.database, node.appender),
             background.sequence_events(node.database, wake),
+            background.index_texts(node.database, wake),
             background.sweep(node.database, now),
             background.back_up(node.backing_up),
             background.watch_alerts(node.database, now),

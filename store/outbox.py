@@ -4,19 +4,17 @@ A transaction that changes what can be seen writes to `outbox`. Commits happen
 in any order, so a number drawn inside them would leave gaps that fill later
 and a cursor would skip them. Here one sequencer at a time (advisory lock)
 moves committed outbox rows to `event` and numbers them: the numbers are
-visible in order. Text search is indexed in the same step, off the publisher's
-commit.
+visible in order. Their text is indexed after that (`texts`): who follows is
+told at once, however much there is to index.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
-from domain.records.registry import RECORDS
 from store.database import Connection
 
 SEQUENCE_BATCH_ROWS_MAX = 2_000
@@ -72,14 +70,14 @@ async def announce(connection: Connection, *channels: str) -> None:
 
 
 async def sequence(connection: Connection) -> int:
-    """Number up to SEQUENCE_BATCH_ROWS_MAX committed changes and index their text; return how many.
+    """Number up to SEQUENCE_BATCH_ROWS_MAX committed changes and return how many.
 
     Returns 0 at once when another process is doing it.
     """
     async with connection.transaction():
         if not await connection.fetchval("select pg_try_advisory_xact_lock($1)", SEQUENCER_LOCK):
             return 0
-        moved = await connection.fetch(
+        done: str = await connection.execute(
             """
             with taken as (
                 delete from outbox where id in (select id from outbox order by id limit $1)
@@ -88,49 +86,13 @@ async def sequence(connection: Connection) -> int:
             insert into event (seq, kind, type, publisher_id, record_id, revision)
             select base.seq + row_number() over (order by taken.id), kind, type, publisher_id, record_id, revision
             from taken, base
-            returning type, publisher_id, record_id
             """,
             SEQUENCE_BATCH_ROWS_MAX,
         )
-        if moved:
-            await _index_text(connection, moved)
+        numbered = int(done.rpartition(" ")[2])
+        if numbered:
             await announce(connection, EVENT_CHANNEL)
-        return len(moved)
-
-
-async def _index_text(connection: Connection, moved: Sequence[asyncpg.Record]) -> None:
-    for record_type in RECORDS:
-        keys = [(row["publisher_id"], row["record_id"]) for row in moved if row["type"] == record_type.name]
-        if keys and record_type.searched:
-            await index_text(connection, record_type.table, keys)
-
-
-async def index_text(connection: Connection, table: str, keys: Sequence[tuple[int, UUID]]) -> None:
-    """Bring the search side table of `table` up to date for these (publisher_id, record_id)."""
-    await connection.execute(
-        f"""
-        delete from {table}_search search
-        where (publisher_id, record_id) in (select * from unnest($1::integer[], $2::uuid[])) and not exists (
-            select from {table} shown
-            where shown.publisher_id = search.publisher_id and shown.record_id = search.record_id
-        )
-        """,
-        [key[0] for key in keys],
-        [key[1] for key in keys],
-    )
-    await connection.execute(
-        f"""
-        insert into {table}_search (publisher_id, record_id, region_path, document)
-        select publisher_id, record_id, region_path,
-               to_tsvector('gotong_indonesian', search_text) || to_tsvector('gotong_english', search_text)
-        from {table}
-        where (publisher_id, record_id) in (select distinct * from unnest($1::integer[], $2::uuid[]))
-        on conflict (publisher_id, record_id)
-        do update set region_path = excluded.region_path, document = excluded.document
-        """,
-        [key[0] for key in keys],
-        [key[1] for key in keys],
-    )
+        return numbered
 
 
 async def stream_id(connection: Connection) -> UUID:

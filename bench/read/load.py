@@ -21,9 +21,9 @@ from domain.regions import parse_regions
 from federation.identity.create import Place
 from federation.identity.keys import KeyRing
 from federation.lifecycle.enroll import start_node
+from store import texts
 from store.database import Connection, Database
 from store.migrate import migrate, read_migrations
-from store.outbox import index_text
 
 BATCH_NEEDS = 5_000
 FIRST_ID = 1_000  # of participants and logs; lower ones belong to the node itself
@@ -128,7 +128,7 @@ class Loader:
             )
         await self._copy("organization", rows)
         keys = [(row["publisher_id"], row["record_id"]) for row in rows]
-        await index_text(self._connection, "organization", keys)
+        await texts.write(self._connection, "organization", keys)
 
     async def _batch(self, needs: Sequence[Record], updated: Sequence[Record]) -> None:
         need_rows = [_row("need", need, self._index(need.community)) for need in needs]
@@ -145,7 +145,7 @@ class Loader:
         ]
         await self._connection.copy_records_to_table("entry", records=entries)
         if self._size.searched:
-            await index_text(self._connection, "need", [(row["publisher_id"], row["record_id"]) for row in need_rows])
+            await texts.write(self._connection, "need", [(row["publisher_id"], row["record_id"]) for row in need_rows])
 
     async def _multiply(self) -> None:
         """Replace the needs by their copies: each has the whole sequence, squeezed into its own stretch of time."""

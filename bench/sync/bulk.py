@@ -24,8 +24,8 @@ from store.database import connect
 from store.migrate import migrate
 
 PARENTS = ("peer", "participant", "log")
-TABLES = ("entry", "payload", "tile_hash", "need", "outbox")
-"""What applying a log of needs writes, but for its head."""
+TABLES = ("entry", "payload", "tile_hash", "need", "outbox", "event")
+"""What applying a log of needs writes, but for its head. Text that it indexes meanwhile is not compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Synced:
     peer_cpu_s: float
     postgres_cpu_s: float
     rss_mb: float
+    indexed: int
 
 
 async def begin(place: Place, slug: str) -> None:
@@ -88,6 +89,7 @@ async def measure(dsn: str, directory: Path, needs: int, rounds: int) -> dict[st
             part: round(statistics.median(getattr(each, f"{part}_cpu_s") for each in syncs) / needs * 1e6, 1)
             for part in ("puller", "peer", "postgres")
         },
+        "indexed_beside": min(each.indexed for each in syncs),
         "puller_rss_mb": round(max(each.rss_mb for each in syncs), 1),
     }
 
@@ -100,8 +102,22 @@ async def sync(puller: Place, peer: Running, postgres: Postgres, needs: int) -> 
     if told["refused"] or told["records"] != needs:
         raise SystemExit(f"the sync went wrong: {told}")
     return Synced(
-        told["seconds"], told["cpu_s"], peer.cpu_s() - before[0], postgres.cpu_s() - before[1], told["rss_mb"]
+        told["seconds"],
+        told["cpu_s"],
+        peer.cpu_s() - before[0],
+        postgres.cpu_s() - before[1],
+        told["rss_mb"],
+        await _indexed(puller.dsn),
     )
+
+
+async def _indexed(dsn: str) -> int:
+    """Return how many records were indexed when the sync was over."""
+    connection = await connect(dsn, statement_timeout_s=None)
+    try:
+        return int(await connection.fetchval("select indexed_seq from text_progress"))
+    finally:
+        await connection.close()
 
 
 def _run_puller(puller: Place, url: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ LOOK_S = 0.25
 MIRRORED_TIMEOUT_S = 3_600.0
 _STATE = """
     select (select coalesce(max(size), 0) from log where origin = $1) as entries,
-           (select count(*) from (select from outbox limit 1) waiting) as waiting
+           (select max(seq) from event) - indexed_seq + (select count(*) from outbox) as waiting
+    from text_progress
 """
 
 

@@ -27,6 +27,7 @@ from federation.log.note import Checkpoint, parse_checkpoint, parse_note
 from federation.log.service import LogKey, LogService, log_service
 from federation.log.verify import Batch, CheckpointKeyRetired, Head, Received, check_batch, check_checkpoint
 from federation.sync.apply import HeadMoved, Ready, apply, joined, meet, ready
+from federation.sync.backlog import Backlog
 from federation.sync.frames import EndReason
 from federation.sync.plan import LogForked
 from federation.sync.sections import Closed, Opened, Pulled
@@ -120,6 +121,7 @@ class Receiver:
         self._queue: list[tuple[Pulled, Ready]] = []
         self._taken = asyncio.Event()  # rung whenever what was queued is taken, or will not be
         self._writing: asyncio.Task[None] | None = None
+        self._backlog = Backlog(database)
         self.outcomes: dict[str, Outcome] = {}
 
     async def take(self, event: Opened | Pulled | Closed) -> None:
@@ -148,12 +150,13 @@ class Receiver:
                 self._writing = None
 
     async def abort(self) -> None:
-        """Stop writing; what is committed stays."""
+        """Stop what is under way; what is committed stays."""
         self._queue.clear()
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+        await self._backlog.close()
 
     async def _guarded(
         self, origin: str, work: Awaitable[Result], evidence: Callable[[GotongError], bytes]
@@ -269,6 +272,8 @@ class Receiver:
                 await self._write(section, last, batch, start=first.size - len(first.entries))
                 if self.outcomes[last.origin].error is not None:
                     self._queue.clear()
+                else:
+                    await self._backlog.grew(len(batch.arrivals))
         finally:
             self._taken.set()
 

@@ -15,7 +15,7 @@ from schema.compile.hidden import counted, rows
 from schema.compile.read import Many, Order, Source
 from schema.compile.select import Sets
 from schema.compile.text import Json, Sql, fill, literal, members, quoted, render
-from schema.compile.visibility import ALLOWED, drills, visible
+from schema.compile.visibility import drills, unindexed, visible
 from schema.compile.visibility import names as aliases
 
 PAGE_ROWS_DEFAULT = 20
@@ -181,10 +181,7 @@ class Member:
 ROWS = ("nodes", "edges")
 COUNTS = ("totalCount", "totalAtLeast", "hiddenByTrust", "suggestions", "textPending")
 TEXT_PENDING_MAX = 1_000
-_TEXT_PENDING = (
-    f"(select count(*) from (select 1 from outbox join participant on participant.id = publisher_id and {ALLOWED} "
-    f"limit {TEXT_PENDING_MAX}) waiting)"
-)
+_TEXT_PENDING = unindexed(TEXT_PENDING_MAX)
 
 
 def members_of(build: Build, record: RecordJson, page: Page, scope: Scope) -> list[Member]:

@@ -29,6 +29,19 @@ UNVERIFIED = "not {p}.visible"
 WAITING = "(select from participant where id = {publisher} and trust = 'quarantined')"
 
 
+def unindexed(count_max: int) -> str:
+    """Return the SQL of how many changes of those who are allowed here have no number or no words yet, at most so
+    many."""
+    return f"""(
+        select count(*) from (
+            select from (
+                select publisher_id from outbox
+                union all select publisher_id from event where seq > (select indexed_seq from text_progress)
+            ) late join participant on participant.id = publisher_id and {ALLOWED} limit {count_max}
+        ) waiting
+    )"""
+
+
 def visible(source: Source, n: int, *, unverified: bool = False) -> str:
     """Return the FROM of `source` with the aliases of `names`: its visible rows.
 

@@ -8,7 +8,7 @@ import strawberry
 from auth import tokens
 from schema.common.records import Node
 from schema.compile.read import Answer, Argument, ById, declare
-from schema.compile.visibility import ALLOWED
+from schema.compile.visibility import ALLOWED, unindexed
 from schema.node.types import LogHead, NodeInfo, RateLimit, Viewer
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ _NODE = f"""
                from mirror_choice
            ) as mirrored,
            (select coalesce(max(logs_left_out), 0) from peer) as left_out,
-           (select count(*) from (select from outbox join participant on participant.id = publisher_id and {ALLOWED}
-                                  limit {WAITING_MAX}) listed) as waiting
+           {unindexed(WAITING_MAX)} as waiting
     from (select max(operator_id) as operator_id from node_state) state
 """
 

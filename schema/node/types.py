@@ -39,7 +39,8 @@ class NodeInfo:
     )
     logs_left_out: int = value("How many logs of other regions one of its peers has, at most.")
     changes_waiting: int = value(
-        "How many changes here are no events yet and not found by their words, counted up to 10,000: 0 but for moments."
+        "How many changes here are no events yet, or not found by their words yet, counted up to 10,000: 0 but for "
+        "moments."
     )
     logs: list[LogHead] = value("The logs it holds whose publishers its operator allows, largest first, at most 100.")
 

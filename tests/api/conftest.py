@@ -140,6 +140,7 @@ async def serving(services: Services, payers: Payers | None = None) -> AsyncIter
     tasks = [
         asyncio.create_task(services.wake.run()),
         asyncio.create_task(background.sequence_events(services.database, services.wake)),
+        asyncio.create_task(background.index_texts(services.database, services.wake)),
     ]
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -297,6 +297,7 @@ async def test_events_come_out_numbered_in_order_without_gap(node: TestNode) -> 
         while await outbox.sequence(connection):
             pass
         events = await outbox.events_after(connection, 0, 100)
+        await texts.index(connection)
         indexed = await connection.fetchval("select count(*) from need_search")
     assert [event.seq for event in events] == list(range(1, 21))
     assert {event.kind for event in events} == {"PUBLISHED"}

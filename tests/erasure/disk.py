@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store import outbox
+from store import outbox, texts
 from store.database import Connection, Database
 from store.embedded import EmbeddedServer
 from tests.conftest import _template
@@ -67,4 +67,6 @@ async def index_texts(database: Database) -> None:
     """Number all events and index their text."""
     async with database.acquire() as connection:
         while await outbox.sequence(connection):
+            pass
+        while (await texts.index(connection)).events:
             pass

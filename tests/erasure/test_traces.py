@@ -31,7 +31,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 WITHOUT_CONTENT = {
     "how the node is set, whom it knows, and what it did": """
         node_state migration peer left_log mirror_choice mirror_invitation deposit_spent invitation request_nonce alert
-        audit sighting peer_asked backup_target backup_sent""",
+        audit sighting peer_asked backup_target backup_sent text_progress""",
     "identities": "participant did_line did_witness succession vouch",
     "what is signed and stays: entries commit to what was erased, with a salt that is gone": """
         log entry tile_hash cosignature witnessed evidence erasure erasure_acknowledgement""",

@@ -44,7 +44,7 @@ FEDERATION_SHELL = {
     "publish": {"append", "guard", "prepare", "waiting"},
     "moderation": {"suppress", "trust"},
     "requests": {"caller", "outbound", "refusal", "signer"},
-    "sync": {"announce", "apply", "client", "heal", "news", "receive", "serve"},
+    "sync": {"announce", "apply", "backlog", "client", "heal", "news", "receive", "serve"},
     "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "sightings", "tellings", "witnessing"},
     "lifecycle": {"custody", "enroll", "guests", "introduce", "moving", "recover", "succession", "vouch"},
     "erasing": {"acknowledge", "overview"},

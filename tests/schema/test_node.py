@@ -1,7 +1,7 @@
 """What a node says of itself."""
 
 from schema.engine import Engine
-from store import outbox
+from store import outbox, texts
 from store.database import Database
 from store.outbox import Change
 from tests.schema.world import World, uuid
@@ -19,6 +19,8 @@ async def test_a_node_says_how_much_is_not_found_by_words_yet(engine: Engine, wo
         assert answer.data == b'{"thisNode":{"changesWaiting":2}}'
         assert (await engine.ask(SEARCH)).data == b'{"needs":{"totalCount":0,"textPending":2}}'
         await outbox.sequence(connection)
+        assert (await engine.ask(SEARCH)).data == b'{"needs":{"totalCount":0,"textPending":2}}'
+        await texts.index(connection)
     answer = await engine.ask("{ thisNode { changesWaiting } }")
     assert answer.data == b'{"thisNode":{"changesWaiting":0}}'
     assert (await engine.ask(SEARCH)).data == b'{"needs":{"totalCount":0,"textPending":0}}'

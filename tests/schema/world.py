@@ -10,8 +10,8 @@ from uuid import UUID
 from domain.ids import uuid7
 from domain.instants import format_instant
 from domain.records.registry import RECORDS
+from store import texts
 from store.database import Database
-from store.outbox import index_text
 
 NOW = datetime(2026, 11, 22, 7, 0, 0, 123_000, tzinfo=UTC)
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -136,7 +136,7 @@ class World:
                 *row.values(),
             )
             if record_type.table != "update_post":
-                await index_text(connection, record_type.table, [(publisher, uuid(number))])
+                await texts.write(connection, record_type.table, [(publisher, uuid(number))])
         return uuid(number)
 
     async def need(

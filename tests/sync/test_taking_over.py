@@ -11,7 +11,7 @@ from federation.lifecycle.recover import recover
 from federation.projection.project import settle
 from federation.projection.rebuild import compare
 from federation.publish.append import Appended, Draft
-from store import erasures, logs, outbox, records
+from store import erasures, logs, outbox, records, texts
 from tests.nodes import fixed, need_body, need_draft, seed_of
 from tests.sync.conftest import MakeNode, SyncNode
 
@@ -135,6 +135,7 @@ async def test_the_text_of_what_left_is_forgotten_and_the_text_of_what_stayed_is
     for node in (told.home, told.reader):
         async with node.database.acquire() as connection:
             await outbox.sequence(connection)
+            await texts.index(connection)
     await told.recover(2)
     assert (await told.reader.pull(told.home.url)).refused == {}
     for node in (told.home, told.reader):

@@ -1,0 +1,59 @@
+"""Have a bulk pull wait while too many records here cannot be found by their words yet. Shell.
+
+Words are indexed beside the commits (`store/texts.py`). What brings records faster than that waits here between two
+batches, so that a search is never further behind than UNINDEXED_RECORDS_MAX of them. Small batches do not wait. Whoever
+pulls also lends a hand: where no node runs beside it (`gotong sync`), nobody else would do the work it waits for.
+"""
+
+import asyncio
+
+from store import outbox, texts
+from store.database import Database
+
+UNINDEXED_RECORDS_MAX = 30_000
+"""Changes that no search by words knows of yet, beyond which bulk pulls wait."""
+BULK_ENTRIES_MIN = 256
+"""Entries written at once, below which a pull never waits."""
+LOOK_AGAIN_S = 0.05
+
+
+class Backlog:
+    """What one pull leaves to be indexed."""
+
+    def __init__(self, database: Database, *, records_max: int = UNINDEXED_RECORDS_MAX) -> None:
+        self._database = database
+        self._records_max = records_max
+        self._helping: asyncio.Task[None] | None = None
+
+    async def grew(self, entries: int) -> None:
+        """Wait, after so many entries were written, until little enough is unindexed. Raises the database's errors."""
+        if entries < BULK_ENTRIES_MIN:
+            return
+        behind = await self._behind()
+        if behind <= self._records_max // 2:
+            return
+        if self._helping is None or self._helping.done():
+            self._helping = asyncio.create_task(self._help(), name="index beside a pull")
+        if behind > self._records_max:
+            await self._helping
+
+    async def close(self) -> None:
+        """Stop helping."""
+        if self._helping is not None:
+            self._helping.cancel()
+            await asyncio.gather(self._helping, return_exceptions=True)
+
+    async def _behind(self) -> int:
+        async with self._database.acquire() as connection:
+            return await texts.unindexed(connection, self._records_max + 1)
+
+    async def _help(self) -> None:
+        """Index, or look on while another process does, until half of what may be unindexed is."""
+        looked = 0
+        while await self._behind() > self._records_max // 2:
+            async with self._database.acquire() as connection:
+                numbered = await outbox.sequence(connection)
+                done = await texts.index(connection, looked)
+                looked = done.looked
+            if not numbered and not done.events:
+                await asyncio.sleep(LOOK_AGAIN_S)

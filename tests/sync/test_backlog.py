@@ -1,0 +1,88 @@
+"""A bulk pull waits for the text index, helps it, and a small one does neither."""
+
+import asyncio
+
+import pytest
+
+from federation.sync import receive
+from federation.sync.backlog import BULK_ENTRIES_MIN, LOOK_AGAIN_S, Backlog
+from store import outbox, texts
+from store.outbox import Change
+from tests.schema.world import uuid
+from tests.sync.conftest import MakeNode, SyncNode
+from tests.sync.test_exchange import publish_many
+
+WAITED_TIMEOUT_S = 30
+
+
+async def _behind(node: SyncNode) -> int:
+    async with node.database.acquire() as connection:
+        return await texts.unindexed(connection, 1_000_000)
+
+
+async def _commit(node: SyncNode, count: int) -> None:
+    """Commit so many changes of records whose words nobody has to look for."""
+    async with node.database.acquire() as connection:
+        publisher = await connection.fetchval("select min(id) from participant")
+        changes = [Change(outbox.PUBLISHED, "need", publisher, uuid(number), 0) for number in range(count)]
+        await outbox.record(connection, changes)
+
+
+async def test_a_bulk_pull_indexes_what_nobody_else_does(make_node: MakeNode) -> None:
+    node = await make_node("a")
+    await _commit(node, 30)
+    mine = Backlog(node.database, records_max=20)
+    await mine.grew(BULK_ENTRIES_MIN)
+    assert await _behind(node) <= 10
+    await mine.close()
+
+
+async def test_a_small_pull_and_one_that_is_not_behind_wait_for_nothing(make_node: MakeNode) -> None:
+    node = await make_node("a")
+    await _commit(node, 30)
+    async with node.database.acquire() as indexer, indexer.transaction():  # another process that is slow
+        await indexer.execute("select pg_advisory_xact_lock($1)", texts.TEXT_LOCK)
+        small = Backlog(node.database, records_max=20)
+        await small.grew(BULK_ENTRIES_MIN - 1)
+        ahead = Backlog(node.database, records_max=60)
+        await ahead.grew(BULK_ENTRIES_MIN)
+        halfway = Backlog(node.database, records_max=40)
+        await halfway.grew(BULK_ENTRIES_MIN)  # has begun to help, and goes on meanwhile
+        await halfway.close()
+
+
+async def test_a_bulk_pull_goes_on_when_another_process_has_caught_up(make_node: MakeNode) -> None:
+    node = await make_node("a")
+    await _commit(node, 30)
+    async with node.database.acquire() as indexer:
+        mine = Backlog(node.database, records_max=20)
+        while await outbox.sequence(indexer):
+            pass
+        async with indexer.transaction():
+            await indexer.execute("select pg_advisory_xact_lock($1)", texts.TEXT_LOCK)
+            waiting = asyncio.create_task(mine.grew(BULK_ENTRIES_MIN))
+            await asyncio.sleep(3 * LOOK_AGAIN_S)
+            assert not waiting.done()
+            await indexer.execute("update text_progress set indexed_seq = 20")
+        async with asyncio.timeout(WAITED_TIMEOUT_S):
+            await waiting
+    await mine.close()
+
+
+async def test_a_pull_of_a_long_log_keeps_to_the_bound(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the whole exchange, with no running node beside it that would index."""
+    a, b = await make_node("a"), await make_node("b")
+    guest = await a.node.participant("ojol", host="a.gotong.test")
+    await publish_many(a, guest.scid, 900)
+    await b.add_peer(a.url)
+    behind: list[int] = []
+
+    class Watched(Backlog):
+        async def grew(self, entries: int) -> None:
+            await super().grew(entries)
+            behind.append(await _behind(b))
+
+    monkeypatch.setattr(receive, "Backlog", lambda database: Watched(database, records_max=200))
+    assert (await b.pull(a.url)).records == 900
+    assert behind
+    assert max(behind) <= 200 + BULK_ENTRIES_MIN
