@@ -12,7 +12,7 @@ from federation.encoding import canonical
 from federation.identity.writing import ParticipantNotHosted
 from federation.publish.append import Appender, Draft, Once, StoredBytesDiffer
 from federation.publish.prepare import ClockOff, IdempotencyKeyReused, RecordNotFound, RevisionConflict, TooManyDrafts
-from store import logs, outbox, peers
+from store import logs, outbox, peers, texts
 from store.database import Database, DiskFull
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, need_body, need_draft, start_test_node
