@@ -6,7 +6,7 @@ accepts logs of other implementations in any JSON layout; what Gotong asks beyon
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -87,7 +87,8 @@ def verify(lines: Sequence[bytes], *, now: datetime, witness: bytes | None = Non
 def extend(state: DidState, new_lines: Sequence[bytes], *, now: datetime, witness: bytes | None = None) -> DidState:
     """Return the state after `new_lines`, verifying only these, or raise the DidError of the first rule they break.
 
-    That the first lines of a fetched file are the ones already verified is for the caller to check (by version id).
+    That the first lines of a fetched file are the ones already verified is for the caller to check (by version id). A
+    `witness` file takes the place of the one that came before, so it has to approve all of the log.
     """
     return _grown(state.versions, new_lines, now, witness)
 
@@ -123,16 +124,22 @@ def _grown(versions: tuple[Version, ...], lines: Sequence[bytes], now: datetime,
     if len(versions) + len(lines) > VERSIONS_MAX:
         raise DidLogTooLarge("too many versions", count_max=VERSIONS_MAX)
     grown = list(versions)
-    to_be_witnessed: list[tuple[int, WitnessRule]] = []
     for line in lines:
-        previous = grown[-1] if grown else None
-        version = _verified(previous, _read(line), now)
-        rule = did_parameters.witness_rule(previous.parameters if previous else None, version.parameters)
-        if rule is not None:
-            to_be_witnessed.append((version.number, rule))
-        grown.append(version)
-    require_witnessed(witness, to_be_witnessed, {version.version_id: version.number for version in grown})
+        grown.append(_verified(grown[-1] if grown else None, _read(line), now))
+    judged_from = len(versions) if witness is None else 0
+    rules = [(number, rule) for number, rule in _witness_rules(grown) if number > judged_from]
+    require_witnessed(witness, rules, {version.version_id: version.number for version in grown})
     return DidState(tuple(grown))
+
+
+def _witness_rules(versions: Sequence[Version]) -> Iterator[tuple[int, WitnessRule]]:
+    """Yield by which rule each version that needs witnesses is judged, by its number."""
+    previous: Parameters | None = None
+    for version in versions:
+        rule = did_parameters.witness_rule(previous, version.parameters)
+        if rule is not None:
+            yield version.number, rule
+        previous = version.parameters
 
 
 def _verified(previous: Version | None, entry: _Entry, now: datetime) -> Version:

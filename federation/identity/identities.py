@@ -29,8 +29,12 @@ async def extend(
     *,
     witness: bytes | None = None,
 ) -> None:
-    """Write the last lines of a verified DID log, `state` being what all of it says. Call inside a transaction."""
+    """Write the last lines of a verified DID log, `state` being what all of it says. Call inside a transaction.
+
+    Witness proofs that were read for none of its versions say nothing, and are not kept.
+    """
     host, slug = host_and_slug(state.did)
+    is_witnessed = any(version.parameters.witness for version in state.versions)
     await participants.append_did_lines(
         connection,
         participant_id,
@@ -44,7 +48,7 @@ async def extend(
             epoch=log_service(state).epoch,
             ended=state.deactivated,
         ),
-        witness=witness,
+        witness=witness if is_witnessed else None,
     )
 
 

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.did import webvh, witness
-from federation.did.errors import DidEntryMalformed, DidError, DidLogTooLarge, DidScidMismatch, DidServiceMalformed
+from federation.did.errors import (
+    DidEntryMalformed,
+    DidError,
+    DidLogTooLarge,
+    DidScidMismatch,
+    DidServiceMalformed,
+    DidWitnessProofsMissing,
+)
 from federation.did.syntax import DID_CHARS_MAX, compose, parse
 from federation.encoding.canonical import NotCanonical
 from federation.log.service import require_gotong
@@ -123,6 +130,18 @@ def test_extending_asks_for_the_approval_of_new_entries_only() -> None:
     with pytest.raises(DidError):
         webvh.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((1, 20)).encode())
     assert webvh.extend(state, writer.lines[1:], now=NOW, witness=writer.witnessed((2, 20)).encode()).version_count == 2
+
+
+def test_a_witness_file_that_comes_with_new_lines_approves_those_held_as_well() -> None:
+    """It takes the place of the file held: with less than that, the log would not hold when it is read again."""
+    writer = Writer().first(parameter("witness", rule(1, 20))).next(parameter("witness", rule(1, 22)))
+    state = webvh.verify(writer.lines, now=NOW, witness=writer.witnessed((2, 20)).encode())
+    writer.next(key=2, time="2026-11-03T00:00:00Z")
+    with pytest.raises(DidWitnessProofsMissing):
+        webvh.extend(state, writer.lines[2:], now=NOW, witness=writer.witnessed((3, 22)).encode())
+    whole = writer.witnessed((2, 20), (3, 22)).encode()
+    extended = webvh.extend(state, writer.lines[2:], now=NOW, witness=whole)
+    assert extended == webvh.verify(writer.lines, now=NOW, witness=whole)
 
 
 def test_a_log_that_says_the_same_in_another_layout_has_the_same_version_ids() -> None:
