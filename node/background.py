@@ -29,10 +29,23 @@ FORGET_MAIL_S = 60.0
 ALERTS_S = 10.0
 CRITICAL = URGENCY_RANK[Urgency.CRITICAL]
 PAUSE_AFTER_ERROR_S = 1.0
+AGAIN_S = 5.0
 
 Clock = Callable[[], datetime]
+Work = Callable[[], Awaitable[None]]
+"""Begins, each time it is called, work that goes on until it is cancelled."""
 
 _log = structlog.get_logger()
+
+
+async def lasting(work: Work) -> None:
+    """Do work until cancelled: what nobody foresaw is logged, and ends no part of a node that goes on running."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("background_task_ended", task=repr(work))
+        await asyncio.sleep(AGAIN_S)
 
 
 async def sequence_events(database: Database, wake: Wake) -> None:
@@ -98,14 +111,21 @@ async def forget_mail(database: Database, clock: Clock) -> None:
 
 
 async def sweep_once(database: Database, as_of: datetime) -> None:
-    """Project entries that are due and store the states that `as_of` brings, each in transactions of its own."""
+    """Project entries that are due and store the states that `as_of` brings, each in transactions of its own.
+
+    A log whose entries cannot be settled holds up neither other logs nor the states.
+    """
     async with database.acquire() as connection:
         origins = await records.due_logs(connection, as_of)
     for origin in origins:
-        async with database.transaction() as connection:
-            await settle(connection, origin, as_of=as_of)
+        await _guarded(f"settle {origin}", lambda: _settle(database, origin, as_of))  # noqa: B023 - called at once
     async with database.transaction() as connection:
         await advance_states(connection, as_of=as_of)
+
+
+async def _settle(database: Database, origin: str, as_of: datetime) -> None:
+    async with database.transaction() as connection:
+        await settle(connection, origin, as_of=as_of)
 
 
 async def back_up(backing_up: BackingUp) -> None:

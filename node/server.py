@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -171,23 +172,23 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         deposit = DepositEdge(node.database, settings.network, now, callers, deposits)
         rates = Rates(settings.anonymous_cost_per_min, settings.token_cost_per_min)
         graphql = GraphQLEndpoint(Engine(SCHEMA, services), Payers(rates, settings.proxies))
-        tasks = [
-            wake.run(),
-            feed.run(),
-            syncer.run(),
-            witnessing.run(wake),
-            depositor.run(),
-            node.guard.watch(),
-            publish_for_ever(node.database, node.appender),
-            background.sequence_events(node.database, wake),
-            background.index_texts(node.database, wake),
-            background.sweep(node.database, now),
-            background.back_up(node.backing_up),
-            background.watch_alerts(node.database, now),
-            background.forget_nonces(node.database, now),
-            background.forget_mail(node.database, now),
-            aftercare.run(),
-            sweep_files(connected, now, settings.sweep_hours),
+        tasks: list[background.Work] = [
+            wake.run,
+            feed.run,
+            syncer.run,
+            partial(witnessing.run, wake),
+            depositor.run,
+            node.guard.watch,
+            partial(publish_for_ever, node.database, node.appender),
+            partial(background.sequence_events, node.database, wake),
+            partial(background.index_texts, node.database, wake),
+            partial(background.sweep, node.database, now),
+            partial(background.back_up, node.backing_up),
+            partial(background.watch_alerts, node.database, now),
+            partial(background.forget_nonces, node.database, now),
+            partial(background.forget_mail, node.database, now),
+            aftercare.run,
+            partial(sweep_files, connected, now, settings.sweep_hours),
         ]
         directory = DirectoryEdge(node.database, callers, settings.origin, settings.directory)
         edges = (
@@ -223,21 +224,14 @@ async def _check_ready(node: Node) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(coroutines: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    for task in tasks:
-        task.add_done_callback(_report)
+async def _running(works: list[background.Work]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(background.lasting(work)) for work in works]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _report(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("background_task_ended", task=task.get_name(), exc_info=task.exception())
 
 
 @contextlib.contextmanager

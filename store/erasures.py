@@ -4,7 +4,7 @@ What an erase entry asks for is decided in `federation`. Everything here runs in
 the entry, under the lock of its log's head; a second run changes nothing. The bytes leave the files later: `sweep`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -347,15 +347,23 @@ class Withheld:
     count: int
 
 
-async def withheld_logs(connection: Connection, logs_max: int, entries_max: int) -> list[Withheld]:
-    """Return of up to `logs_max` logs where withheld bodies begin and how many entries on they end, if not too far."""
+async def withheld_logs(
+    connection: Connection, logs_max: int, entries_max: int, in_vain: Mapping[str, int]
+) -> list[Withheld]:
+    """Return of up to `logs_max` logs where withheld bodies begin and how many entries on they end, if not too far.
+
+    Those of allowed participants only: the others' have a quota. Of a log in `in_vain`, from that index on.
+    """
     records = await connection.fetch(
         """
         select origin, first, last.index - first + 1 as count
         from (
-            select log_id, min(index) as first from unprojected where reason = 'WITHHELD' group by log_id limit $1
+            select log_id, log.origin, min(index) as first from unprojected
+            join log on log.id = log_id join participant on participant.id = log.participant_id
+            left join unnest($3::text[], $4::bigint[]) as in_vain (origin, up_to) on in_vain.origin = log.origin
+            where reason = 'WITHHELD' and trust = 'allowed' and index >= coalesce(up_to, 0)
+            group by log_id, log.origin order by log_id limit $1
         ) found
-        join log on log.id = found.log_id
         cross join lateral (
             select max(index) as index from unprojected
             where unprojected.log_id = found.log_id and reason = 'WITHHELD' and index < first + $2
@@ -364,5 +372,7 @@ async def withheld_logs(connection: Connection, logs_max: int, entries_max: int)
         """,
         logs_max,
         entries_max,
+        list(in_vain.keys()),
+        list(in_vain.values()),
     )
     return [Withheld(**dict(record)) for record in records]

@@ -155,9 +155,12 @@ class Depositor:
             while True:
                 try:
                     handed = await self.once(url)
-                except GotongError as error:
+                except Exception as error:
                     failures += 1
-                    _log.warning("deposit_failed", mirror=url, code=error.code, message=error.message)
+                    if isinstance(error, GotongError):
+                        _log.warning("deposit_failed", mirror=url, code=error.code, message=error.message)
+                    else:
+                        _log.exception("deposit_failed", mirror=url)
                     await asyncio.sleep(self._pause_s(failures, error))
                     continue
                 failures = 0
@@ -166,7 +169,7 @@ class Depositor:
                 is_passing = any(code in PASSING for code in handed.refused.values())
                 await watch.wait((self.backoff_s if is_passing else ASK_AGAIN_S) * (0.5 + self.jitter()))
 
-    def _pause_s(self, failures: int, error: GotongError) -> float:
+    def _pause_s(self, failures: int, error: Exception) -> float:
         """Return how long to wait after so many failures in a row: twice as long each time, not in step with others."""
         longest_s = AWAY_S_MAX if isinstance(error, (PeerUnreachable, PeerTimeout)) else BACKOFF_S_MAX
         pause_s = min(longest_s, self.backoff_s * 2.0 ** min(failures - 1, 30))
@@ -194,6 +197,8 @@ async def _hand_over(database: Database, client: PeerClient, rows: Sequence[Rela
     while behind := [row for row in rows if _is_behind(row, held[row.origin]) and row.origin not in handed.refused]:
         wanted = [Wanted(row.origin, held[row.origin].size, held[row.origin].did_version) for row in behind]
         frames, sent = await _step(database, wanted)
+        if not sent:
+            return  # nothing of them is for others any more
         before = {origin: held[origin] for origin in sent}
         for each in await _send(client, frames, sent):
             held[each.origin] = each
@@ -202,7 +207,7 @@ async def _hand_over(database: Database, client: PeerClient, rows: Sequence[Rela
                 handed.refused[each.origin] = each.refused
             if each.refused == NotAPrefix.code:
                 handed.parted[each.origin] = each
-        stuck = [origin for origin in sent if held[origin] == before[origin]]
+        stuck = [origin for origin in sent if not _has_grown(before[origin], held[origin])]
         handed.refused |= {origin: held[origin].refused or NOTHING_TAKEN for origin in stuck}
 
 
@@ -247,6 +252,11 @@ async def _tell_earlier(database: Database, client: PeerClient, held: Deposited)
 
 def _is_behind(row: RelayRow, held: Deposited) -> bool:
     return held.size < row.size or held.did_version < row.did_version
+
+
+def _has_grown(before: Deposited, after: Deposited) -> bool:
+    """Return whether a step led on; were going back enough, a mirror could have a node send for ever."""
+    return after.size > before.size or after.did_version > before.did_version
 
 
 async def _step(database: Database, wanted: Sequence[Wanted]) -> tuple[bytes, list[str]]:

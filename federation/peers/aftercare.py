@@ -30,8 +30,10 @@ from store.locks import Claims
 from store.peers import PeerRow
 
 ROUND_S = 30.0
+PEER_S_MAX = 300.0
+"""How long a round stays with one peer: one that answers slowly must not keep the others waiting."""
 ASKED_AGAIN_S = 3_600.0
-"""How long a peer is not asked again for the bodies of a log that it could not give."""
+"""How long a peer is not asked again for bodies that it could not give."""
 HEALED_LOGS_PER_ROUND_MAX = 32
 VOUCHES_ASKED_AGAIN_S = 600.0
 """How long a peer is not asked again who vouches for a successor."""
@@ -40,6 +42,14 @@ CLAIMS_PER_ROUND_MAX = 32
 ANSWER_BYTES_MAX = 128 * 1024
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Up to which entry of a log a peer had no bodies to give, until when it is not asked for them again."""
+
+    up_to: int
+    until_s: float
 
 
 @dataclass(slots=True)
@@ -53,7 +63,8 @@ class Aftercare:
     connect: Callable[[], Awaitable[Connection]]
     bringing: Bringing | None = None
     _claims: Claims = field(init=False)
-    _asked: dict[tuple[int, str], float] = field(default_factory=dict)
+    _asked: dict[tuple[int, str], _Asked] = field(default_factory=dict)  # by peer and log
+    _asked_who_vouches: dict[tuple[int, str], float] = field(default_factory=dict)  # by peer and successor
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.connect)
@@ -79,9 +90,14 @@ class Aftercare:
             if peer.trust == "blocked" or not await self._claims.take([claim]):
                 continue
             try:
-                await self.once(peer)
+                async with asyncio.timeout(PEER_S_MAX):
+                    await self.once(peer)
             except GotongError as error:
                 _log.debug("aftercare_failed", peer=peer.url, code=error.code)
+            except TimeoutError:
+                _log.debug("aftercare_goes_on_later", peer=peer.url)
+            except Exception:  # whatever one peer sends, the others have their turn
+                _log.exception("aftercare_failed", peer=peer.url)
             finally:
                 await self._claims.release([claim])
 
@@ -91,13 +107,15 @@ class Aftercare:
 
     async def once(self, peer: PeerRow) -> tuple[int, int]:
         """Return how many bodies and how many statements the peer gave. Raises the Peer and the database's errors."""
+        now_s = asyncio.get_running_loop().time()
+        self._asked = {key: each for key, each in self._asked.items() if each.until_s > now_s}
+        self._asked_who_vouches = {key: until for key, until in self._asked_who_vouches.items() if until > now_s}
+        in_vain = {origin: each.up_to for (number, origin), each in self._asked.items() if number == peer.id}
         async with self.database.acquire() as connection:
             with_erasures = await acknowledgements.with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
-            missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX)
+            missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX, in_vain)
             claimed = await vouches.claimed(connection, CLAIMS_MAX)
-        now_s = asyncio.get_running_loop().time()
-        missing = [each for each in missing if self._asked.get((peer.id, each.origin), 0.0) <= now_s]
-        claimed = [each for each in claimed if self._asked.get((peer.id, each), 0.0) <= now_s][:CLAIMS_PER_ROUND_MAX]
+        claimed = [each for each in claimed if (peer.id, each) not in self._asked_who_vouches][:CLAIMS_PER_ROUND_MAX]
         uncosigned = [] if self.bringing is None else await self.bringing.wanted(peer)
         if not with_erasures and not missing and not claimed and not uncosigned:
             return 0, 0
@@ -105,20 +123,25 @@ class Aftercare:
         async with self.client(peer) as client:
             if self.bringing is not None and uncosigned:
                 await self.bringing.bring(client, peer, uncosigned)
-            for log in missing:
-                bodies += await self._heal(client, peer, log)
             for each in with_erasures:
                 with suppress(PeerProtocolError):  # it does not have that log
                     statements += await self._compare(client, each.id, each.origin)
             for successor in claimed:
-                self._asked[peer.id, successor] = now_s + VOUCHES_ASKED_AGAIN_S
+                self._asked_who_vouches[peer.id, successor] = now_s + VOUCHES_ASKED_AGAIN_S
                 with suppress(PeerProtocolError, VouchMalformed):  # a version that knows nothing of vouching
                     statements += await vouch.compare(client, self.database, successor, now=self.clock())
+            for log in missing:
+                bodies += await self._heal(client, peer, log)
         return bodies, statements
 
     async def _heal(self, client: PeerClient, peer: PeerRow, log: Withheld) -> int:
-        try:
-            path = f"log/{log.origin.removeprefix('gotong/')}/payloads"
+        """Return how many bodies the peer gave; of a log where it gave none the next round asks for later ones."""
+        before = self._asked.get((peer.id, log.origin))
+        until_s = asyncio.get_running_loop().time() + ASKED_AGAIN_S if before is None else before.until_s
+        self._asked[peer.id, log.origin] = _Asked(log.first + log.count, until_s)
+        path = f"log/{log.origin.removeprefix('gotong/')}/payloads"
+        taken = 0
+        with suppress(PeerProtocolError):  # it does not have that log
             data = await client.read(
                 path,
                 {"from": str(log.first), "n": str(log.count)},
@@ -126,10 +149,8 @@ class Aftercare:
                 bytes_max=PAYLOADS_BYTES_MAX + ANSWER_BYTES_MAX,
             )
             taken = await take_bodies(self.database, log.origin, read_payloads(data, log.first), now=self.clock())
-        except PeerProtocolError:
-            taken = 0
-        if not taken:
-            self._asked[peer.id, log.origin] = asyncio.get_running_loop().time() + ASKED_AGAIN_S
+        if taken:
+            self._asked[peer.id, log.origin] = _Asked(log.first, until_s)  # an answer may end early
         return taken
 
     async def _compare(self, client: PeerClient, log_id: int, origin: str) -> int:

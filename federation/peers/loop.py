@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import structlog
 
@@ -40,9 +41,16 @@ NEWS_RETRY_S_MAX = 30.0
 NEWS_SETTLE_S = 0.005
 """Peers announce log by log; what comes within this is one exchange."""
 
+
+class ExchangeFailed(GotongError):
+    """Something that no rule foresaw went wrong while a peer was asked; this node's own log says what."""
+
+    code: ClassVar[str] = "EXCHANGE_FAILED"
+
+
 AWAY = (PeerUnreachable, PeerTimeout)
-NOT_REPORTED = (*OUR_OWN, *AWAY, PeerBusy)
-"""A peer that is down or slow breaks no rule."""
+NOT_REPORTED = (*OUR_OWN, *AWAY, PeerBusy, ExchangeFailed)
+"""A peer that is down or slow breaks no rule, nor does one that we fail over."""
 AWAY_CODES = tuple(error.code for error in AWAY)
 
 _log = structlog.get_logger()
@@ -89,6 +97,8 @@ class Syncer:
     async def once(self, url: str, *, in_full: bool = True) -> Exchanged:
         """Return what one exchange with the peer did, or raise why it failed, both remembered with the peer.
 
+        What no rule foresaw is raised as it is and remembered as ExchangeFailed.
+
         Raises PeerNotFound, PeerBlocked, the Peer errors, what the stream broke, and the database's errors.
         """
         peer = await self._peer(url)
@@ -103,8 +113,9 @@ class Syncer:
         in_full = in_full or peer.asked_all_at is None or self.clock() - peer.asked_all_at >= FULL_HEADS
         try:
             done = await exchange.run(None if in_full else peer.since)
-        except GotongError as error:
-            await self._failed(peer, error, client.skew_ms or None)
+        except Exception as error:
+            known = error if isinstance(error, GotongError) else _unforeseen(error)
+            await self._failed(peer, known, client.skew_ms or None)
             raise
         await self._succeeded(peer, exchange, in_full=in_full)
         if done.mail and self.answer_mail is not None:
@@ -260,7 +271,6 @@ class Syncer:
             return
         except Exception:
             _log.exception("sync_failed", peer=url)
-            await asyncio.sleep(self.poll_s)
             return
         if done.entries or done.refused:
             _log.info("synced", peer=url, entries=done.entries, logs=done.logs, refused=done.refused or None)
@@ -289,8 +299,15 @@ class Syncer:
                 if not isinstance(error, AWAY):
                     pause_s = paused_s  # who connects and breaks a rule is not asked once a second
                 _log.debug("listening_failed", peer=url, code=error.code)
+            except Exception:
+                pause_s = paused_s
+                _log.exception("listening_failed", peer=url)
             await asyncio.sleep(pause_s * (0.5 + self.jitter()))
             pause_s = min(NEWS_RETRY_S_MAX, pause_s * 2)
+
+
+def _unforeseen(error: Exception) -> ExchangeFailed:
+    return ExchangeFailed("the exchange failed", reason=type(error).__name__)
 
 
 def _rests_until(peer: PeerRow) -> datetime | None:

@@ -97,6 +97,10 @@ async def publish_waiting(database: Database, appender: Appender) -> int:
                 async with database.acquire() as connection:
                     await waiting.refuse(connection, row.id, error.code, error.message)
                 continue
+            except Exception:  # kept, and asked for again: what holds up one participant's holds up nobody else's
+                _log.exception("waiting_not_published", id=row.id)
+                done.add(row.scid)
+                continue
             async with database.acquire() as connection:
                 await waiting.remove(connection, row.id)
             published += 1

@@ -24,9 +24,12 @@ Resolve = Callable[[str], Awaitable[Sequence[Address]]]
 
 
 async def resolve(host: str) -> list[Address]:
-    """Return the addresses of a host, as the system prefers them; raises OSError, TimeoutError."""
-    async with asyncio.timeout(RESOLVE_S):
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    """Return the addresses of a host, as the system prefers them; raises OSError, also for what is no name."""
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or too long
+        raise OSError("not the name of a host") from error
     return list(dict.fromkeys(ip_address(each[4][0]) for each in found))
 
 
@@ -34,7 +37,7 @@ async def check(url: str, reach: Reach) -> None:
     """Raise PeerAddressPrivate or PeerAddressRefused if that is where a URL leads now; an unknown name passes."""
     try:
         addresses = await resolve(httpx.URL(url).host)
-    except (OSError, UnicodeError):
+    except OSError:
         return
     permitted(url, addresses, reach)
 

@@ -91,6 +91,8 @@ class HeadFeed:
                     await self._tell()
                 except GotongError as error:
                     _log.warning("heads_not_read", code=error.code)
+                except Exception:
+                    _log.exception("heads_not_read")
                 await watch.wait()
 
     async def _tell(self) -> None:

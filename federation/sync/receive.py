@@ -70,7 +70,7 @@ class MarkWrong(GotongError):
 
 
 class NotStored(GotongError):
-    """Verified entries could not be written; the database names the reason."""
+    """Entries could not be written, or this program failed over them; this node's own log names the reason."""
 
     code: ClassVar[str] = "ENTRIES_NOT_STORED"
 
@@ -167,10 +167,14 @@ class Receiver:
         except OUR_OWN:
             raise
         except GotongError as error:
-            outcome = self.outcomes[origin]
-            outcome.error = error
-            outcome.evidence = evidence(error)
-            return None
+            refusal = error
+        except Exception as error:  # what this program fails over in one log must not stop the others
+            _log.exception("section_not_verified", origin=origin)
+            refusal = NotStored("this program failed over what came", reason=type(error).__name__)
+        outcome = self.outcomes[origin]
+        outcome.error = refusal
+        outcome.evidence = evidence(refusal)
+        return None
 
     async def _extend(self, section: _Section, event: Pulled) -> None:
         """Verify a batch while those before it are being written, then have it written while the next one comes."""

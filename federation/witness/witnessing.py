@@ -109,10 +109,13 @@ class Witnessing:
             return 0
         try:
             gained = await self.once(peer)
-        except GotongError as error:
+        except Exception as error:
             wait_s = min(RETRY_S_MAX, RETRY_S * 2.0 ** min(pause.failures, 30)) * (0.5 + 0.5 * self.jitter())
             self._pauses[peer.id] = _Pause(now_s + wait_s, pause.failures + 1)
-            _log.debug("witnessing_failed", peer=peer.url, code=error.code)
+            if isinstance(error, GotongError):
+                _log.debug("witnessing_failed", peer=peer.url, code=error.code)
+            else:
+                _log.exception("witnessing_failed", peer=peer.url)
             return 0
         finally:
             await self._claims.release([claim])

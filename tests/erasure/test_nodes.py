@@ -1,9 +1,12 @@
 """Erasing over sockets, on two and three nodes: destroyed everywhere, acknowledged, and withheld bodies healed."""
 
+import pytest
+
 from federation.erasing import acknowledge
 from federation.erasing.acknowledgement import Acknowledgement, sign
 from federation.erasing.overview import overview
 from federation.log.merkle import Edge
+from federation.peers import aftercare as aftercare_
 from federation.peers.aftercare import Aftercare
 from store import peers
 from store.database import Connection
@@ -11,6 +14,7 @@ from store.sweep import pending, sweep
 from tests.erasure.story import erase
 from tests.sync.conftest import MakeNode, SyncNode, client_of
 
+PUT_BACK = "insert into payload (log_id, index, part, salt, data) values ($1, $2, $3, $4, $5)"
 BODIES = "select count(*) from payload join log on log.id = log_id where part = 1 and index > 0 and origin = $1"
 
 
@@ -113,14 +117,14 @@ async def test_a_withheld_body_is_fetched_from_another_peer_and_an_erased_one_is
     async with origin.database.acquire() as connection:
         for row in kept:
             await connection.execute(
-                "insert into payload (log_id, index, part, salt, data) values ($1, $2, $3, $4, $5)",
+                PUT_BACK,
                 *(row[name] for name in ("log_id", "index", "part", "salt", "data")),
             )
     await erase(origin.node, guest.scid, needs[0])
     async with origin.database.acquire() as connection:  # a peer that does not erase
         row = kept[0]
         await connection.execute(
-            "insert into payload (log_id, index, part, salt, data) values ($1, $2, $3, $4, $5)",
+            PUT_BACK,
             *(row[name] for name in ("log_id", "index", "part", "salt", "data")),
         )
     await replica.pull(origin.url)
@@ -129,6 +133,45 @@ async def test_a_withheld_body_is_fetched_from_another_peer_and_an_erased_one_is
     titles = await replica.rows("select title_text -> 0 ->> 'text' from need order by 1")
     assert titles == [("Air",), ("Selimut",)]
     assert await replica.rows("select index from payload where part = 1 and index > 0 order by 1") == [(2,), (3,)]
+
+
+async def test_a_body_that_nobody_has_does_not_hide_those_after_it(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aftercare_, "PAYLOADS_MAX", 1)
+    origin, replica = await make_node("asal"), await make_node("salinan")
+    guest = await origin.node.participant("ojol", host="asal.gotong.test")
+    await origin.node.publish_needs(guest.scid, "Beras", "Air", "Selimut")
+    async with origin.database.acquire() as connection:
+        [row] = await connection.fetch("select * from payload where index = 3")
+        await connection.execute("delete from payload where index in (1, 3)")
+    await replica.add_peer(origin.url)
+    await replica.pull(origin.url)
+    async with origin.database.acquire() as connection:
+        await connection.execute(PUT_BACK, *(row[name] for name in ("log_id", "index", "part", "salt", "data")))
+    async with replica.database.acquire() as connection:
+        peer = await peers.find(connection, origin.url)
+        assert peer is not None
+    care = aftercare(replica)
+    assert [(await care.once(peer))[0] for _ in range(3)] == [0, 1, 0]
+    assert await replica.rows("select index from unprojected where reason = 'WITHHELD'") == [(1,)]
+
+
+async def test_bodies_of_a_participant_in_quarantine_are_not_asked_for(make_node: MakeNode) -> None:
+    """They would come beside its quota."""
+    origin, replica = await make_node("asal"), await make_node("salinan")
+    guest = await origin.node.participant("ojol", host="asal.gotong.test")
+    await origin.node.publish_needs(guest.scid, "Beras")
+    async with origin.database.acquire() as connection:
+        [row] = await connection.fetch("select * from payload where index = 1")
+        await connection.execute("delete from payload where index = 1")
+    await replica.add_peer(origin.url, trust="quarantined")
+    await replica.pull(origin.url)
+    async with origin.database.acquire() as connection:
+        await connection.execute(PUT_BACK, *(row[name] for name in ("log_id", "index", "part", "salt", "data")))
+    assert (await cared(replica, origin.url))[0] == 0
+    await replica.add_peer(origin.url)
+    assert (await cared(replica, origin.url))[0] == 1
 
 
 async def test_nobody_speaks_for_another_operator_or_of_another_tree(make_node: MakeNode) -> None:

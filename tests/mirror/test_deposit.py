@@ -1,6 +1,6 @@
 """A laptop that nobody can connect to publishes, and an NGO that knows only the mirror reads it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 
 import httpx
@@ -11,10 +11,12 @@ from federation.bundles.bundle import export, wanted_logs
 from federation.identity.create import Place
 from federation.lifecycle.enroll import create_participant
 from federation.lifecycle.moving import let_go, take_in
+from federation.mirror import depositor
+from federation.mirror.deposit import Deposited
 from federation.mirror.depositor import hand_over
 from federation.mirror.link import Invitation
 from federation.moderation.trust import set_participant_trust
-from federation.sync.client import PeerProtocolError, PeerUnreachable
+from federation.sync.client import PeerClient, PeerProtocolError, PeerUnreachable
 from store import depositors
 from tests.mirror.conftest import NEEDS, Laptop, MakeLaptop, MakeNode, Mirror
 from tests.nodes import BASE_URL, need_draft, seed_of
@@ -282,3 +284,18 @@ async def test_a_mirror_that_was_away_for_a_week_is_tried_again_within_the_minut
     laptop = await make_laptop(await mirror.invite("dapur-ibu"))
     assert laptop.depositor._pause_s(1_000, PeerUnreachable("no route")) <= 60
     assert laptop.depositor._pause_s(1_000, PeerProtocolError("refused")) > 60
+
+
+async def test_a_mirror_that_says_it_holds_less_each_time_is_not_sent_to_for_ever(
+    mirror: Mirror, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await laptop.node.publish_needs(laptop.node.operator.scid, "Beras", "Air bersih", "Selimut")
+    sizes = iter([3, 2, 1, 0, *[3, 2] * 100])
+
+    async def lied(_client: PeerClient, _frames: bytes, origins: Sequence[str]) -> list[Deposited]:
+        return [Deposited(origin, next(sizes), 1) for origin in origins]
+
+    monkeypatch.setattr(depositor, "_send", lied)
+    async with client_of(laptop.node, mirror.url) as client:
+        handed = await hand_over(laptop.database, client)
+    assert handed.refused == {laptop.node.operator.origin: "NOTHING_TAKEN"}

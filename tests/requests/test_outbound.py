@@ -191,3 +191,11 @@ async def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(
             transport = OutboundTransport(TEST, resolve=names, verify=trusting)
             with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
                 await fetched(transport, f"https://{other}:{port}/")
+
+
+@pytest.mark.parametrize("host", ["a..example.org", "a" * 64 + ".example.org"])
+async def test_what_is_no_name_of_a_host_leads_nowhere(host: str) -> None:
+    """Anybody's identity can state such an address."""
+    async with PeerClient(f"http://{host}") as client:
+        with pytest.raises(PeerUnreachable):
+            await client.heads()

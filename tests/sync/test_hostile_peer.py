@@ -13,6 +13,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from domain.errors import GotongError
+from federation.log.verify import Batch, Head, VerifiedBatch, check_batch
+from federation.peers.exchange import Exchange, Exchanged
+from federation.sync import receive
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.frames import DidLine, EntryData, Frame, Log, Mark, RetryAfter, encode, encode_entry
 from tests.sync.conftest import MakeNode, Scene
@@ -253,3 +256,37 @@ async def test_a_peer_that_is_down_is_unreachable_and_asked_less_and_less_often(
     assert waits[:3] == [22.5, 45.0, 90.0]
     assert waits[-1] == 2_700.0
     assert await b.value("select count(*) from refusal") == 0
+
+
+async def test_what_this_program_fails_over_in_one_log_stops_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(head: Head, network: str, batch: Batch) -> VerifiedBatch:
+        if head.origin == scene.guest.origin:
+            raise ZeroDivisionError
+        return check_batch(head, network, batch)
+
+    monkeypatch.setattr(receive, "check_batch", failing)
+    assert await scene.pull_code() == "ENTRIES_NOT_STORED"
+    assert await scene.puller.value("select count(*) from participant where slug = 'pengurus' and not hosted") == 1
+    assert await scene.puller.value("select last_error_code from peer") is None
+    monkeypatch.undo()
+    await scene.assert_honesty_heals()
+
+
+async def test_a_peer_over_which_this_program_fails_is_left_alone_for_longer_each_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(_self: Exchange, _since: str | None) -> Exchanged:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Exchange, "run", failing)
+    pauses = []
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await scene.puller.pull(scene.url)
+        [(code, at)] = await scene.puller.rows("select last_error_code, next_pull_at from peer")
+        pauses.append(at)
+        assert code == "EXCHANGE_FAILED"
+    assert pauses == sorted(set(pauses))
+    assert await scene.reports() == []  # it may be our own fault
