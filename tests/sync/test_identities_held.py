@@ -44,5 +44,5 @@ async def test_an_identity_is_not_set_back_by_one_of_its_earlier_versions(
 
     await append_raw(honest.node, guest, [hand_built(honest.node, 5, "need", need_body("Uang saja"))], key_number=0)
     scene.liar.frames = of_log(lambda frames: [frames[0], first, *frames[1:]])
-    assert await scene.pull_code() == "DID_PARAMETERS_INVALID"
+    assert await scene.pull_code() == "DID_VERSION_OUT_OF_ORDER"
     assert await scene.puller.rows(HELD, guest.scid) == [(2, 5)]
