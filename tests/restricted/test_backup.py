@@ -25,7 +25,7 @@ from store.peers import PeerRow
 from tests.clock import FrozenClock
 from tests.nodes import seed_of
 from tests.restricted.nodes import PART, PHONE, Side
-from tests.sync.conftest import QUICK, client_of
+from tests.sync.conftest import client_of
 
 NODE = {"base_url": "http://desa.gotong.test", "network": "test"}
 ROOM = 10_000_000
@@ -72,7 +72,7 @@ class Bare:
     clock: FrozenClock
 
     async def look(self, stack: AsyncExitStack, keeper: Side, seed: bytes) -> Source:
-        client = await stack.enter_async_context(PeerClient(keeper.sync.url, limits=QUICK, reach=TEST))
+        client = await stack.enter_async_context(PeerClient(keeper.sync.url, reach=TEST))
         return await restore.look(client, keeper.sync.url, seed)
 
     async def restored(

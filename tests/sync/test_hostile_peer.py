@@ -18,7 +18,7 @@ from federation.peers.exchange import Exchange, Exchanged
 from federation.sync import receive
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.frames import DidLine, EntryData, Frame, Log, Mark, RetryAfter, encode, encode_entry
-from tests.sync.conftest import MakeNode, Scene
+from tests.sync.conftest import QUICK, MakeNode, Scene
 from tests.sync.liar import (
     FrameTamper,
     drip,
@@ -232,6 +232,8 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Request, bytes], Response | None], str]]
 async def test_misbehaviour_ends_the_exchange_and_costs_little(scene: Scene, misbehaviour: str) -> None:
     answer, code = MISBEHAVIOUR[misbehaviour]
     scene.liar.answer = answer
+    if code == "PEER_TIMEOUT":
+        scene.puller.limits = QUICK
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert await scene.pull_code() == code
     grown_bytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024

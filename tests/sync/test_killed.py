@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import random
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from federation.sync import serve
+from federation.sync.messages import Pull
+from store.database import Database
 from tests.house.source import ROOT
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode
 
 NEEDS = 4_000
 KILLS = 8
+PAGE_ENTRIES = 64
 
 # Everything but local numbers, which two databases may give differently.
 TABLES = {
@@ -45,7 +49,7 @@ async def tables(node: SyncNode, origin: str) -> dict[str, list[tuple[Any, ...]]
 async def test_killed_at_any_point_the_sync_goes_on_and_ends_the_same(
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "PAGE_ENTRIES_MAX", 64)  # many small batches: many points to die at
+    monkeypatch.setattr(serve, "PAGE_ENTRIES_MAX", PAGE_ENTRIES)  # many small batches: many points to die at
     a, whole, killed = await make_node("a"), await make_node("b"), await make_node("c")
     guest = await a.node.participant("ojol", host="a.gotong.test")
     for start in range(0, NEEDS, 1_000):
@@ -55,30 +59,78 @@ async def test_killed_at_any_point_the_sync_goes_on_and_ends_the_same(
         await node.add_peer(a.url)
     await whole.pull(a.url)
 
+    async def size() -> int:
+        found: int = await killed.value("select coalesce(max(size), 0) from log where origin = $1", guest.origin)
+        return found
+
+    async def a_while() -> None:
+        await asyncio.sleep(chance.uniform(0.0, 0.2))  # it is taking what it got, or waits for more
+
+    async def some_of_it() -> None:
+        async with asyncio.timeout(60):
+            while await size() <= 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     sizes: list[int] = []
     chance = random.Random(11)
-    for _ in range(KILLS):
-        await run_and_kill(killed, a.url, after_s=chance.uniform(0.05, 0.45))
-        sizes.append(await killed.value("select coalesce(max(size), 0) from log where origin = $1", guest.origin))
+    gate = Gate(monkeypatch)
+    for until in (*[a_while] * KILLS, some_of_it):
+        gate.close_after(chance.randrange(1, NEEDS // PAGE_ENTRIES // (KILLS + 1)))
+        await run_and_kill(killed, a.url, gate, until)
+        sizes.append(await size())
     assert sizes == sorted(sizes)
-    assert any(1 < size < NEEDS for size in sizes), sizes
+    assert 1 < sizes[-1] < NEEDS
 
-    done = await killed.pull(a.url)
-    assert (done.busy, done.refused) == (0, {})
+    gate.open()
+    done = await killed.pull_when_free(a.url)
+    assert done.refused == {}
     assert await tables(whole, guest.origin) == await tables(killed, guest.origin)
 
 
-async def run_and_kill(node: SyncNode, url: str, *, after_s: float) -> None:
-    """Start a process that pulls, and kill it without warning a while after it began."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.sync.puller", node.database.dsn, url, stdout=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"begun\n"
-    await asyncio.sleep(after_s)
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.communicate()
+class Gate:
+    """Stands in the way of pulls from the nodes of this process: each gets so many pages, and then nothing more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = asyncio.Event()
+        self._pages: int | None = None
+        self._serve = serve.pull
+        monkeypatch.setattr(serve, "pull", self._pull)
+
+    def close_after(self, pages: int) -> None:
+        self._pages = pages
+        self.reached.clear()
+
+    def open(self) -> None:
+        self._pages = None
+
+    async def _pull(self, database: Database, asked: Pull) -> AsyncIterator[bytes]:
+        pages = 0
+        async for frames in self._serve(database, asked):
+            if pages == self._pages:
+                self.reached.set()
+                await asyncio.Event().wait()
+            pages += 1
+            yield frames
+
+
+async def run_and_kill(node: SyncNode, url: str, gate: Gate, until: Callable[[], Awaitable[None]]) -> None:
+    """Have a process pull as far as the gate, and kill it without warning a while later.
+
+    One that finds the log busy ends at once: the database has not noticed yet that the one before it is gone.
+    """
+    while not gate.reached.is_set():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.sync.puller", node.database.dsn, url, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        ended = asyncio.create_task(process.communicate())
+        reached = asyncio.create_task(gate.reached.wait())
+        await asyncio.wait((ended, reached), return_when=asyncio.FIRST_COMPLETED)
+        if gate.reached.is_set():
+            await until()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.gather(ended)
+        reached.cancel()
 
 
 async def test_cancelled_at_any_point_the_sync_goes_on_and_ends_the_same(
@@ -95,8 +147,8 @@ async def test_cancelled_at_any_point_the_sync_goes_on_and_ends_the_same(
         await asyncio.sleep(chance.uniform(0.01, 0.25))
         pulling.cancel()
         await asyncio.gather(pulling, return_exceptions=True)
-    done = await b.pull(a.url)
-    assert (done.busy, done.refused) == (0, {})
+    done = await b.pull_when_free(a.url)
+    assert done.refused == {}
     assert (await b.node.check(guest.origin)).signed_size == 601
     needs = "select title_text::text from need order by record_id"
     assert await a.rows(needs) == await b.rows(needs)
