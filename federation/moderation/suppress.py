@@ -18,7 +18,7 @@ from store.participants import ParticipantRow
 
 
 class ParticipantNotSuppressible(GotongError):
-    """An organization's own record is not suppressed: set its trust, or have a guest's erased by its own people."""
+    """An organization's own record is not suppressed: block it as a whole; a guest is let go first."""
 
     code: ClassVar[str] = "PARTICIPANT_NOT_SUPPRESSIBLE"
 
@@ -69,6 +69,7 @@ async def known(connection: Connection, uri: RecordUri) -> tuple[ParticipantRow,
 _INSTEAD = {
     False: "everything an organization publishes stands under its own record: quarantine or block it instead",
     True: "everything an organization publishes stands under its own record, and this one is a guest of this node: "
-    "whoever writes for it revises that record or erases its body",
+    "whoever writes for it revises that record or erases its body, or this node lets it go (gotong org move out) and "
+    "blocks it",
 }
 """What to do instead, by whether the organization is hosted here."""

@@ -130,7 +130,7 @@ async def another(connection: Connection, scid: str) -> ParticipantRow:
     if participant is None:
         raise ParticipantNotFound("no participant with this id is known here", scid=scid[:64])
     if participant.hosted:
-        raise ParticipantHostedHere("this participant is hosted here", scid=scid)
+        raise ParticipantHostedHere("this participant is hosted here: let it go first (gotong org move out)", scid=scid)
     return participant
 
 
