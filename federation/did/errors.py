@@ -5,7 +5,8 @@ They stand together because several modules share them; each is raised by the mo
 Rules, with the error that answers each:
 - D1.1 a DID is `did:webvh:<SCID>:<host>[%3A<port>][:<path>]`: the host ASCII, of two or more labels, never an IP
   address; no path segment can climb out, percent-encoded or not: DID_SYNTAX_INVALID.
-- D1.2 lines, versions, the witness file and its proofs stay within their limits: DID_LOG_TOO_LARGE.
+- D1.2 lines, all of them together, versions, the witness file and its proofs stay within their limits:
+  DID_LOG_TOO_LARGE.
 - D2.1 a line is a JSON object of versionId, versionTime, parameters, state and proof, and nothing else:
   DID_ENTRY_MALFORMED.
 - D2.2 the method is did:webvh:1.0: DID_METHOD_UNKNOWN.
@@ -23,7 +24,7 @@ Rules, with the error that answers each:
 - D2.12 after an entry with nextKeyHashes the next one states both updateKeys and nextKeyHashes, and every one of its
   updateKeys was committed to: DID_PREROTATION_BROKEN.
 - D2.13 every proof is by a key that may sign that entry: DID_KEY_NOT_AUTHORIZED.
-- D2.14 every proof is well formed and holds (rule K2.1): DID_PROOF_INVALID.
+- D2.14 every proof is well formed, stands once and holds (rule K2.1): DID_PROOF_INVALID.
 - D2.15 nothing follows deactivation: DID_DEACTIVATED.
 - D3.1 as many distinct witnesses as the rule in force asks for approved each entry, or a later one:
   DID_WITNESS_PROOFS_MISSING.

@@ -26,6 +26,8 @@ class Version:
     did: str
     parameters: Parameters
     document_json: bytes
+    canonical_bytes: int
+    """Of its line, in the form in which lines are kept."""
 
     @property
     def document(self) -> dict[str, JSON]:

@@ -42,6 +42,9 @@ __all__ = ["DidError", "DidState", "Version", "extend", "split_lines", "verify"]
 
 LINE_BYTES_MAX = 1 << 16
 VERSIONS_MAX = 4096
+LOG_BYTES_MAX = 2 << 20
+"""Of all lines together in their canonical form: another layout, which anybody can give them, takes no room. Evidence
+about an identity, in which they stand as texts, always has room for them."""
 PROOFS_PER_ENTRY_MAX = 16
 AHEAD_S_MAX = 300
 """How far a version time may lie ahead of the verifier's clock (did:webvh 1.0, "Read": at most five minutes)."""
@@ -64,6 +67,7 @@ class _Entry:
     document: dict[str, JSON]
     proofs: list[dict[str, JSON]]
     unsigned: dict[str, JSON]
+    canonical_bytes: int
 
 
 def split_lines(data: bytes) -> tuple[bytes, ...]:
@@ -91,6 +95,11 @@ def extend(state: DidState, new_lines: Sequence[bytes], *, now: datetime, witnes
     `witness` file takes the place of the one that came before, so it has to approve all of the log.
     """
     return _grown(state.versions, new_lines, now, witness)
+
+
+def canonical_line(line: bytes) -> bytes:
+    """Return the one form in which a verified line is kept and handed on, whatever layout somebody gave it."""
+    return encode_any(decode_any(line))
 
 
 def version_id_of(line: bytes) -> str:
@@ -124,8 +133,13 @@ def _grown(versions: tuple[Version, ...], lines: Sequence[bytes], now: datetime,
     if len(versions) + len(lines) > VERSIONS_MAX:
         raise DidLogTooLarge("too many versions", count_max=VERSIONS_MAX)
     grown = list(versions)
+    left_bytes = LOG_BYTES_MAX - sum(version.canonical_bytes for version in versions)
     for line in lines:
-        grown.append(_verified(grown[-1] if grown else None, _read(line), now))
+        entry = _read(line)
+        left_bytes -= entry.canonical_bytes
+        if left_bytes < 0:
+            raise DidLogTooLarge("the lines are too long together", version=entry.number, bytes_max=LOG_BYTES_MAX)
+        grown.append(_verified(grown[-1] if grown else None, entry, now))
     judged_from = len(versions) if witness is None else 0
     rules = [(number, rule) for number, rule in _witness_rules(grown) if number > judged_from]
     require_witnessed(witness, rules, {version.version_id: version.number for version in grown})
@@ -157,7 +171,10 @@ def _verified(previous: Version | None, entry: _Entry, now: datetime) -> Version
     _require_time(previous, entry, now)
     did = _require_did(previous, entry, parameters)
     _require_proofs(entry, did_parameters.signing_keys(previous.parameters if previous else None, parameters))
-    return Version(entry.number, entry.version_id, entry.version_time, did, parameters, encode_any(entry.document))
+    document_json = encode_any(entry.document)
+    return Version(
+        entry.number, entry.version_id, entry.version_time, did, parameters, document_json, entry.canonical_bytes
+    )
 
 
 def _require_hashes(previous: Version | None, entry: _Entry, parameters: Parameters) -> None:
@@ -213,6 +230,7 @@ def _read(line: bytes) -> _Entry:
         raise DidLogTooLarge("a line is too long", bytes=len(line), bytes_max=LINE_BYTES_MAX)
     try:
         raw = decode_any(line)
+        canonical_bytes = len(encode_any(raw))
     except NotCanonical as error:
         raise DidEntryMalformed(f"a line is not readable: {error.message}") from None
     if not isinstance(raw, dict) or set(raw) != _MEMBERS:
@@ -234,6 +252,7 @@ def _read(line: bytes) -> _Entry:
         document=document,
         proofs=_proofs(raw["proof"]),
         unsigned={member: value for member, value in raw.items() if member != "proof"},
+        canonical_bytes=canonical_bytes,
     )
 
 
@@ -252,4 +271,6 @@ def _proofs(value: JSON) -> list[dict[str, JSON]]:
         raise DidProofInvalid("an entry has a list of proofs", count_max=PROOFS_PER_ENTRY_MAX)
     if not all(isinstance(proof, dict) for proof in value):
         raise DidProofInvalid("a proof is an object")
+    if len({encode_any(proof) for proof in value}) != len(value):
+        raise DidProofInvalid("each proof stands once")
     return cast("list[dict[str, JSON]]", value)

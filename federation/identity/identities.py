@@ -31,14 +31,15 @@ async def extend(
 ) -> None:
     """Write the last lines of a verified DID log, `state` being what all of it says. Call inside a transaction.
 
-    Witness proofs that were read for none of its versions say nothing, and are not kept.
+    Lines are kept in their canonical form: whoever hands them on can spell them in other ways. Witness proofs that were
+    read for none of its versions say nothing, and are not kept.
     """
     host, slug = host_and_slug(state.did)
     is_witnessed = any(version.parameters.witness for version in state.versions)
     await participants.append_did_lines(
         connection,
         participant_id,
-        lines,
+        [webvh.canonical_line(line) for line in lines],
         participants.Stated(
             state.version_count,
             webvh.version_hash(state.version_id),

@@ -10,6 +10,7 @@ Rules, with the error that answers each:
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ async def take_lines(database: Database, scid: str, body: bytes, *, now: datetim
         known = await participants.find(connection, scid)
         held = [] if known is None else await participants.did_lines(connection, known.id)
         witness = None if known is None else await participants.did_witness(connection, known.id)
-    if not held or lines[: len(held)] != held:
+    if not held or _version_ids(lines[: len(held)]) != _version_ids(held):
         raise DidLinesUnknown("these do not begin with what is held here", scid=scid[:64], held=len(held))
     if len(lines) > len(held):
         state = await asyncio.to_thread(webvh.verify, lines, now=now, witness=witness, scid=scid)
@@ -62,3 +63,7 @@ async def tell_operator(database: Database, client: PeerClient) -> None:
     assert len(body) <= DID_BYTES_MAX
     path = f"did/{operator.scid}/did.jsonl"
     await client.post(path, body, content_type=LINES_TYPE, answer_type="application/json", bytes_max=ANSWER_BYTES_MAX)
+
+
+def _version_ids(lines: Sequence[bytes]) -> list[str]:
+    return [webvh.version_id_of(line) for line in lines]

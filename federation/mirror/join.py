@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from domain.errors import GotongError
+from federation.did import webvh
 from federation.did.state import DidState
 from federation.lifecycle.enroll import NodeMissing
 from federation.log.entry import Network, NetworkMismatch
@@ -28,7 +29,8 @@ from federation.mirror.link import CODE_BYTES, Invitation, Joined, code_hash, ne
 from federation.moderation import trust as trust_
 from federation.moderation.trust import Trust
 from federation.sync.apply import meet
-from store import audit, depositors, held, participants
+from store import audit, depositors, participants
+from store import held as held_
 from store.database import Connection, Database
 
 
@@ -137,12 +139,13 @@ async def _admit(
     """Store what joins: its operator's identity, and the peer."""
     known = await participants.find(connection, state.scid)
     version = 0 if known is None else known.did_version
-    if known is not None and await participants.did_lines(connection, known.id) != list(lines[:version]):
+    held = [] if known is None else await participants.did_lines(connection, known.id)
+    if [webvh.version_id_of(line) for line in held] != [each.version_id for each in state.versions[:version]]:
         raise IdentityDiffers("another or a newer version of this identity is held here", scid=state.scid)
     if len(lines) > version:
         await meet(connection, state, list(lines[version:]), held=version, witness=witness)
     peer_id = await depositors.admit(connection, state.scid, trust)
     await depositors.mark_deposited(connection, peer_id, [state.scid])
-    at_home = await held.find_homes(connection, peer_id, state.scid, [state.scid])
+    at_home = await held_.find_homes(connection, peer_id, state.scid, [state.scid])
     await trust_.inherit(connection, await trust_.trust_of_peer(connection, peer_id), at_home)
     return peer_id

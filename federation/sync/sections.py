@@ -42,6 +42,7 @@ from federation.sync.frames import (
 )
 
 DID_BYTES_MAX = 4 * 1024 * 1024
+"""In whatever layout they come; those that hold are kept in theirs."""
 UNASKED_LOGS_MAX = 100_000
 """Logs in a stream that answers no question; their names are remembered while it lasts."""
 UNASKED_EVIDENCE_MAX = 256

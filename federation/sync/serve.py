@@ -31,7 +31,6 @@ from federation.sync.frames import (
 )
 from federation.sync.interest import Interest
 from federation.sync.messages import HeadOfLog, Pull, Wanted, write_heads
-from federation.sync.sections import DID_BYTES_MAX
 from store import choices, evidence, participants, relay
 from store.database import Connection, Database
 from store.relay import Position, Range, RelayEntry, RelayRow
@@ -201,6 +200,8 @@ class _Stream:
         pieces: list[bytes] = []
         for number, each in enumerate(ranges, 1):
             section = self._sections[first]
+            if first == self._opened and sum(map(len, pieces)) >= self._left_bytes:
+                break  # identities take room too: what is opened beyond would be more than was asked for
             pieces += await self._section_frames(first, section, by_number.get(number, []))
             if section.at < each.stop or section.at < section.stop:
                 break
@@ -235,12 +236,7 @@ async def _sections(connection: Connection, wanted: Sequence[Wanted]) -> list[_S
 
 
 def _opening(row: RelayRow, lines: Sequence[bytes], witness: bytes | None) -> bytes:
-    pieces = [encode(Log(row.origin))]
-    left_bytes = DID_BYTES_MAX
-    for line in lines:
-        left_bytes -= len(line)
-        if left_bytes >= 0:
-            pieces.append(encode(DidLine(line)))
+    pieces = [encode(Log(row.origin)), *(encode(DidLine(line)) for line in lines)]
     if witness is not None:
         pieces.append(encode(Witness(witness)))
     pieces.append(encode(CheckpointNote(row.checkpoint)))

@@ -74,7 +74,7 @@ def cases() -> Cases:
     for error, case, about, data, known in (*_nothing(good), *_outdated(good), *_malformed(good)):
         yield refused(name, error, case, about, **_given(data, known))
     large = {"repeat": " ", "times": evidence.EVIDENCE_BYTES_MAX + 1}
-    yield refused(name, "EVIDENCE_TOO_LARGE", "too-large", "4 MiB at most", evidence=large, now=_NOW, known=None)
+    yield refused(name, "EVIDENCE_TOO_LARGE", "too-large", "7 MiB at most", evidence=large, now=_NOW, known=None)
 
 
 _Broken = list[tuple[str, str, str, bytes, list[bytes] | None]]
@@ -131,7 +131,7 @@ def _malformed(good: bytes) -> _Broken:
         (malformed, "member-unknown", "exactly these members", _with(good, guilty=True), None),
         (malformed, "kind-unknown", "fork or identity", _with(good, kind="rumour"), None),
         (
-            "DID_PARAMETERS_INVALID",
+            "DID_VERSION_OUT_OF_ORDER",
             "did-log-cut",
             "the DID log is whole",
             _with(good, didLog=[_ROTATED[1].decode()]),

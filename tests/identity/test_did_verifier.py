@@ -13,6 +13,7 @@ from federation.did.errors import (
     DidEntryMalformed,
     DidError,
     DidLogTooLarge,
+    DidProofInvalid,
     DidScidMismatch,
     DidServiceMalformed,
     DidWitnessProofsMissing,
@@ -180,6 +181,28 @@ def test_limits_are_enforced_before_work_is_done() -> None:
     many = json.dumps([{"versionId": version_id, "proof": [{}] * (witness.WITNESS_PROOFS_MAX + 1)}])
     with pytest.raises(DidLogTooLarge):
         webvh.verify(witnessed.lines, now=NOW, witness=many.encode())
+
+
+def test_all_lines_together_have_a_limit_that_no_other_layout_uses_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    canonical = [webvh.canonical_line(line) for line in LINES]
+    monkeypatch.setattr(webvh, "LOG_BYTES_MAX", sum(map(len, canonical)))
+    spelt_out = [json.dumps(json.loads(line), indent=100).encode() for line in LINES]
+    state = webvh.verify(spelt_out, now=NOW)
+    assert [webvh.canonical_line(line) for line in spelt_out] == canonical
+    assert state == webvh.verify(canonical, now=NOW)
+    monkeypatch.setattr(webvh, "LOG_BYTES_MAX", sum(map(len, canonical)) - 1)
+    with pytest.raises(DidLogTooLarge):
+        webvh.verify(canonical, now=NOW)
+    with pytest.raises(DidLogTooLarge):
+        webvh.extend(webvh.verify(canonical[:-1], now=NOW), canonical[-1:], now=NOW)
+
+
+def test_a_proof_does_not_stand_twice() -> None:
+    """It would hold, and make every line larger for whoever was given it so."""
+    entry = json.loads(LINES[0])
+    entry["proof"] *= 2
+    with pytest.raises(DidProofInvalid):
+        webvh.verify([json.dumps(entry).encode()], now=NOW)
 
 
 def test_lines_are_split_at_newlines_and_nothing_else() -> None:

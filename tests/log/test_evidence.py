@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain.errors import GotongError
 from federation.did import webvh
 from federation.did.state import DidState
+from federation.did.witness import WITNESS_FILE_BYTES_MAX
 from federation.encoding import base64text, canonical
 from federation.identity import create
 from federation.log import evidence, note
@@ -314,3 +315,17 @@ def test_evidence_with_anything_changed_is_refused_or_says_the_same(data: Any) -
     except GotongError:
         return
     assert (found.scid, found.size) == (owner().scid, 4)
+
+
+def test_the_largest_identity_can_be_accused() -> None:
+    lines = [b'"' * webvh.LINE_BYTES_MAX] * (webvh.LOG_BYTES_MAX // webvh.LINE_BYTES_MAX)
+    witness = b'"' * WITNESS_FILE_BYTES_MAX
+    origin = f"gotong/{Owner('besar').scid}/0"
+    side = Side(
+        note.sign_checkpoint(Checkpoint(origin, 1, bytes(32)), Signer(origin, private_key("besar log 0"))),
+        bytes(32),
+        (bytes(32),) * evidence.PROOF_HASHES_MAX,
+    )
+    fork = evidence.build_fork(lines, witness, 1, [side, side])
+    identity = evidence.build_identity(lines, witness, lines[-1])
+    assert max(len(fork), len(identity)) <= evidence.EVIDENCE_BYTES_MAX

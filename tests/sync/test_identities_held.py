@@ -1,17 +1,25 @@
 """What is held of an identity stays held: whatever is remembered of it, whoever sends which of its lines."""
 
+import json
+
 import pytest
 
 from federation.identity import states
 from federation.lifecycle.custody import rotate
-from federation.sync.frames import DidLine
+from federation.lifecycle.introduce import take_lines
+from federation.sync import serve
+from federation.sync.frames import Decoder, DidLine, End, Log
+from federation.sync.messages import Pull, Wanted
 from tests.nodes import need_body, seed_of
 from tests.sync.conftest import MakeNode, Scene
-from tests.sync.liar import of_log
+from tests.sync.liar import lines, of_log
 from tests.sync.raw import append_raw, hand_built
 
 FIRST_LINE = """
     select line from did_line join participant on participant.id = participant_id where scid = $1 and version = 1
+"""
+LINES = """
+    select line from did_line join participant on participant.id = participant_id where scid = $1 order by version
 """
 HELD = "select did_version, size from participant join log on log.participant_id = participant.id where scid = $1"
 
@@ -46,3 +54,30 @@ async def test_an_identity_is_not_set_back_by_one_of_its_earlier_versions(
     scene.liar.frames = of_log(lambda frames: [frames[0], first, *frames[1:]])
     assert await scene.pull_code() == "DID_VERSION_OUT_OF_ORDER"
     assert await scene.puller.rows(HELD, guest.scid) == [(2, 5)]
+
+
+async def test_another_layout_of_an_identity_keeps_nobody_from_its_next_lines(scene: Scene) -> None:
+    honest, guest = scene.honest, scene.guest
+    scene.liar.frames = lines(spelt_out)
+    assert (await scene.puller.pull(scene.url)).refused == {}
+    assert await scene.puller.value(FIRST_LINE, guest.scid) == await honest.value(FIRST_LINE, guest.scid)
+
+    now = honest.node.clock.advance(minutes=1)
+    await rotate(honest.database, honest.node.keys, guest.scid, seed_of("ojol"), now=now)
+    whole = await honest.rows(LINES, guest.scid)
+    body = b"\n".join([spelt_out(whole[0][0]).replace(b"\n", b" "), whole[1][0]])
+    assert await take_lines(scene.puller.database, guest.scid, body, now=now) == 2
+    assert await scene.puller.rows(LINES, guest.scid) == whole
+
+
+async def test_an_answer_ends_where_identities_alone_reach_the_bytes_asked_for(make_node: MakeNode) -> None:
+    a = await make_node("a")
+    guests = [await a.node.participant(f"warga-{number}", host="a.gotong.test") for number in range(3)]
+    asked = Pull([Wanted(guest.origin) for guest in guests], bytes_max=1)
+    frames = Decoder().feed(b"".join([piece async for piece in serve.pull(a.database, asked)]))
+    assert [frame.origin for frame in frames if isinstance(frame, Log)] == [guests[0].origin]
+    assert frames[-1] == End()
+
+
+def spelt_out(line: bytes) -> bytes:
+    return json.dumps(json.loads(line), indent=2).encode()
