@@ -3,7 +3,6 @@
 SQL only. Everything here runs in one transaction that holds both logs' heads.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -82,28 +81,17 @@ async def shown_log(connection: Connection, participant_id: int, epoch: int) -> 
     return None if record is None else EarlierLog(**dict(record))
 
 
-async def choose(
-    connection: Connection, participant_id: int, old_id: int, new_id: int, shared_size: int, tables: Sequence[str]
-) -> None:
-    """Choose the records to be decided again: those of which an entry has no row, those that show an entry beyond
-    what both logs share, and those of which the new log has one there."""
+async def choose(connection: Connection, old_id: int, new_id: int, shared_size: int) -> None:
+    """Choose the records to be decided again: those of which an entry has no row, and those of which either log has an
+    entry beyond what both share. Reads no more of the logs than that."""
     await connection.execute("create temporary table chosen (record_id uuid primary key) on commit drop")
     await connection.execute("insert into chosen select distinct record_id from unprojected where log_id = $1", old_id)
-    for table in tables:
-        await connection.execute(
-            f"""
-            insert into chosen select record_id from {table} where publisher_id = $1 and index >= $2
-            on conflict do nothing
-            """,
-            participant_id,
-            shared_size,
-        )
     await connection.execute(
         """
         insert into chosen select distinct (convert_from(data, 'UTF8')::jsonb ->> 'id')::uuid
-        from entry where log_id = $1 and index >= $2 and index > 0 on conflict do nothing
+        from entry where log_id = any($1) and index >= $2 and index > 0 on conflict do nothing
         """,
-        new_id,
+        [old_id, new_id],
         shared_size,
     )
     await connection.execute("analyze chosen")
@@ -140,8 +128,11 @@ async def complete_bodies(connection: Connection, from_id: int, to_id: int, size
     )
 
 
-async def show_only(connection: Connection, participant_id: int, log_id: int, tables: Sequence[str]) -> None:
-    """Have the participant's rows come from this log alone; the entries of its other logs wait for nothing."""
+async def show_only(connection: Connection, participant_id: int, log_id: int) -> None:
+    """Have the participant show this log alone; the entries of its other logs wait for nothing.
+
+    Its rows stay as they are: what they were made from says the same in this log (see `records`).
+    """
     await connection.execute(
         "update log set is_projected = false where participant_id = $1 and id <> $2 and is_projected",
         participant_id,
@@ -152,8 +143,6 @@ async def show_only(connection: Connection, participant_id: int, log_id: int, ta
         "delete from unprojected using log where log.id = unprojected.log_id and log.participant_id = $1",
         participant_id,
     )
-    for table in tables:
-        await connection.execute(f"update {table} set log_id = $2 where publisher_id = $1", participant_id, log_id)
 
 
 async def set_aside(connection: Connection, table: str, participant_id: int) -> None:
@@ -165,6 +154,7 @@ async def set_aside(connection: Connection, table: str, participant_id: int) -> 
         where publisher_id = {participant_id:d} and record_id in (select record_id from chosen)
         """
     )
+    await connection.execute(f"analyze {_aside(table)}")  # else it is presumed to be long, and all rows are read
     await connection.execute(
         f"delete from {table} where publisher_id = $1 and record_id in (select record_id from chosen)", participant_id
     )

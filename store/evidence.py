@@ -135,8 +135,8 @@ async def drop_rows(connection: Connection, table: str, log_id: int, size: int) 
     """Delete the rows that show entries from index `size` on; return (record, publisher, revision) of each."""
     records = await connection.fetch(
         f"""
-        delete from {table} where publisher_id = (select participant_id from log where id = $1)
-          and log_id = $1 and index >= $2
+        delete from {table} where publisher_id = (select participant_id from log where id = $1 and is_projected)
+          and index >= $2
         returning record_id, publisher_id, revision
         """,
         log_id,

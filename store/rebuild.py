@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from store.database import Connection
 
-NOT_COMPARED = ("received_at", "scid", "visible", "suppresses")
-"""What depends on when this node heard of a record and on what its operator decided, not on what a log says."""
+NOT_COMPARED = ("received_at", "scid", "visible", "suppresses", "log_id")
+"""What depends on when this node heard of a record and on what its operator decided, not on what a log says; and the
+log, which may be that of an earlier epoch (`strayed`)."""
 WRITTEN_WHILE_PROJECTING = ("unprojected", "outbox")
 
 
@@ -77,3 +78,21 @@ async def out_of_step(connection: Connection) -> list[tuple[str, str, str, bool,
         """
     )
     return [("organization", scid, record_id, True, True) for scid, record_id in rows]
+
+
+async def strayed(connection: Connection, table: str) -> list[tuple[str, str, str, bool, bool]]:
+    """Return, as `differences` does, the records made from an entry that the log shown of their publisher lacks."""
+    rows = await connection.fetch(
+        f"""
+        select participant.scid, record_id::text
+        from public.{table} made join participant on participant.id = publisher_id
+        left join log shown on shown.participant_id = publisher_id and shown.is_projected
+        where made.log_id is distinct from shown.id and not exists (
+            select from entry ours join entry theirs on theirs.index = ours.index and theirs.leaf_hash = ours.leaf_hash
+            join log earlier on earlier.id = theirs.log_id and earlier.participant_id = publisher_id
+            where ours.log_id = shown.id and ours.index = made.index and theirs.log_id = made.log_id
+        )
+        order by participant.scid, record_id
+        """
+    )
+    return [(table, scid, record_id, True, True) for scid, record_id in rows]

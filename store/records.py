@@ -2,6 +2,10 @@
 
 What a row says is decided in `domain`; this module only reads which revision
 is shown and replaces rows.
+
+`log_id` is the log that a row was made from. When a later epoch's log took
+over since, that is a log of an earlier epoch, which says the same at `index`;
+the log that is shown is the participant's one with `is_projected`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -265,8 +269,8 @@ async def recheck_dependents(
     await connection.execute(
         f"""
         insert into unprojected (log_id, index, reason, type, v, record_id, revision, due_at, waits_for)
-        select log_id, index, 'TARGET_MISSING', $2, $3, record_id, revision, $4, {column}
-        from {table} where {column} = any($1)
+        select log.id, index, 'TARGET_MISSING', $2, $3, record_id, revision, $4, {column}
+        from {table} join log on log.participant_id = publisher_id and log.is_projected where {column} = any($1)
         on conflict (log_id, index) do update set due_at = excluded.due_at
         """,
         list(uris),

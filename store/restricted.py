@@ -245,12 +245,13 @@ async def placed(
     """
     record = await connection.fetchrow(
         f"""
-        select participant.id as participant_id, participant.hosted, shown.log_id, shown.index,
+        select participant.id as participant_id, participant.hosted, log.id as log_id, shown.index,
                entry.leaf_hash, entry.data as entry, participant.home_peer_id
         from {table} shown join participant on participant.id = shown.publisher_id
         join organization publisher on publisher.publisher_id = shown.publisher_id
             and publisher.visible and {kept_sql(record_type, "shown", "publisher")}
-        join entry on entry.log_id = shown.log_id and entry.index = shown.index
+        join log on log.participant_id = participant.id and log.is_projected
+        join entry on entry.log_id = log.id and entry.index = shown.index
         where participant.scid = $1 and ($2::uuid is null or shown.record_id = $2)
         """,
         scid,

@@ -2,8 +2,8 @@
 
 It decides when: as soon as everything the epoch copies is held and proven to be what it says (rules L4.3 and L4.4 of
 `epochs`). Until then the old log is shown. Then the participant's rows are those of the new log alone. Both logs begin
-with the same entries: what follows from these alone stays as it is and only changes hands, so that questions which are
-asked meanwhile read past nothing; the rest is decided again. Followers hear of what left, what came and what changed,
+with the same entries: what follows from these alone stays as it is, untouched, however much it is; the rest is decided
+again. Followers hear of what left, what came and what changed,
 and of nothing that stayed.
 """
 
@@ -45,7 +45,7 @@ async def adopt(connection: Connection, log: LogRow, size: int, *, as_of: dateti
     await _require_same_history(connection, log, starts)
     shown = await rows.shown_log(connection, log.participant_id, log.epoch)
     if shown is None:
-        await rows.show_only(connection, log.participant_id, log.id, ())
+        await rows.show_only(connection, log.participant_id, log.id)
         return await _project_pages(connection, log, 0, size, as_of)
     shared = min(shown.size, epochs.shared_size(shown.epoch, log.epoch, starts))
     return await _take_over(connection, log, shown, shared, size, as_of)
@@ -55,11 +55,11 @@ async def _take_over(
     connection: Connection, log: LogRow, shown: EarlierLog, shared: int, size: int, as_of: datetime
 ) -> int:
     """Return how many records changed. What both logs say the same of stays where it is; the rest is decided again."""
-    await rows.choose(connection, log.participant_id, shown.log_id, log.id, shared, TABLES)
+    await rows.choose(connection, shown.log_id, log.id, shared)
     for table in TABLES:
         await rows.set_aside(connection, table, log.participant_id)
     await rows.complete_bodies(connection, shown.log_id, log.id, shared)
-    await rows.show_only(connection, log.participant_id, log.id, TABLES)
+    await rows.show_only(connection, log.participant_id, log.id)
     quiet = replace(log, trust="quarantined")  # followers are told once, of what became of it all
     for start in range(0, shared, PAGE_ENTRIES):
         indexes = set(await rows.chosen_indexes(connection, log.id, start, min(start + PAGE_ENTRIES, shared)))

@@ -48,6 +48,7 @@ async def compare(database: Database, *, as_of: datetime) -> list[Difference]:
                 await _project_all(connection, log, as_of)
             await _settle_all(connection, rows, as_of)
             found = [Difference(*each) for table in tables for each in await rebuild.differences(connection, table)]
+            found += [Difference(*each) for table in tables for each in await rebuild.strayed(connection, table)]
             found += [Difference(*each) for each in await rebuild.odd_reasons(connection)]
             found += [Difference(*each) for each in await rebuild.out_of_step(connection)]
         finally:

@@ -28,7 +28,7 @@ class Provenance:
         "When another host last signed that the newest log it had seen holds this entry; null when none has yet.",
     )
     proof: str = after(
-        "{t}.log_id || '/' || {t}.index",
+        "{l}.id || '/' || {t}.index",
         bundles,
         "A self-contained bundle that proves the record to a stranger, offline: save it and run `gotong verify-proof`.",
         PROOF_COST,

@@ -131,7 +131,8 @@ class Scope(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         row = self.row
         if name == "l":
-            self.joins.setdefault(f"l_{row}", f"join log l_{row} on l_{row}.id = {row}.log_id")
+            shown = f"l_{row}.participant_id = {row}.publisher_id and l_{row}.is_projected"
+            self.joins.setdefault(f"l_{row}", f"join log l_{row} on {shown}")
             return f"l_{row}"
         if name == "e":
             self.joins.setdefault(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from schema.context import Caller, Services
 
 OPEN_COST = 1
-_PLACE = "{t}.log_id || '/' || {t}.index"
+_PLACE = "{l}.id || '/' || {t}.index"
 _PARTS = f"""
     select wanted.key, participant.scid, participant.hosted,
            convert_from(entry.data, 'UTF8')::jsonb ? 'restricted' as is_stated,

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from federation.lifecycle.recover import recover
 from federation.log import tiles
 from federation.log.entry import origin
 from federation.log.proof import check
@@ -13,6 +14,7 @@ from federation.log.tiles import TileId
 from store import logs
 from tests.api.conftest import Served
 from tests.api.test_writing import published
+from tests.nodes import seed_of
 
 
 async def test_a_proof_in_an_answer_holds_without_this_node(served: Served) -> None:
@@ -56,6 +58,24 @@ async def test_proofs_cost_the_same_number_of_statements_for_any_number_of_rows(
         assert "errors" not in answer
         counts.append(len([sql for sql in asked if "event" not in sql and "outbox" not in sql]))
     assert counts[0] == counts[1] <= 7
+
+
+async def test_a_proof_leads_to_the_log_of_the_epoch_that_is_shown(served: Served) -> None:
+    """The row was made from the log before; that log's head says nothing any more."""
+    await served.node.publish_needs(served.guest.scid, "Beras", "Selimut", "Kirim uang")
+    keys, now = served.node.keys, served.node.clock.advance(minutes=1)
+    seed = seed_of("baca-yuk")
+    size = (await head(served)).size - 1
+    changed = await recover(served.node.database, keys, served.guest.scid, seed, size=size, now=now)
+    answer = await served.ask("{ needs { nodes { title provenance { log treeSize proof } } } }")
+    nodes = answer["data"]["needs"]["nodes"]
+    assert {node["title"] for node in nodes} == {"Beras", "Selimut"}
+    for node in nodes:
+        provenance = node["provenance"]
+        assert (provenance["log"], provenance["treeSize"]) == (changed.origin, size)
+        assert changed.origin in json.loads(provenance["proof"])["tlogProof"]
+        body: Any = check(provenance["proof"], now).body
+        assert body["title"][0]["text"] == node["title"]
 
 
 @pytest.mark.parametrize("checkpoint_size", [0, 5])

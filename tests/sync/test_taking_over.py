@@ -103,9 +103,6 @@ async def test_rows_are_those_of_the_new_log_alone_whatever_happened(make_node: 
     told.home.node.clock.advance(minutes=1)
     assert (await told.reader.pull(told.home.url)).refused == {}
     await told.assert_as_the_logs_say()
-    (log_id,) = await told.reader.rows("select id from log where origin = $1", f"gotong/{told.ours.scid}/1")
-    for table in ("need", "update_post", "organization"):
-        assert await told.reader.value(_ELSEWHERE.format(table), told.ours.scid, *log_id) is None
 
 
 async def test_a_body_that_only_one_of_the_logs_has_is_shown(make_node: MakeNode) -> None:
@@ -142,9 +139,6 @@ async def test_the_text_of_what_left_is_forgotten_and_the_text_of_what_stayed_is
         assert await node.rows(_WORDS) == [("Beras",)]
 
 
-_ELSEWHERE = (
-    "select record_id from {} join participant on id = publisher_id where participant.scid = $1 and log_id <> $2"
-)
 _LOSE = """
 delete from payload using log where log.id = log_id and origin = $1 and index = $2 and part = 1 returning part
 """

@@ -20,7 +20,7 @@ from federation.log.verify import Received
 from federation.projection.check import check_log
 from federation.projection.rebuild import compare
 from federation.publish.append import Draft
-from store import epochs, logs
+from store import epochs, evidence, logs
 from store.logs import StoredEntry
 from tests.nodes import fixed, need_body, seed_of
 from tests.sockets import serving
@@ -93,6 +93,33 @@ async def test_what_the_thief_wrote_goes_everywhere_and_nothing_else(theft: Thef
     await theft.home.node.publish_needs(theft.guest.scid, "Obat")
     assert await theft.pull() == {}
     assert await theft.titles(theft.reader) == ["Beras", "Obat", "Selimut"]
+
+
+async def test_rows_that_both_logs_give_are_not_touched_and_belong_to_the_new_log(theft: Theft) -> None:
+    """A switch costs what changes, not what is there; who acts on the new log later finds these rows all the same."""
+    written = "select record_id, xmin::text, ctid::text from need where index < 3 order by index"
+    before = [await node.rows(written) for node in (theft.home, theft.reader)]
+    origin = await theft.recover(3)
+    assert await theft.pull() == {}
+    assert [await node.rows(written) for node in (theft.home, theft.reader)] == before
+    async with theft.reader.database.acquire() as connection:
+        old, new = [await logs.head(connection, each) for each in (theft.guest.origin, origin)]
+        assert old is not None
+        assert new is not None
+        assert await evidence.drop_rows(connection, "need", old.id, 2) == []
+        assert [gone for gone, _, _ in await evidence.drop_rows(connection, "need", new.id, 2)] == [before[1][1][0]]
+
+
+async def test_a_row_made_from_an_entry_that_the_log_lacks_is_found(theft: Theft) -> None:
+    await theft.recover(3)
+    (operator,) = await theft.home.rows("select min(id) from log where participant_id <> $1", await _participant(theft))
+    await theft.home.rows("update need set log_id = $1 where index = 1 returning 1", *operator)
+    found = await compare(theft.home.database, as_of=theft.home.node.clock())
+    assert [(each.table, each.publisher) for each in found] == [("need", theft.guest.scid)]
+
+
+async def _participant(theft: Theft) -> int:
+    return int(await theft.home.value("select id from participant where scid = $1", theft.guest.scid))
 
 
 async def test_followers_hear_of_what_left_and_of_nothing_that_stayed(theft: Theft) -> None:
