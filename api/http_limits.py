@@ -8,23 +8,26 @@ Refused here, without a word to the application:
   that still comes after its answer has gone. Between whole requests uvicorn's keep-alive counts, and how long a body
   may take before it is answered is for whoever reads it;
 * more connections than files can be opened, with some left for the database, peers and keys; of one address more than
-  half of them, unless it is this machine, where a proxy may be.
+  half of them. This machine itself, where a proxy may be, has all but an eighth: no program here takes every place from
+  those who come from outside. An address is what one customer has at the least: of IPv6 the first 64 bits.
 """
 
 import asyncio
 import resource
 from collections import Counter
-from ipaddress import ip_address
 from typing import ClassVar, Final
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.payer import client_address
+
 HEAD_BYTES_MAX: Final = 64 * 1024
 HEAD_TIMEOUT_S: Final = 20.0
 CONNECTIONS_MAX: Final = 8_192
 FILES_KEPT: Final = 256
-ADDRESS_SHARE: Final = 2
+ADDRESS_SHARE: Final = 1 / 2
+LOCAL_SHARE: Final = 7 / 8
 
 
 def connections_max() -> int:
@@ -58,10 +61,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection, or end it where there are too many."""
         super().connection_made(transport)
-        self._address = self.client[0] if self.client else ""
+        self._address, is_local = client_address(self.client[0], b"", ()) if self.client else ("", True)
         self._of_address[self._address] += 1
         most = connections_max()
-        is_greedy = self._of_address[self._address] > most // ADDRESS_SHARE and not self._is_local()
+        is_greedy = self._of_address[self._address] > int(most * (LOCAL_SHARE if is_local else ADDRESS_SHARE))
         if is_greedy or len(self.connections) > most:
             transport.abort()
         else:
@@ -125,9 +128,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._of_address[self._address] -= 1
         if self._of_address[self._address] <= 0:
             del self._of_address[self._address]
-
-    def _is_local(self) -> bool:
-        return not self._address or ip_address(self._address.partition("%")[0]).is_loopback
 
     def _refuse(self) -> None:
         if self.transport.is_closing():

@@ -45,6 +45,8 @@ from federation.sync.sections import DID_BYTES_MAX
 URL_CHARS_MAX = 512
 NEWS_BUFFER_BYTES_MAX = 64 * 1024
 PULL_SLACK_BYTES = DID_BYTES_MAX + BATCH_BYTES_MAX
+CODING_SLACK_BYTES = 64 * 1024
+"""By how much an encoded answer may be longer than what it says; gzip adds a few bytes to each piece."""
 """How far a pull response may go beyond the bytes asked for: it ends with a whole batch."""
 COSIGNATURES_BYTES_MAX = 16 * 1024
 EVIDENCE_LIST_BYTES_MAX = 128 * 1024
@@ -351,6 +353,8 @@ class PeerClient:
             if data is None:
                 break
             received_bytes += len(data)
+            if received_bytes > bytes_max + CODING_SLACK_BYTES:  # encoded nothing comes for ever, too
+                raise PeerTooMuch("the answer is longer than was asked for", bytes_max=bytes_max)
             for piece in inflater.feed(data):
                 left_bytes -= len(piece)
                 if left_bytes < 0:

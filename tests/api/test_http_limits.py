@@ -1,6 +1,7 @@
 """What one connection, and many, may cost: heads that do not end, that come slowly, that are too many."""
 
 import asyncio
+import itertools
 import resource
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import uvicorn
 from api import http_limits
 from api.http_limits import HEAD_BYTES_MAX, LimitedProtocol, connections_max
 from api.http_protocol import HttpProtocol
+from api.payer import client_address
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: a\r\n"
@@ -160,29 +162,32 @@ async def test_a_connection_is_kept_between_whole_requests(port: int) -> None:
 
 async def test_there_are_no_more_connections_than_files_for_them(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 3)
+    addresses = itertools.count()
+    monkeypatch.setattr(http_limits, "client_address", lambda *_: (str(next(addresses)), False))
     kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await reader.readexactly(1)
-    for each, its_writer in kept[:1]:
+    for each, its_writer in kept:
         its_writer.write(GET + b"\r\n")
         assert await _status(each) == b"200"
     for _, each_writer in (*kept, (reader, writer)):
         each_writer.close()
 
 
-async def test_one_address_has_half_of_the_connections_unless_it_is_this_machine(
-    port: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("is_local", "places"), [(False, 4), (True, 7)], ids=["another machine", "this machine"])
+async def test_one_address_has_half_of_the_connections_and_this_machine_leaves_some(
+    port: int, monkeypatch: pytest.MonkeyPatch, is_local: bool, places: int
 ) -> None:
-    monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 4)
-    monkeypatch.setattr(LimitedProtocol, "_is_local", lambda _self: False)
-    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 8)
+    monkeypatch.setattr(http_limits, "client_address", lambda *_: ("an address", is_local))
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(places)]
     reader, refused = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await reader.readexactly(1)
-    monkeypatch.setattr(LimitedProtocol, "_is_local", lambda _self: True)
+    monkeypatch.setattr(http_limits, "client_address", lambda *_: ("a second one", False))
     kept.append(await asyncio.open_connection("127.0.0.1", port))
     for each, writer in kept:
         writer.write(GET + b"connection: close\r\n\r\n")
@@ -193,6 +198,19 @@ async def test_one_address_has_half_of_the_connections_unless_it_is_this_machine
     async with asyncio.timeout(PATIENCE_S):
         while LimitedProtocol._of_address:  # noqa: ASYNC110 - the server notices that they are gone
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("203.0.113.7", "::ffff:203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+    ],
+)
+def test_a_customer_with_many_addresses_is_one(one: str, other: str, same: bool) -> None:
+    assert (client_address(one, b"", ()) == client_address(other, b"", ())) == same
 
 
 def test_files_are_left_for_the_database_and_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:

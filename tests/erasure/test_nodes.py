@@ -25,7 +25,7 @@ def aftercare(served: SyncNode) -> Aftercare:
     return Aftercare(
         served.database,
         served.node.keys,
-        lambda peer: client_of(served.node, peer.url),
+        lambda peer: client_of(served.node, peer.url, limits=served.limits),
         served.node.clock,
         no_claims,
     )

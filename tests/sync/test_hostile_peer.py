@@ -4,7 +4,7 @@ import random
 import resource
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -190,6 +190,18 @@ def bomb() -> Response:
     return Response(body, media_type="application/json", headers={"content-encoding": "gzip"})
 
 
+def encoded_nothing() -> Response:
+    """Return a gzip stream whose empty blocks never end and say nothing."""
+    head = zlib.compressobj(wbits=31).flush(zlib.Z_SYNC_FLUSH)[:10]
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield head
+        async for block in drip(b"\x00\x00\x00\xff\xff" * 10_000, 0):
+            yield block
+
+    return StreamingResponse(blocks(), media_type="application/json", headers={"content-encoding": "gzip"})
+
+
 MISBEHAVIOUR: dict[str, tuple[Callable[[Request, bytes], Response | None], str]] = {
     "entries without end": (
         instead("/pull", endless(encode_entry(b"{}" * 500, None, None))),
@@ -205,6 +217,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Request, bytes], Response | None], str]]
         "PEER_TIMEOUT",
     ),
     "a gzip bomb": (instead("/heads", bomb), "PEER_TOO_MUCH"),
+    "nothing, encoded, without end": (instead("/heads", encoded_nothing), "PEER_TOO_MUCH"),
     "a gzip stream that is none": (
         instead("/heads", lambda: Response(b"x", media_type="application/json", headers={"content-encoding": "gzip"})),
         "CONTENT_CODING_INVALID",
