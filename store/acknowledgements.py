@@ -1,4 +1,7 @@
-"""What operators signed about erasures, as rows: the newest statement of each, as the bytes they signed. SQL only."""
+"""What operators signed about erasures, as rows: the newest statement of each, as the bytes they signed. SQL only.
+
+Of two about as many entries the later one is the newest: an operator that has other keys says it again with these.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +46,7 @@ async def keep(
         values ($1, $2, $3, $4, $5, $6)
         on conflict (log_id, operator_scid) do update
             set size = excluded.size, at = excluded.at, note = excluded.note, received_at = excluded.received_at
-            where kept.size < excluded.size
+            where (kept.size, kept.at) < (excluded.size, excluded.at)
         returning true
         """,
         log_id,
@@ -54,6 +57,14 @@ async def keep(
         now,
     )
     return kept is True
+
+
+async def of_operator(connection: Connection, log_id: int, operator_scid: str) -> bytes | None:
+    """Return what an operator said of a log's erasures, if it is kept."""
+    note: bytes | None = await connection.fetchval(
+        "select note from erasure_acknowledgement where log_id = $1 and operator_scid = $2", log_id, operator_scid
+    )
+    return note
 
 
 async def newest(connection: Connection, log_id: int, limit: int) -> dict[str, tuple[int, bytes]]:

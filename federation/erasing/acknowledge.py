@@ -1,15 +1,18 @@
 """Say what was erased here, and keep what the operators of other nodes say. Shell.
 
-A node acknowledges when all erasures of a log are out of its database and its files. What others say is kept as the
+A node acknowledges when all erasures of a log are out of its database and its files, and again when its operator has
+other keys: what the old ones signed counts for nobody any more who had not taken it yet. What others say is kept as the
 bytes that they signed and handed on as such, so that it reaches the origin over any number of nodes; nobody's word is
 kept but that of operators whose identity is held here.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.errors import GotongError
 from federation.erasing import acknowledgement
@@ -46,8 +49,8 @@ async def acknowledge(database: Database, keys: KeyRing, clock: Callable[[], dat
         fragment = cosign_keys(await identities.load(connection, operator.id, operator.scid))[-1].id
         key = keys.get(document_key_name(operator.scid, fragment))
         for log in found:
-            sizes = await acknowledgements.newest(connection, log.id, ACKNOWLEDGEMENTS_SERVED_MAX)
-            if log.newest >= log.checkpoint_size or sizes.get(operator.scid, (0, b""))[0] > log.newest:
+            before = await acknowledgements.of_operator(connection, log.id, operator.scid)
+            if log.newest >= log.checkpoint_size or _says(before, log.newest, key):
                 continue
             head = parse_checkpoint(parse_note(log.checkpoint).text)
             statement = Acknowledgement(operator.scid, log.origin, head.size, head.root, clock())
@@ -56,6 +59,17 @@ async def acknowledge(database: Database, keys: KeyRing, clock: Callable[[], dat
                 connection, log.id, operator.scid, size=head.size, at=statement.at, note=note, now=statement.at
             )
     return said
+
+
+def _says(note: bytes | None, index: int, key: Ed25519PrivateKey) -> bool:
+    """Return whether this key signed that an erasure at this index is executed."""
+    if note is None:
+        return False
+    said = acknowledgement.read(note)
+    with contextlib.suppress(AcknowledgementSignatureInvalid):
+        acknowledgement.verify(note, said, [key.public_key().public_bytes_raw()])
+        return said.size > index
+    return False
 
 
 async def take(database: Database, note: bytes, *, origin: str, now: datetime) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from federation.erasing import acknowledge
 from federation.erasing.acknowledgement import Acknowledgement, sign
 from federation.erasing.overview import overview
+from federation.lifecycle import custody
 from federation.log.merkle import Edge
 from federation.peers import aftercare as aftercare_
 from federation.peers.aftercare import Aftercare
@@ -12,6 +13,7 @@ from store import peers
 from store.database import Connection
 from store.sweep import pending, sweep
 from tests.erasure.story import erase
+from tests.nodes import seed_of
 from tests.sync.conftest import MakeNode, SyncNode, client_of
 
 PUT_BACK = "insert into payload (log_id, index, part, salt, data) values ($1, $2, $3, $4, $5)"
@@ -83,6 +85,41 @@ async def test_an_erasure_reaches_a_replica_and_the_replica_of_that_and_their_wo
     (told,) = await overview(origin.database, 10)
     assert set(told.listed.acknowledged) >= {relay.node.operator.scid}
     assert (told.listed.missing, told.state(origin.node.clock())) == ([], "DONE")
+
+
+async def test_an_operator_with_new_keys_says_again_what_the_old_ones_signed(make_node: MakeNode) -> None:
+    origin, relay, replica = await make_node("asal"), await make_node("tengah"), await make_node("akhir")
+    guest = await origin.node.participant("ojol", host="asal.gotong.test")
+    (need,) = await origin.node.publish_needs(guest.scid, "Beras")
+    for one, other in ((relay, origin), (replica, relay), (relay, replica), (origin, relay)):
+        await one.add_peer(other.url)
+    for served in (origin, relay, replica):
+        async with served.database.acquire() as connection:
+            await connection.execute("update peer set trust = 'allowed'")
+    await erase(origin.node, guest.scid, need)
+    for one, other in ((relay, origin), (replica, relay), (relay, replica)):
+        await one.pull(other.url)
+    for served in (origin, replica):
+        await swept(served)
+    await cared(replica, relay.url)
+    said = "select count(*) from erasure_acknowledgement where operator_scid = $1"
+    assert await relay.value(said, replica.node.operator.scid) == 1  # it has its word, and the origin not yet
+    replica.node.clock.advance(seconds=1)
+    await custody.rotate(
+        replica.database,
+        replica.node.keys,
+        replica.node.operator.scid,
+        seed_of("akhir.gotong.test"),
+        now=replica.node.clock(),
+    )
+    await relay.pull(replica.url)
+    await origin.pull(relay.url)
+    await cared(origin, relay.url)
+    assert await origin.value(said, replica.node.operator.scid) == 0  # no key that it has now signed that
+    await cared(replica, relay.url)
+    assert await acknowledge.acknowledge(replica.database, replica.node.keys, replica.node.clock) == 0
+    await cared(origin, relay.url)
+    assert await origin.value(said, replica.node.operator.scid) == 1
 
 
 async def test_a_peer_that_says_nothing_is_overdue_after_72_hours(make_node: MakeNode) -> None:

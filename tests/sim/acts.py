@@ -7,26 +7,30 @@ asks again later.
 import gzip
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from federation.bundles import bundle
 from federation.bundles.intake import Intake
 from federation.identity.writing import ParticipantMoved
 from federation.lifecycle import custody, moving
 from federation.lifecycle.recover import recover
+from federation.log.entry import Part
 from federation.log.erasure import NothingToErase
 from federation.publish.append import Appended, Draft, Once
 from federation.publish.prepare import unchanged
 from tests.nodes import fixed, need_body, need_draft
-from tests.sim import hints
+from tests.schema.world import organization_body
+from tests.sim import confidence, hints
 from tests.sim.liars import LIES
 from tests.sim.machine import Machine
-from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work, log_of
+from tests.sim.people import Acknowledged, Asked, Author, Erasure, Theft, Work, log_of, number_of
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 STOLEN_ENTRIES_MAX = 3
 FIRST_ENTRIES_MAX = 6
+ERASED: tuple[tuple[Part, ...], ...] = (("body",), ("restricted",), ("body", "restricted"), ("body",))
 BUNDLES_KEPT_MAX = 4
 
 
@@ -47,18 +51,21 @@ def publication(world: "World", machine: Machine) -> Callable[[], Awaitable[None
 
 
 async def begin(world: "World", author: Author) -> None:
-    """Have somebody publish some needs at once, so that there is something that can be lost, stolen and copied."""
+    """Have somebody say who it is, and publish some needs at once: something that can be lost, stolen and copied."""
+    about = Draft("organization", None, fixed(organization_body(slug=f"warga-{author.slug}")))
+    await author.home.running.appender.append(author.scid, [about])
     titles = {
         key: title_of(key) for key in (world.new_key() for _ in range(world.chance.randint(0, FIRST_ENTRIES_MAX)))
     }
     if titles:
         world.tell(f"{author.home.name} begins with {list(titles.values())} for {author.slug}")
         world.ledger.titles |= set(titles.values())
-        drafts = [need_draft(title) for title in titles.values()]
+        drafts = [_need(world, author, key, title) for key, title in titles.items()]
         done = await author.home.running.appender.append(author.scid, drafts)
         for (key, title), each in zip(titles.items(), done, strict=True):
             place = (each.record_id, each.revision, each.index, each.leaf_hash)
-            world.ledger.acknowledged[key] = Acknowledged(author.scid, 0, each.type, *place, title)
+            told = Acknowledged(author.scid, 0, each.type, *place, title, confidence.has_part(key))
+            world.ledger.acknowledged[key] = told
 
 
 def title_of(key: str) -> str:
@@ -79,48 +86,54 @@ async def append(world: "World", author: Author, key: str) -> None:
     epoch, done = await _done(world, work, author, key, draft)
     if not _is_stolen(author, epoch):  # what is published before the thief is found out is left behind with the loot
         place = (done.record_id, done.revision, done.index, done.leaf_hash)
-        world.ledger.acknowledged[key] = Acknowledged(author.scid, epoch, done.type, *place, title)
+        has_part = done.type == "need" and confidence.has_part(key)
+        world.ledger.acknowledged[key] = Acknowledged(author.scid, epoch, done.type, *place, title, has_part)
 
 
 def _draft(world: "World", author: Author, key: str, title: str) -> Draft:
     kind = number_of(key) % 4
     mine = [each for each in world.ledger.of(author) if each.type == "need"]
     if kind == 0 and mine:
-        return Draft("need", mine[number_of(key) % len(mine)].record_id, fixed(need_body(title)))
+        return _need(world, author, key, title, mine[number_of(key) % len(mine)].record_id)
     needs = [each for each in world.ledger.acknowledged.values() if each.type == "need"]
     if kind == 1 and needs:
         target = needs[number_of(key) % len(needs)]
         about = {"uri": f"gotong:{target.scid}/need/{target.record_id}", "leaf": target.leaf_hash.hex()}
         return Draft("update", None, fixed({"about": about, "text": [{"lang": "id", "text": title}]}))
-    return need_draft(title)
+    return _need(world, author, key, title)
+
+
+def _need(world: "World", author: Author, key: str, title: str, record_id: UUID | None = None) -> Draft:
+    return Draft("need", record_id, fixed(need_body(title), restricted=confidence.part_of(world, author, key)))
 
 
 async def erase(world: "World", machine: Machine) -> None:
-    """Have somebody erase the body of a record that was acknowledged."""
+    """Have somebody erase the body of a record that was acknowledged, what is restricted of it, or both."""
     authors = [author for author in world.authors_at(machine) if world.ledger.of(author)]
     if authors:
         author = world.chance.choice(authors)
         key = world.new_key()
-        await world.writes(machine, lambda: erase_body(world, author, key))
+        await world.writes(machine, lambda: erase_parts(world, author, key))
 
 
-async def erase_body(world: "World", author: Author, key: str) -> None:
-    """Erase the record a key stands for, of those that are there now."""
+async def erase_parts(world: "World", author: Author, key: str) -> None:
+    """Erase what a key stands for, of the records that are there now."""
     mine = world.ledger.of(author)
     if not mine:
         return
     record = mine[number_of(key) % len(mine)]
-    world.tell(f"{author.home.name} erases {record.title!r} for {author.slug}")
-    draft = Draft(record.type, record.record_id, unchanged, erase=("body",))
+    parts = ERASED[number_of(key) % len(ERASED)]
+    world.tell(f"{author.home.name} erases {' and '.join(parts)} of {record.title!r} for {author.slug}")
+    draft = Draft(record.type, record.record_id, unchanged, erase=parts)
 
     async def work(author: Author, key: str) -> None:
-        await erase_body(world, author, key)
+        await erase_parts(world, author, key)
 
     epoch, done = await _done(world, work, author, key, draft)
     if _is_stolen(author, epoch):
         world.ledger.perhaps_erased.add(done.record_id)
     else:
-        world.ledger.erased.append(Erasure(author.scid, epoch, done.record_id, done.index))
+        world.ledger.erased.append(Erasure(author.scid, epoch, done.record_id, done.index, parts))
 
 
 async def _done(world: "World", work: Work, author: Author, key: str, draft: Draft) -> tuple[int, Appended]:
@@ -261,6 +274,7 @@ async def arrive(world: "World", author: Author) -> None:
         )
     except moving.ParticipantHere:
         world.tell(f"  {author.slug} is there already")
+    world.confidence.moves(author, is_whole=author.package is not None)
     author.home = there
     if there in author.left:
         author.left.remove(there)
@@ -296,8 +310,3 @@ async def _import(world: "World", machine: Machine, data: bytes) -> None:
         data = LIES[how](gzip.decompress(data), world.chance)
     process = machine.running
     await bundle.import_(Intake(process.database, "test", machine.clock, process.claims), [data])
-
-
-def number_of(key: str) -> int:
-    """Return a number that depends on the key alone, so that a writer who asks again asks the same."""
-    return sum(ord(letter) * place for place, letter in enumerate(key, start=1))

@@ -47,6 +47,11 @@ class Disks:
         await self.quiesce(number)
         await self._clone(f"{self._name(number)}_{label}", self._name(number))
 
+    async def wipe(self, number: int) -> None:
+        """Bring a database that nobody uses back to the state that migrations leave."""
+        await self.quiesce(number)
+        await self._clone(self._template, self._name(number))
+
     async def copy(self, number: int, to: int) -> str:
         """Return the address of a database made a copy of another one that nobody uses."""
         await self.quiesce(number)

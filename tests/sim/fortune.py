@@ -12,7 +12,6 @@ from federation.lifecycle import moving
 from federation.requests.caller import NONCES_KEPT_S, forget_nonces
 from store import peers
 from tests.sim import acts, hints, invariants
-from tests.sim.crash import real_connect
 from tests.sim.machine import Machine
 from tests.sim.people import Author, log_of
 
@@ -121,16 +120,18 @@ async def restart(world: "World", machine: Machine) -> None:
 
 async def restore(world: "World", machine: Machine) -> None:
     """A machine's database is replaced by an old backup; what nobody else had seen by then is lost."""
-    if machine.name not in world.backups:
+    if machine.name not in world.backups or world.keepsakes.lost:
         return
     world.tell(f"{machine.name} is restored from an old backup")
     machine.bury()
     await world.disks.restore(world.machines.index(machine), "old")
     machine.taken.clear()
+    world.keepsakes.gone(machine)
     for author in world.authors:
-        world.ledger.keep_below(author, *await _most_held_of(world, author))
+        world.ledger.keep_below(author, *await world.most_held_of(author))
         if author.home is machine:
             world.ledger.give_up(author)
+            world.confidence.forgets(author)
             author.has_left = False
     await world.boot(machine)
     for author in world.authors:
@@ -141,25 +142,6 @@ async def restore(world: "World", machine: Machine) -> None:
 
 def _forget(_package: bytes) -> None:
     pass
-
-
-async def _most_held_of(world: "World", author: Author) -> tuple[int, int]:
-    """Return the newest epoch, and its size, that any database holds of a participant's log, up or down."""
-    found = [(0, 0)]
-    for machine in world.machines:
-        connection = await real_connect(machine.dsn)
-        try:
-            row = await connection.fetchrow(
-                """
-                select log.epoch, log.size from log join participant p on p.id = participant_id
-                where scid = $1 and is_projected order by log.epoch desc limit 1
-                """,
-                author.scid,
-            )
-            found += [] if row is None else [(row["epoch"], row["size"])]
-        finally:
-            await connection.close()
-    return max(found)
 
 
 async def lie(world: "World", _machine: Machine) -> None:

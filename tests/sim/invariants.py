@@ -13,6 +13,7 @@ from federation.projection.rebuild import compare
 from node.background import sweep_once
 from store import logs, outbox, relay
 from store.database import Database
+from tests.sim import confidence, keepsakes
 from tests.sim.hints import nobody_missed_anything
 from tests.sim.liars import FORGED
 from tests.sim.traces import nothing_is_left_of_what_was_erased
@@ -77,6 +78,8 @@ async def check(world: "World") -> None:
     await _rows_are_what_the_logs_say(world, first)  # and so are the others', which are the same
     for each in (_acknowledged_is_there, _nothing_is_twice, _forks_are_found_and_nobody_else_accused):
         await each(world)
+    for room in (keepsakes, confidence):
+        await room.check(world)
 
 
 async def _each_machine(world: "World", machine: "Machine") -> None:

@@ -12,13 +12,16 @@ from starlette.applications import Starlette
 from api.callers import Callers
 from api.errors import install
 from api.federation import FederationEdge
+from api.federation_backup import BackupEdge
 from api.federation_deposit import DepositEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_identity import IdentityEdge
+from api.federation_restricted import RestrictedEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
+from federation.backup.backing_up import BackingUp
 from federation.identity.create import Place
 from federation.identity.keys import KeyRing
 from federation.lifecycle.enroll import create_participant, start_node
@@ -33,6 +36,9 @@ from federation.publish.append import Appender, at_once
 from federation.publish.guard import Guard
 from federation.requests.caller import Caller, Heard, Requests
 from federation.requests.signer import Signer
+from federation.restricted.asking import Asking
+from federation.restricted.mailbox import Mailbox
+from federation.restricted.release import Releases
 from federation.sync.announce import HeadFeed
 from federation.sync.client import Limits, PeerClient
 from federation.witness.cosigning import Witness
@@ -119,12 +125,21 @@ class Machine:
 
     async def boot(self) -> "Process":
         """Return a new process on this disk, reachable from now on."""
+        process = self.turn_on()
+        await self.serve()
+        return process
+
+    def turn_on(self) -> "Process":
+        """Return a new process on this disk, which answers nobody yet."""
         self.lifelines[self.dsn] = Lifeline()
         self.process = Process(self, Database(self.dsn, connections=CONNECTIONS), self.lifelines[self.dsn])
-        if self.mirror is None:
-            self.network.apps[self.host] = self.process.app
-        await self.process.guard.decide()  # as it does from the first moment on
         return self.process
+
+    async def serve(self) -> None:
+        """Be reachable from now on."""
+        if self.mirror is None:
+            self.network.apps[self.host] = self.running.app
+        await self.running.guard.decide()  # as it does from the first moment on
 
     async def found(self, guest_slugs: Sequence[str]) -> list[Author]:
         """Begin the node and return its operator and its guests."""
@@ -232,7 +247,25 @@ class Process:
         self.keys = KeyRing(machine.directory / "keys")
         self.guard = Guard(self._connected, machine.directory)
         self.appender = Appender(database, self.keys, machine.clock, self.guard.check if machine.is_honest else at_once)
-        self.syncer = Syncer(database, self.client, "test", machine.clock, self._connected, lambda: 0.5)
+        releases = Releases(database, self.keys, self.appender.vault, machine.clock)
+        self.asking = Asking(releases, Mailbox(database, machine.clock), self.client, self._client_at)
+        self.syncer = Syncer(
+            database,
+            self.client,
+            "test",
+            machine.clock,
+            self._connected,
+            lambda: 0.5,
+            answer_mail=releases.answer_mail,
+        )
+        self.backing_up = BackingUp(
+            database,
+            self.keys,
+            self.appender.vault,
+            self.client,
+            machine.clock,
+            {"base_url": machine.home_url, "network": "test"},
+        )
         self.depositor = Depositor(database, self.client, self._connected, Wake(self._connected), lambda: 0.5)
         self.witnessing = Witnessing(database, self.client, machine.clock, self._connected, lambda: 0.5)
         self.claims = Claims(self._connected)
@@ -241,12 +274,15 @@ class Process:
 
     def client(self, peer: PeerRow) -> PeerClient:
         """Return a client for a peer, which signs as this node's operator."""
+        return self._client_at(peer.url, peer.skew_ms or 0)
+
+    def _client_at(self, url: str, skew_ms: int = 0) -> PeerClient:
         machine = self.machine
         return PeerClient(
-            peer.url,
+            url,
             limits=QUICK,
             signer=Signer(self.database, self.keys, machine.clock),
-            skew_ms=peer.skew_ms or 0,
+            skew_ms=skew_ms,
             transport=machine.network.transport(machine.host),
         )
 
@@ -262,7 +298,10 @@ class Process:
         ears = _Ears(database, [machine.host], clock, machine=machine)
         callers = Callers(ears, PeerBudgets(RATES))
         feed = HeadFeed(database, Wake(self._connected))
-        federation = FederationEdge(database, "test", feed, clock, asyncio.Event(), callers)
+        mailbox = self.asking.mailbox
+        federation = FederationEdge(
+            database, "test", feed, clock, asyncio.Event(), callers, mail_of=mailbox.waiting_for
+        )
         deposits = Deposits(database, "test", clock, self.claims)
         edges = (
             WitnessEdge(Witness(database, self.keys, clock), callers),
@@ -270,6 +309,8 @@ class Process:
             IdentityEdge(database, clock, callers),
             ErasuresEdge(database, callers, clock),
             DepositEdge(database, "test", clock, callers, deposits),
+            RestrictedEdge(self.asking.releases, mailbox, callers),
+            BackupEdge(database, callers),
         )
         seen = noticed(federation.routes(), lambda: self.guard.mark_seen(database.acquire))
         return [route for edge in edges for route in edge.routes()] + seen

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from tests.sim.crash import Crashed
 
 OVERHEARD_MAX = 32
+PACKET_BYTES = 512
 PUBLIC = ("/pull", "/add-checkpoint", "/did.jsonl")
 """A stranger may ask for these; whoever is not known there is not protected from what is changed on the way."""
 _NONCE = re.compile(r';nonce="([^"]+)"')
@@ -152,10 +153,9 @@ class _Wire(httpx.AsyncBaseTransport):
         tamper = network.tampers.get(host)
         if tamper is not None:
             body = _tampered(tamper, request, headers, body)
-        pieces = [body]
         if fate is Fate.ANSWER_CUT:
-            pieces = [body[: network.chance.randrange(len(body) + 1)]]
-        return httpx.Response(status, headers=headers, stream=_Body(pieces, is_cut=fate is Fate.ANSWER_CUT))
+            body = body[: network.chance.randrange(len(body) + 1)]
+        return httpx.Response(status, headers=headers, stream=_Body(body, is_cut=fate is Fate.ANSWER_CUT))
 
 
 def changed(request: httpx.Request, chance: random.Random) -> httpx.Request:
@@ -185,12 +185,15 @@ async def _ask(app: ASGIApp, request: httpx.Request) -> tuple[int, httpx.Headers
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, pieces: list[bytes], *, is_cut: bool) -> None:
-        self._pieces = pieces
+    """An answer that comes in packets, so that what came first is stored while the rest is on its way."""
+
+    def __init__(self, body: bytes, *, is_cut: bool) -> None:
+        self._body = body
         self._is_cut = is_cut
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
+        for start in range(0, len(self._body), PACKET_BYTES):
+            yield self._body[start : start + PACKET_BYTES]
+            await asyncio.sleep(0)
         if self._is_cut:
             raise httpx.ReadError("the connection was cut")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from domain.ids import RecordUri
+from federation.log.entry import Part
 from store import logs
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ class Acknowledged:
     index: int
     leaf_hash: bytes
     title: str
+    has_part: bool = False
+
+    @property
+    def uri(self) -> RecordUri:
+        """The record."""
+        return RecordUri(self.scid, self.type, self.record_id)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Erasure:
     epoch: int
     record_id: UUID
     index: int
+    parts: tuple[Part, ...]
 
 
 Work = Callable[[Author, str], Awaitable[None]]
@@ -109,10 +118,15 @@ class Ledger:
         """Ask again for nothing that this author got no answer to: whoever would know the key is gone."""
         self.unsure = [each for each in self.unsure if each.author is not author]
 
-    def is_erased(self, told: Acknowledged) -> bool:
-        """Return whether the body of what was acknowledged was erased later."""
-        mine = [each.index for each in self.erased if (each.scid, each.record_id) == (told.scid, told.record_id)]
-        return any(told.index < index for index in mine)
+    def is_erased(self, told: Acknowledged, part: Part = "body") -> bool:
+        """Return whether a part of what was acknowledged was erased later."""
+        mine = [each for each in self.erased if (each.scid, each.record_id) == (told.scid, told.record_id)]
+        return any(told.index < each.index and part in each.parts for each in mine)
+
+
+def number_of(key: str) -> int:
+    """Return a number that depends on the key alone, so that a writer who asks again asks the same."""
+    return sum(ord(letter) * place for place, letter in enumerate(key, start=1))
 
 
 async def log_of(author: Author) -> logs.LogRow:

@@ -17,10 +17,13 @@ from typing import Any
 from domain.errors import GotongError
 from federation.log.erasure import NothingToErase
 from federation.moderation.trust import add_peer, set_participant_trust
+from store import depositors
 from tests.clock import START
-from tests.sim import acts, again, fortune, hints, invariants
-from tests.sim.crash import Crashed, Lifeline, mortal
+from tests.sim import acts, again, confidence, fortune, hints, invariants, keepsakes
+from tests.sim.confidence import Confidence
+from tests.sim.crash import Crashed, Lifeline, mortal, real_connect
 from tests.sim.disks import Disks
+from tests.sim.keepsakes import Keepsakes
 from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, WorldTime
 from tests.sim.network import Network
@@ -32,6 +35,8 @@ STATEMENTS_BEFORE_CRASH_MAX = 60
 STATEMENTS_OF_AN_APPEND = 20
 """So many a publication takes, its commit among them."""
 SETTLE_ROUNDS_MAX = 14
+BOOTS_MAX = 20
+"""Whoever brings back a lost machine may die of it more than once."""
 MOODS = 3
 MOOD = 5
 """Of each run some kinds of steps are so much more frequent: what is rare alone meets what else is rare."""
@@ -56,6 +61,8 @@ class World:
     janus: Janus | None = None
     authors: list[Author] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
+    confidence: Confidence = field(default_factory=Confidence)
+    keepsakes: Keepsakes = field(default_factory=Keepsakes)
     told: list[str] = field(default_factory=list)
     backups: set[str] = field(default_factory=set)
     bundles: list[bytes] = field(default_factory=list)
@@ -94,6 +101,24 @@ class World:
         """Do something that appends to a log, as `mortally` does."""
         await self.mortally(machine, work, within=STATEMENTS_OF_AN_APPEND)
 
+    async def most_held_of(self, author: Author) -> tuple[int, int]:
+        """Return the newest epoch, and its size, that any database holds of a participant's log, up or down."""
+        found = [(0, 0)]
+        for machine in self.machines:
+            connection = await real_connect(machine.dsn)
+            try:
+                row = await connection.fetchrow(
+                    """
+                    select log.epoch, log.size from log join participant p on p.id = participant_id
+                    where scid = $1 and is_projected order by log.epoch desc limit 1
+                    """,
+                    author.scid,
+                )
+                found += [] if row is None else [(row["epoch"], row["size"])]
+            finally:
+                await connection.close()
+        return max(found)
+
     def machine_at(self, url: str) -> Machine | None:
         """Return the honest machine that answers under an address, if it is one that does."""
         return next((each for each in self.machines if each.url == url), None)
@@ -116,10 +141,18 @@ class World:
         if self.janus is not None:
             await self.janus.begin(self.disks)
         for machine in self.machines:
-            for other in self.known_to(machine):
-                await add_peer(machine.running.database, other, trust="allowed", actor="simulation")
+            await self.befriend(machine)
         for author in self.authors:
             await acts.begin(self, author)
+
+    async def befriend(self, machine: Machine) -> None:
+        """Have a machine allow all it knows, deposit with its mirror, and keep the backups of the others."""
+        for other in self.known_to(machine):
+            peer = await add_peer(machine.running.database, other, trust="allowed", actor="simulation")
+            if machine.mirror is not None and other == machine.mirror.url:
+                async with machine.running.database.acquire() as connection:
+                    await depositors.add_mirror(connection, peer.id)
+        await keepsakes.prepare(machine)
 
     async def _step(self) -> None:
         self.time.pass_(self.chance.uniform(0.5, 90.0))
@@ -140,8 +173,11 @@ class World:
         self.network.heal()
         for machine in self.machines:
             machine.error = timedelta(0)
-            if machine.process is None:
-                await self.boot(machine)
+        for machine in sorted(self.machines, key=lambda each: each.name in self.keepsakes.lost):
+            for _ in range(BOOTS_MAX):
+                if machine.process is None:
+                    await self.boot(machine)
+            assert machine.process is not None, f"{machine.name} cannot be brought back"
         for liar in self.liars:
             liar.be_honest(self.network)
         self.time.pass_(4 * 3_600)  # longer than any clock was ahead: what it let be shown early, all show by then
@@ -197,9 +233,12 @@ class World:
         return len(waiting)
 
     async def boot(self, machine: Machine) -> None:
-        """Turn a machine on."""
-        self.tell(f"{machine.name} boots")
+        """Turn a machine on, or go on bringing it back."""
         await self.disks.quiesce(self.machines.index(machine))
+        if machine.name in self.keepsakes.lost:
+            await keepsakes.bring_back(self, machine)
+            return
+        self.tell(f"{machine.name} boots")
         await machine.boot()
 
     # ---- deaths ------------------------------------------------------------------------------------------------------
@@ -263,6 +302,10 @@ STEPS_BY_WEIGHT: dict[Step, int] = {
     acts.erase: 4,
     again.ask: 4,
     again.write_for_who_left: 3,
+    confidence.choose: 3,
+    confidence.ask: 5,
+    keepsakes.back_up: 3,
+    keepsakes.lose: 2,
     acts.rotate: 2,
     acts.steal: 1,
     acts.find_out: 2,
