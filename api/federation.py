@@ -28,7 +28,7 @@ from federation.log import static
 from federation.log.entry import Network
 from federation.log.tiles import parse_tile_path
 from federation.sync import serve
-from federation.sync.announce import LISTENERS_MAX, HeadFeed, ListenersExhausted
+from federation.sync.announce import LISTENERS_MAX, HeadFeed, ListenersExhausted, MailFeed, Told
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.interest import read_interest
 from federation.sync.messages import PULL_REQUEST_BYTES_MAX, SINCE_CHARS_MAX, PullMalformed, read_pull
@@ -91,7 +91,7 @@ class _PullResponse(StreamingResponse):
 class FederationEdge:
     """What the routes need; `stopping` ends open streams when the process shuts down.
 
-    `mail_of` says how much waits here for a peer (`federation.restricted.mailbox`).
+    `mail_of` says how much waits here for a peer (`federation.restricted.mailbox`), `mail_feed` when there is more.
     """
 
     database: Database
@@ -102,6 +102,7 @@ class FederationEdge:
     callers: Callers
     is_listed: bool = False
     mail_of: Callable[[int], Awaitable[int]] | None = None
+    mail_feed: MailFeed | None = None
     pulls: Places = field(default_factory=lambda: Places(PULLS_AT_ONCE_MAX))
     streams: Places = field(default_factory=lambda: Places(LISTENERS_MAX))
 
@@ -156,7 +157,7 @@ class FederationEdge:
         visit = await self.callers.visit(request)
         if not self.streams.have_room(visit.purse):
             raise ListenersExhausted("too many streams are open", count_max=LISTENERS_MAX)
-        events = self._events(request.headers.get("last-event-id"), visit.purse)
+        events = self._events(request.headers.get("last-event-id"), visit)
         await anext(events)  # a refusal is an HTTP answer, not an empty stream
         headers = {"cache-control": NO_STORE, "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
@@ -194,9 +195,11 @@ class FederationEdge:
         data = visit.sent(await static.did_witness(self.database, request.path_params["scid"]))
         return Response(data, headers={"cache-control": SHORT_LIVED}, media_type="application/json")
 
-    async def _events(self, since: str | None, purse: Purse) -> AsyncIterator[bytes]:
-        with self.streams.taken(purse):
+    async def _events(self, since: str | None, visit: Visit) -> AsyncIterator[bytes]:
+        with self.streams.taken(visit.purse), contextlib.ExitStack() as stack:
             async with self.feed.listen(since) as listener:
+                if self.mail_feed is not None and visit.caller is not None:
+                    stack.enter_context(self.mail_feed.listen(listener, visit.caller.peer_id))
                 yield b""
                 yield b": listening\n\n"
                 while not self.stopping.is_set():
@@ -206,19 +209,21 @@ class FederationEdge:
                         await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
                         if not taking.done():
                             return
-                        news, position = taking.result()
+                        told = taking.result()
                     finally:
                         taking.cancel()
                         stopping.cancel()
-                    yield _sse(news, position) if news else b": still here\n\n"
+                    yield _sse(told) or b": still here\n\n"
 
 
-def _sse(news: dict[str, int], position: str) -> bytes:
-    """Return one event a log; the last one carries the id to resume from."""
+def _sse(told: Told) -> bytes:
+    """Return an event for mail, and one a log; the last of these carries the id to resume from."""
+    mail = b"event: mail\ndata: {}\n\n" if told.mail else b""
     events = [
-        b"event: head\ndata: " + orjson.dumps({"origin": origin, "size": size}) + b"\n" for origin, size in news.items()
+        b"event: head\ndata: " + orjson.dumps({"origin": origin, "size": size}) + b"\n"
+        for origin, size in told.sizes.items()
     ]
-    return b"\n".join(events) + f"id: {position}\n\n".encode()
+    return mail + (b"\n".join(events) + f"id: {told.position}\n\n".encode() if events else b"")
 
 
 def _did_log(data: bytes) -> Response:

@@ -16,7 +16,7 @@ from domain.errors import GotongError
 from store.database import Connection
 from store.sweep import Hold, Swept, sweep
 
-SWEEP_POLL_S = 30.0
+SWEEP_POLL_S = 5.0
 SWEEP_PAUSE_S = 600.0
 SWEEP_SHARE = 100
 """How many times as long as it took a rewrite is waited for the next one."""

@@ -41,7 +41,7 @@ from federation.peers.loop import Syncer
 from federation.projection.reapply import reapply
 from federation.publish.waiting import publish_for_ever
 from federation.requests.caller import Requests
-from federation.sync.announce import HeadFeed
+from federation.sync.announce import HeadFeed, MailFeed
 from federation.witness.bringing import Bringing
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
@@ -129,6 +129,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
 
         wake = Wake(connected)
         feed = HeadFeed(node.database, wake)
+        mail_feed = MailFeed(wake, node.mailbox.newest)
         syncer = Syncer(
             node.database,
             node.client,
@@ -159,14 +160,22 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             networks(settings.proxies),
         )
         federation = FederationEdge(
-            node.database, settings.network, feed, now, stopping, callers, settings.directory, node.mailbox.waiting_for
+            node.database,
+            settings.network,
+            feed,
+            now,
+            stopping,
+            callers,
+            settings.directory,
+            node.mailbox.waiting_for,
+            mail_feed,
         )
         cosigner = Witness(node.database, node.keys, now)
         witness = WitnessEdge(cosigner, callers)
         bringing = Bringing(node.database, cosigner, now) if settings.witness else None
         witnessing = Witnessing(node.database, node.client, now, connected, random.random)
         erasures = ErasuresEdge(node.database, callers, now)
-        aftercare = Aftercare(node.database, node.keys, node.client, now, connected, bringing)
+        aftercare = Aftercare(node.database, node.keys, node.client, now, connected, bringing, settings.poll_interval_s)
         depositor = Depositor(node.database, node.client, connected, wake, random.random)
         deposits = Deposits(node.database, settings.network, now, Claims(connected))
         deposit = DepositEdge(node.database, settings.network, now, callers, deposits)
@@ -175,6 +184,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
         tasks: list[background.Work] = [
             wake.run,
             feed.run,
+            mail_feed.run,
             syncer.run,
             partial(witnessing.run, wake),
             depositor.run,

@@ -10,7 +10,7 @@ from federation.encoding import canonical, multikey
 from federation.log.verify import Received
 from federation.mirror import deposit, link
 from federation.requests import addresses
-from federation.sync import directory, frames, interest, messages, sections
+from federation.sync import directory, frames, interest, messages, news, sections
 from federation.sync.sections import Pulled
 from federation.witness import brought
 
@@ -96,6 +96,11 @@ def _read_heads(given: Input) -> Any:
     return {"network": heads.network, "since": heads.since, "logs": [[each.origin, each.size] for each in heads.logs]}
 
 
+def _read_news(given: Input) -> Any:
+    told = news.read_news([each.encode() for each in given["events"]])
+    return None if told is None else {"resume_from": told.id, "grown": dict(told.sizes), "mail": told.mail}
+
+
 def _read_pull(given: Input) -> Any:
     pull = messages.read_pull(_body(given))
     logs = [[each.origin, each.size, each.did_version, each.upto] for each in pull.logs]
@@ -179,6 +184,7 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "decode_frames": _decode_frames,
     "read_stream": _read_stream,
     "read_heads": _read_heads,
+    "read_news": _read_news,
     "read_pull": _read_pull,
     "decode_canonical": _decode_canonical,
     "document_of_others": _document_of_others,

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -36,6 +37,7 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_BYTES_MAX = 103  # sun_path: 108 on Linux, 104 on macOS, with the closing NUL
 START_TIMEOUT_S = 120.0  # recovery after a crash replays up to max_wal_size
 STOP_TIMEOUT_S = 60.0
+ORPHAN_TIMEOUT_S = 10.0
 POLL_INTERVAL_S = 0.05
 RELIABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
@@ -78,7 +80,7 @@ class EmbeddedServer:
                     if not self.cluster.exists():
                         self._initialise(programs)
                     self._check_version(programs)
-                    return _dsn(self._running_socket_dir() or self._start(programs))
+                    return _dsn(self._running_socket_dir(programs) or self._start(programs))
                 except BaseException:
                     self._let_go()
                     raise
@@ -173,6 +175,7 @@ class EmbeddedServer:
     def _start(self, programs: Programs) -> Path:
         """Return the directory of the socket of a server started here; raise when it does not come up."""
         socket_dir = self._choose_socket_dir(programs)
+        self._end_orphans()
         self._write_configuration(socket_dir)
         # Nobody else may hold it: we have the guard, and no server of this cluster is alive.
         (socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
@@ -243,8 +246,11 @@ class EmbeddedServer:
         identity = hashlib.sha256(f"{os.geteuid()} {self.cluster.resolve()}".encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"gotong-{identity}"
 
-    def _running_socket_dir(self) -> Path | None:
-        """Return the socket directory of a server that already answers, waiting for one that is about to."""
+    def _running_socket_dir(self, programs: Programs) -> Path | None:
+        """Return the socket directory of a server that already answers, waiting for one that is about to.
+
+        One that runs and whose socket is gone will never answer: it is stopped.
+        """
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while (lines := self._pid_file()) is not None:
             if len(lines) > 4 and lines[4] and _answers(Path(lines[4]) / SOCKET_NAME):
@@ -254,10 +260,33 @@ class EmbeddedServer:
                 # PostgreSQL itself would take any process that got the number since for its own server.
                 (self.cluster / "postmaster.pid").unlink(missing_ok=True)
                 return None
+            elif "ready" in lines[-1] and not (Path(lines[4]) / SOCKET_NAME).exists():
+                self._control(programs, "stop", "-m", "fast", timeout_s=STOP_TIMEOUT_S)
             if time.monotonic() > deadline_s:
-                raise EmbeddedDatabaseUnavailable("The database is running but does not answer.", pid=int(lines[0]))
+                said = self._log_of_last_start().strip().splitlines()
+                raise EmbeddedDatabaseUnavailable(
+                    f"The database is running (process {lines[0]}) and cannot be reached after "
+                    f"{START_TIMEOUT_S:.0f} s. It says that it is {lines[-1]!r}. Its log ends: {said[-1:]}",
+                    pid=int(lines[0]),
+                    state=lines[-1],
+                )
             time.sleep(POLL_INTERVAL_S)
         return None
+
+    def _end_orphans(self) -> None:
+        """End servers whose directory had this name and was deleted under them.
+
+        Such a one notices by itself within a minute, and then takes its socket away: by that time ours.
+        """
+        deleted = f"{self.cluster.resolve()} (deleted)"
+        orphans = [each for each in psutil.process_iter(["name", "cwd"]) if each.info["cwd"] == deleted]
+        orphans = [each for each in orphans if each.info["name"].startswith("postgres")]
+        for each in orphans:
+            with contextlib.suppress(psutil.Error):
+                each.send_signal(signal.SIGQUIT)
+        for each in psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_S)[1]:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
 
     def _pid_file(self) -> list[str] | None:
         """Return the lines of postmaster.pid: pid, directory, start, port, socket directory, address, memory, state."""

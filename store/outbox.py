@@ -23,6 +23,7 @@ SEQUENCER_LOCK = 0x676F746F6E670001  # "gotong" 1
 OUTBOX_CHANNEL = "gotong_outbox"
 EVENT_CHANNEL = "gotong_event"
 HEAD_CHANNEL = "gotong_head"
+MAIL_CHANNEL = "gotong_mail"
 
 PUBLISHED = "PUBLISHED"
 REVISED = "REVISED"

@@ -19,7 +19,8 @@ _PRESENT = "log.epoch = participant.epoch"  # logs of past epochs are static: no
 class RelayRow:
     """A log as others may have it: `size` entries under the signed note `checkpoint`, cosignatures included.
 
-    `has_left` says that it was written here once. Of a frozen log fewer entries are given than the note is about.
+    `has_left` says that it was written here once; `keeps_mail`, that a depositor writes it, for whom requests are kept.
+    Of a frozen log fewer entries are given than the note is about.
     """
 
     log_id: int
@@ -32,6 +33,7 @@ class RelayRow:
     did_version: int
     checkpoint_size: int
     did_hash: str
+    keeps_mail: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ _COLUMNS = f"""
     log.id as log_id, participant.id as participant_id, log.origin, participant.hosted,
     participant.left_at is not null as has_left, least(log.checkpoint_size, log.frozen_size) as size,
     {WITH_COSIGNATURES} as checkpoint, participant.did_version, log.checkpoint_size,
-    participant.did_hash
+    participant.did_hash, participant.mirrored_for is not null and not participant.hosted as keeps_mail
 """
 _LOGS = "log join participant on participant.id = log.participant_id"
 

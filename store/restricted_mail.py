@@ -1,9 +1,12 @@
 """Requests for restricted parts under way, as rows: what waits at this mirror, what this node asked for. SQL only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from store.database import Connection
+from store.mail_places import AT_HOME
+from store.outbox import MAIL_CHANNEL, announce
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,6 @@ class Pending:
 # ---- at a mirror -----------------------------------------------------------------------------------------------------
 
 
-async def depositor_of(connection: Connection, participant_id: int) -> int | None:
-    """Return the peer that is a participant's home and deposits here, or None; a blocked one is nobody's home."""
-    number: int | None = await connection.fetchval(
-        """
-        select peer.id from participant join peer on peer.id = participant.home_peer_id
-        where participant.id = $1 and peer.deposits_here and peer.trust <> 'blocked' and participant.trust = 'allowed'
-        """,
-        participant_id,
-    )
-    return number
-
-
 async def find(connection: Connection, request_hash: bytes) -> Mail | None:
     """Return the request of this hash that is kept here, or None."""
     record = await connection.fetchrow("select id, answer from restricted_mail where request_hash = $1", request_hash)
@@ -75,9 +66,9 @@ async def kept(connection: Connection, letter: Letter, peer_id: int) -> Kept:
     record = await connection.fetchrow(
         """
         select count(*) filter (where asker_scid = $2) as of_asker, count(*) filter (where node_scid = $3) as of_node,
-               count(*) filter (where home.home_peer_id = $1) as of_home,
+               count(*) filter (where home.mirrored_for = $1) as of_home,
                coalesce(sum(octet_length(request) + coalesce(octet_length(answer), 0))
-                        filter (where home.home_peer_id = $1), 0) as bytes_of_home
+                        filter (where home.mirrored_for = $1), 0) as bytes_of_home
         from restricted_mail join participant home on home.id = owner_id
         """,
         peer_id,
@@ -104,6 +95,7 @@ async def keep(connection: Connection, letter: Letter, now: datetime) -> None:
         letter.until,
         now,
     )
+    await announce(connection, MAIL_CHANNEL)
 
 
 async def collect(connection: Connection, mail_id: int, now: datetime) -> None:
@@ -115,7 +107,7 @@ async def collect(connection: Connection, mail_id: int, now: datetime) -> None:
 
 async def waiting(connection: Connection, peer_id: int, now: datetime) -> int:
     """Return how many requests wait here for this depositor."""
-    count: int = await connection.fetchval(f"select count(*) from ({_WAITING}) waiting", peer_id, now)
+    count: int = await connection.fetchval(f"select count(*) from ({_WAITING}) waiting", [peer_id], now)
     return count
 
 
@@ -127,26 +119,35 @@ async def give(connection: Connection, peer_id: int, now: datetime, limit: int) 
         update restricted_mail set fetched_at = $2 from given where restricted_mail.id = given.id
         returning restricted_mail.request
         """,
-        peer_id,
+        [peer_id],
         now,
         limit,
     )
     return [record["request"] for record in records]
 
 
-_WAITING = """
-    select mail.id from restricted_mail mail
-    join participant home on home.id = mail.owner_id join peer on peer.id = home.home_peer_id
-    where peer.id = $1 and peer.deposits_here and mail.answer is null and mail.until > $2
+_WAITING = f"""
+    select mail.id, peer.id as peer_id from restricted_mail mail
+    join participant home on home.id = mail.owner_id join peer on peer.id = home.mirrored_for
+    where peer.id = any($1) and mail.answer is null and mail.until > $2 and {AT_HOME}
 """
+
+
+async def newest_waiting(connection: Connection, peer_ids: Sequence[int], now: datetime) -> dict[int, int]:
+    """Return by depositor the number of the newest request that waits for it, where there is one."""
+    records = await connection.fetch(
+        f"select peer_id, max(id) as newest from ({_WAITING}) waiting group by peer_id", list(peer_ids), now
+    )
+    return {record["peer_id"]: record["newest"] for record in records}
 
 
 async def asked_of(connection: Connection, request_hash: bytes, peer_id: int) -> str | None:
     """Return the SCID of the owner of what a request that waits for this depositor is about, or None."""
     scid: str | None = await connection.fetchval(
-        """
-        select home.scid from restricted_mail join participant home on home.id = owner_id
-        where request_hash = $1 and home.home_peer_id = $2 and answer is null
+        f"""
+        select home.scid from restricted_mail
+        join participant home on home.id = owner_id join peer on peer.id = home.mirrored_for
+        where request_hash = $1 and peer.id = $2 and answer is null and {AT_HOME}
         """,
         request_hash,
         peer_id,

@@ -13,11 +13,11 @@ import structlog
 
 from domain.errors import GotongError
 from store.database import Connection
-from store.outbox import EVENT_CHANNEL, HEAD_CHANNEL, OUTBOX_CHANNEL
+from store.outbox import EVENT_CHANNEL, HEAD_CHANNEL, MAIL_CHANNEL, OUTBOX_CHANNEL
 
 POLL_S = 2.0
 RECONNECT_S = 0.5
-CHANNELS = (OUTBOX_CHANNEL, EVENT_CHANNEL, HEAD_CHANNEL)
+CHANNELS = (OUTBOX_CHANNEL, EVENT_CHANNEL, HEAD_CHANNEL, MAIL_CHANNEL)
 
 _log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ from federation.log.names import parse_origin
 from federation.mirror.deposit import DEPOSIT_LOGS_MAX, Deposited
 from federation.moderation import trust
 from federation.sync.sections import Opened
-from store import depositors
+from store import depositors, mail_places
 from store import held as held_
 from store.database import Database
 from store.held import Held
@@ -111,15 +111,19 @@ class Deposits:
             raise DepositorFull("no more new participants are taken from this depositor", count_max=brought)
 
     async def _settle_homes(self, peer_id: int, operator_scid: str, taken: dict[str, Taken], fresh: list[str]) -> None:
-        """Remember who brought the `fresh` participants; those under the depositor's own host get its trust."""
+        """Remember who brought the `fresh` participants and whose requests wait for the depositor.
+
+        Those under the depositor's own host get its trust.
+        """
         scids = sorted({parse_origin(origin).scid for origin, each in taken.items() if each.entries} | set(fresh))
-        if not scids:
-            return
         async with self.database.transaction() as connection:
-            await depositors.mark_deposited(connection, peer_id, fresh)
-            at_home = await held_.find_homes(connection, peer_id, operator_scid, scids)
-            if at_home:
-                await trust.inherit(connection, await trust.trust_of_peer(connection, peer_id), at_home)
+            if scids:
+                await depositors.mark_deposited(connection, peer_id, fresh)
+                at_home = await held_.find_homes(connection, peer_id, operator_scid, scids)
+                if at_home:
+                    await trust.inherit(connection, await trust.trust_of_peer(connection, peer_id), at_home)
+            named = sorted({scid for scid, _ in _named(taken)})
+            await mail_places.settle(connection, peer_id, operator_scid, named)
 
     async def _held(self, taken: dict[str, Taken]) -> list[Deposited]:
         async with self.database.acquire() as connection:

@@ -29,7 +29,7 @@ from federation.mirror.link import CODE_BYTES, Invitation, Joined, code_hash, ne
 from federation.moderation import trust as trust_
 from federation.moderation.trust import Trust
 from federation.sync.apply import meet
-from store import audit, depositors, participants
+from store import audit, depositors, mail_places, participants
 from store import held as held_
 from store.database import Connection, Database
 
@@ -147,5 +147,6 @@ async def _admit(
     peer_id = await depositors.admit(connection, state.scid, trust)
     await depositors.mark_deposited(connection, peer_id, [state.scid])
     at_home = await held_.find_homes(connection, peer_id, state.scid, [state.scid])
+    await mail_places.settle(connection, peer_id, state.scid, [state.scid])
     await trust_.inherit(connection, await trust_.trust_of_peer(connection, peer_id), at_home)
     return peer_id

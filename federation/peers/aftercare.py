@@ -62,6 +62,7 @@ class Aftercare:
     clock: Callable[[], datetime]
     connect: Callable[[], Awaitable[Connection]]
     bringing: Bringing | None = None
+    round_s: float = ROUND_S
     _claims: Claims = field(init=False)
     _asked: dict[tuple[int, str], _Asked] = field(default_factory=dict)  # by peer and log
     _asked_who_vouches: dict[tuple[int, str], float] = field(default_factory=dict)  # by peer and successor
@@ -70,14 +71,14 @@ class Aftercare:
         self._claims = Claims(self.connect)
 
     async def run(self) -> None:
-        """Look after all peers every ROUND_S, until cancelled."""
+        """Look after all peers every `round_s`, until cancelled."""
         try:
             while True:
                 try:
                     await self._round()
                 except GotongError as error:
                     _log.warning("aftercare_failed", code=error.code, message=error.message)
-                await asyncio.sleep(ROUND_S)
+                await asyncio.sleep(self.round_s)
         finally:
             await self._claims.close()
 

@@ -20,6 +20,7 @@ from federation.identity.states import DidStates
 from federation.log.entry import Network, NetworkMismatch
 from federation.log.names import is_origin, parse_origin
 from federation.moderation import trust
+from federation.restricted.places import note_places
 from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
@@ -252,6 +253,7 @@ class Exchange:
         held = await self._held(heads)
         await note_sightings(self._database, self._states, self._peer.id, heads.logs, held)
         if heads.logs:
+            await note_places(self._database, self._peer.id, heads.logs)
             await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
             await forks.look(heads.logs, held, self.done.refused.keys())
         self.done.forked = [finding.origin for finding in forks.findings]

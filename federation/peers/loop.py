@@ -9,7 +9,7 @@ decided in `plan`, and losing any message costs no more than a poll.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -237,8 +237,10 @@ class Syncer:
             listening = asyncio.create_task(self._listen(url, client, bell), name=f"listen {url}")
             try:
                 while True:
-                    sizes = await bell.rung(NEWS_SETTLE_S)
-                    if sizes and await self._followed(url, client, sizes):
+                    news = await bell.rung(NEWS_SETTLE_S)
+                    if news.mail and self.answer_mail is not None:
+                        await self._take_mail(url, client, self.answer_mail)
+                    if await self._followed(url, client, news.sizes) if news.sizes else news.mail:
                         continue
                     await self._attempt(url, client)
                     with contextlib.suppress(GotongError):
@@ -247,7 +249,7 @@ class Syncer:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
 
-    async def _followed(self, url: str, client: PeerClient, sizes: dict[str, int]) -> bool:
+    async def _followed(self, url: str, client: PeerClient, sizes: Mapping[str, int]) -> bool:
         """Return whether the logs that the peer named were pulled and nothing else was to do.
 
         Whatever goes wrong here goes wrong again in the exchange that follows, and is remembered there.

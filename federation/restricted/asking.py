@@ -1,9 +1,10 @@
 """Ask a record's home for its restricted part, wherever it can be reached, and wait for it if it cannot. Shell.
 
-A home with an address answers at once. One without is asked through its mirror: the same request is posted again, word
-for word, until its answer is there. What is kept meanwhile is the request and a seed; the key that opens the answer
-follows from the seed and a secret that is not in the database. An answer is checked against the owner's identity and
-the log held here, handed on, and stored nowhere. Nobody but the home can give or refuse.
+A home with an address answers at once. One without is asked through its mirrors, through each that is known: the same
+request is posted again, word for word, until its answer is at one of them. What is kept meanwhile is the request and a
+seed; the key that opens the answer follows from the seed and a secret that is not in the database. An answer is checked
+against the owner's identity and the log held here, handed on, and stored nowhere. Nobody but the home can give or
+refuse.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ from federation.restricted.release import (
 from federation.restricted.request import AnswerMalformed, AnswerUnproven, RequestUnproven
 from federation.sealing import sealed_to
 from federation.sync.client import PeerClient, PeerProtocolError
-from store import participants, peers, restricted_mail
+from store import mail_places, participants, peers, restricted_mail
 from store.database import Connection
 from store.logs import LogRow
 from store.participants import ParticipantRow
@@ -75,6 +76,7 @@ class _Question:
     placed: Placed
     owner: DidState
     home: PeerRow | None
+    mirrors: list[PeerRow]
     is_deposited: bool
     participant_id: int
     pending: Pending
@@ -128,8 +130,12 @@ class Asking:
             pending = self._new(uri, placed, log, operator.scid, now, there + WAITS)
             await restricted_mail.ask(connection, log.participant_id, str(uri), pending)
         owner = await identities.load(connection, placed.participant_id, uri.scid)
-        is_deposited = await restricted_mail.depositor_of(connection, placed.participant_id) is not None
-        return _Question(uri, placed, owner, home, is_deposited, log.participant_id, pending, operator.scid)
+        is_deposited = await mail_places.depositor_of(connection, placed.participant_id) is not None
+        found = [
+            await peers.get(connection, each) for each in await mail_places.places(connection, placed.participant_id)
+        ]
+        mirrors = [each for each in found if each is not None]
+        return _Question(uri, placed, owner, home, mirrors, is_deposited, log.participant_id, pending, operator.scid)
 
     def _new(self, uri: RecordUri, placed: Placed, log: LogRow, node: str, now: datetime, until: datetime) -> Pending:
         seed = secrets.token_bytes(SEED_BYTES)
@@ -150,33 +156,47 @@ class Asking:
     # ---- wherever the home can be reached ----------------------------------------------------------------------------
 
     async def _ask(self, question: _Question) -> bytes | Waiting:
-        """Return what the first that knows the home answers; raise what the first one refused with, if none does."""
+        """Return what the home says, or that the request waits for it; raise what the first one refused with, if none
+        knows the home.
+        """
         failed: GotongError | None = None
+        waiting: Waiting | None = None
         async with contextlib.aclosing(self._answers(question)) as answers:
             async for peer, answer in answers:
                 if isinstance(answer, GotongError):
                     failed = failed or answer
                     continue
                 try:
-                    return await self._opened(question, answer)
+                    opened = await self._opened(question, answer)
+                    if not isinstance(opened, Waiting):
+                        return opened
+                    waiting = opened
                 except (AnswerMalformed, AnswerUnproven) as error:
                     failed = failed or error
                     await self._report(peer, error, answer)
+        if waiting is not None:
+            return waiting
         raise failed or HomeUnknown("nobody here knows how to reach the home of that record", id=str(question.uri))
 
     async def _answers(self, question: _Question) -> AsyncGenerator[tuple[PeerRow | None, bytes | GotongError]]:
-        """Yield what this node's own mailbox, or else the home peer, the identity's address and other peers answer."""
+        """Yield what this node's own mailbox answers, or else the home peer, the address in the identity, and mirrors.
+
+        Other peers are asked where no peer is known to be either: whoever is asked learns who asks for what.
+        """
         body = question.pending.request
         if question.is_deposited:
             yield None, await self.mailbox.take(question.operator, body)
             return
-        home = question.home
-        if home is not None:
-            yield home, await self._posted(self.client(home), body)
+        first = [] if question.home is None else [question.home]
+        others = [each for each in question.mirrors if each not in first]
         stated = log_service(question.owner).base_url
-        if home is None or stated != home.url:
+        for peer in first:
+            yield peer, await self._posted(self.client(peer), body)
+        if stated not in {each.url for each in (*first, *others)}:
             yield None, await self._posted(self.client_at(stated), body)
-        if home is None:
+        for peer in others:
+            yield peer, await self._posted(self.client(peer), body)
+        if not first and not others:
             async with self.releases.database.acquire() as connection:
                 known = [each for each in await peers.every(connection) if each.trust == "allowed"]
             for peer in known[:OTHER_PEERS_MAX]:

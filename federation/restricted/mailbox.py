@@ -29,7 +29,7 @@ from federation.restricted import request as restricted_request
 from federation.restricted.mail import Brought
 from federation.restricted.release import is_proven, not_found, placed_record, uri_of
 from federation.restricted.request import WAITING, AnswerUnproven, RequestUnproven
-from store import depositors, participants, restricted_mail
+from store import depositors, mail_places, participants, restricted_mail
 from store.database import Connection, Database
 from store.restricted_mail import Letter
 
@@ -67,7 +67,7 @@ class Mailbox:
         hashed, uri = restricted_request.request_hash(body), uri_of(asked)
         async with self.database.transaction() as connection:
             owner_id = (await placed_record(connection, uri)).participant_id
-            home = await restricted_mail.depositor_of(connection, owner_id)
+            home = await mail_places.depositor_of(connection, owner_id)
             if home is None:
                 raise not_found(uri)
             asker = await participants.find(connection, asked.asker)
@@ -97,6 +97,12 @@ class Mailbox:
         """Return how many requests wait for this peer."""
         async with self.database.acquire() as connection:
             return await restricted_mail.waiting(connection, peer_id, self.clock())
+
+    async def newest(self, peer_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Return for each of these peers for whom requests wait how far they go: numbers that grow."""
+        async with self.database.acquire() as connection:
+            found = await restricted_mail.newest_waiting(connection, peer_ids, self.clock())
+        return {peer_id: (number,) for peer_id, number in found.items()}
 
     async def exchange(self, operator_scid: str, brought: Sequence[Brought]) -> list[bytes]:
         """Return requests for a depositor to answer, after keeping what it answered; raises DepositNotInvited.

@@ -1,14 +1,15 @@
-"""Tell connected peers which logs have grown. Shell; carries no data, only names and sizes.
+"""Tell connected peers which logs have grown, and that mail waits for them. Shell; carries names and sizes, no data.
 
 One task a process reads what changed when the database says that something did,
 and every listener gets the names it has not been told yet: a slow one costs a
 dictionary of at most one line a log, and misses nothing but intermediate sizes.
+Another task does the same for what waits here for nodes that nobody can connect to.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import ClassVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import ClassVar, NamedTuple
 
 import structlog
 
@@ -16,7 +17,7 @@ from domain.errors import GotongError
 from federation.sync.serve import read_hint, write_hint
 from store import relay
 from store.database import Database
-from store.outbox import HEAD_CHANNEL
+from store.outbox import HEAD_CHANNEL, MAIL_CHANNEL
 from store.relay import Position, RelayRow
 from store.wake import Wake
 
@@ -31,12 +32,21 @@ class ListenersExhausted(GotongError):
     code: ClassVar[str] = "STREAM_LISTENERS_EXHAUSTED"
 
 
+class Told(NamedTuple):
+    """What a peer is told at once: sizes by origin, the position after them, and whether mail waits that is new."""
+
+    sizes: dict[str, int]
+    position: str
+    mail: bool
+
+
 class Listener:
     """What one peer has not been told yet, by origin; `position` is what it may resume from once it was."""
 
     def __init__(self) -> None:
         self._news: dict[str, int] = {}
         self._position = ""
+        self._mail = False
         self._ring = asyncio.Event()
 
     def tell(self, rows: list[RelayRow], position: str) -> None:
@@ -45,14 +55,20 @@ class Listener:
         self._position = position
         self._ring.set()
 
-    async def take(self, timeout_s: float) -> tuple[dict[str, int], str]:
-        """Return the sizes by origin that are news, and the position after them; nothing when `timeout_s` passed."""
+    def tell_mail(self) -> None:
+        """Keep for the peer that mail waits."""
+        self._mail = True
+        self._ring.set()
+
+    async def take(self, timeout_s: float) -> Told:
+        """Return what is news; nothing when `timeout_s` passed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ring.wait()
         self._ring.clear()
-        news, self._news = self._news, {}
-        return news, self._position
+        told = Told(self._news, self._position, self._mail)
+        self._news, self._mail = {}, False
+        return told
 
 
 class HeadFeed:
@@ -111,3 +127,51 @@ class HeadFeed:
             position = await relay.position(connection)
             rows = await relay.heads_changed(connection, after)
             return (await relay.heads(connection) if rows is None else rows), position
+
+
+class MailFeed:
+    """The process's one reader of what waits for listening peers. Run `run()` as a background task.
+
+    `newest` returns for each of these peers for whom something waits how far it goes: numbers that grow.
+    """
+
+    def __init__(self, wake: Wake, newest: Callable[[Sequence[int]], Awaitable[dict[int, tuple[int, ...]]]]) -> None:
+        self._wake = wake
+        self._newest = newest
+        self._listeners: dict[Listener, int] = {}
+        self._told: dict[Listener, tuple[int, ...]] = {}
+
+    @contextlib.contextmanager
+    def listen(self, listener: Listener, peer_id: int) -> Iterator[None]:
+        """Have a peer's listener told of what waits for it, what waits already at the next look."""
+        self._listeners[listener] = peer_id
+        try:
+            yield
+        finally:
+            del self._listeners[listener]
+            self._told.pop(listener, None)
+
+    async def run(self) -> None:
+        """Look and tell until cancelled."""
+        async with self._wake.watch(MAIL_CHANNEL) as watch:
+            while True:
+                try:
+                    await self._tell()
+                except GotongError as error:
+                    _log.warning("mail_not_read", code=error.code)
+                await watch.wait()
+
+    async def _tell(self) -> None:
+        if not self._listeners:
+            return
+        listening = dict(self._listeners)
+        newest = await self._newest(sorted(set(listening.values())))
+        for listener, peer_id in listening.items():
+            told, found = self._told.get(listener, ()), newest.get(peer_id)
+            if listener in self._listeners and found is not None and (not told or _is_beyond(found, told)):
+                self._told[listener] = tuple(map(max, found, told or found))
+                listener.tell_mail()
+
+
+def _is_beyond(found: tuple[int, ...], told: tuple[int, ...]) -> bool:
+    return any(now > before for now, before in zip(found, told, strict=True))

@@ -56,10 +56,11 @@ _Size = Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)]
 _Version = Annotated[int, Meta(ge=0, le=VERSIONS_MAX)]
 
 
-class HeadOfLog(msgspec.Struct, frozen=True):
+class HeadOfLog(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest checkpoint of a log that the peer holds in full; `hosted`: the log's own key is there.
 
     `did_hash` is that of the newest DID line there, "" from who does not say: it shows whether both hold the same one.
+    `mail`: requests for its restricted parts wait there for its home, which nobody can connect to.
     """
 
     origin: _Origin
@@ -68,6 +69,7 @@ class HeadOfLog(msgspec.Struct, frozen=True):
     did_version: _Version
     hosted: bool = False
     did_hash: Annotated[str, Meta(max_length=DID_HASH_CHARS_MAX)] = ""
+    mail: bool = False
 
 
 class Heads(msgspec.Struct, frozen=True, omit_defaults=True):

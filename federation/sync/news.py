@@ -1,6 +1,6 @@
 """What a peer's stream says, and how it wakes the task that pulls from that peer. Pure but for the waiting.
 
-News name logs and sizes; they are hints like any other. Whoever does not
+News name logs and sizes, or say that mail waits; they are hints like any other. Whoever does not
 understand them asks for heads instead.
 """
 
@@ -17,10 +17,14 @@ NEWS_LOGS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Logs that have grown, by origin; none named: something has changed. `id` is what to resume from, if given."""
+    """Logs that have grown, by origin. `id` is what to resume from, if given; `mail`: something waits for us there.
+
+    Without either, something has changed.
+    """
 
     id: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    mail: bool = False
 
 
 class _Grown(msgspec.Struct, frozen=True):
@@ -29,10 +33,11 @@ class _Grown(msgspec.Struct, frozen=True):
 
 
 def read_news(events: Iterable[bytes]) -> News | None:
-    """Return what these server-sent events say together, None when none of them is about a log."""
-    told, last_id = False, None
+    """Return what these server-sent events say together, None when none of them is about a log or mail."""
+    told, mail, last_id = False, False, None
     sizes: dict[str, int] = {}
     for event in events:
+        mail = mail or event.startswith(b"event: mail")
         if b"event: head" not in event:
             continue
         told = True
@@ -45,16 +50,17 @@ def read_news(events: Iterable[bytes]) -> News | None:
                 except (msgspec.DecodeError, ValueError, RecursionError):
                     return News(last_id)
                 sizes[grown.origin] = grown.size
-    return News(last_id, sizes) if told else None
+    return News(last_id, sizes, mail) if told or mail else None
 
 
 class Bell:
-    """Wakes a peer's task: for everything, or for logs by name. News do not end a pause after a failure."""
+    """Wakes a peer's task: for everything, for logs by name, for mail. News do not end a pause after a failure."""
 
     def __init__(self, rests_until: datetime | None) -> None:
         self._event = asyncio.Event()
         self._sizes: dict[str, int] = {}
         self._for_everything = False
+        self._mail = False
         self.rests_until = rests_until
 
     def ring(self) -> None:
@@ -63,21 +69,22 @@ class Bell:
         self._event.set()
 
     def tell(self, news: News, now: datetime) -> None:
-        """Have the named logs pulled."""
+        """Have the named logs pulled, or the mail fetched."""
         if self.rests_until is not None and now < self.rests_until:
             return
         self._sizes |= news.sizes
-        if not news.sizes or len(self._sizes) > NEWS_LOGS_MAX:
+        self._mail = self._mail or news.mail
+        if not (news.sizes or news.mail) or len(self._sizes) > NEWS_LOGS_MAX:
             self._for_everything = True
         if self._for_everything:
             self._sizes = {}  # names that come while a pull lasts would have no end
         self._event.set()
 
-    async def rung(self, settle_s: float) -> dict[str, int]:
-        """Wait for a ring, and what follows within `settle_s`; return the logs to pull, none: all that changed."""
+    async def rung(self, settle_s: float) -> News:
+        """Wait for a ring, and what follows within `settle_s`; return what to look at, nothing named: everything."""
         await self._event.wait()
         await asyncio.sleep(settle_s)
-        sizes, self._sizes = self._sizes, {}
-        everything, self._for_everything = self._for_everything, False
+        told = News() if self._for_everything else News(None, self._sizes, self._mail)
+        self._sizes, self._mail, self._for_everything = {}, False, False
         self._event.clear()
-        return {} if everything else sizes
+        return told

@@ -87,7 +87,9 @@ async def heads(
 
 def head_of(row: RelayRow) -> HeadOfLog:
     """Return what heads say about one log."""
-    return HeadOfLog(row.origin, row.size, row.checkpoint.decode(), row.did_version, row.hosted, row.did_hash)
+    return HeadOfLog(
+        row.origin, row.size, row.checkpoint.decode(), row.did_version, row.hosted, row.did_hash, row.keeps_mail
+    )
 
 
 def write_hint(position: Position) -> str:

@@ -30,6 +30,7 @@ def cases() -> Cases:
     yield from _frames()
     yield from _streams()
     yield from _heads()
+    yield from _news()
     yield from _pulls()
 
 
@@ -156,6 +157,22 @@ def _streams() -> Cases:
     )
 
 
+def _news() -> Cases:
+    """Nothing is refused: who does not understand an event looks at everything."""
+    grown = "event: head\ndata: " + json.dumps({"origin": ORIGIN, "size": 8}) + "\nid: a:1"
+    mail = "event: mail\ndata: {}"
+    cases = {
+        "grown": ("A log grew, and where to resume from.", [grown]),
+        "mail": ("Something waits for whoever signed the request.", [mail]),
+        "both": ("Mail and a log; a comment is no news.", [mail, grown, ": still here"]),
+        "silence": ("A comment keeps the connection alive.", [": still here"]),
+        "not-understood": ("An event of a log that cannot be read: all is looked at.", ["event: head\ndata: {"]),
+        "other-event": ("An event that a newer version sends is left alone.", ["event: weather\ndata: {}"]),
+    }
+    for name, (about, events) in cases.items():
+        yield valid("read_news", name, about, events=events)
+
+
 def _heads() -> Cases:
     log: dict[str, Any] = {"origin": ORIGIN, "size": 7, "checkpoint": "a note", "did_version": 1, "hosted": True}
     heads: dict[str, Any] = {
@@ -171,6 +188,7 @@ def _heads() -> Cases:
         "none": ("Nothing changed.", heads | {"logs": []}),
         "did-hash": ("The hash of the newest DID line.", heads | {"logs": [log | {"did_hash": "Qm" + "1" * 44}]}),
         "not-hosted": ("`hosted` may be left out.", heads | {"logs": [bare]}),
+        "keeps-mail": ("Requests wait there for its home.", heads | {"logs": [bare | {"mail": True}], "mail": 2}),
         "more": ("Members that a newer version sends are left alone.", heads | {"weather": "rain"}),
         "any-name": ("Whether a name is one of a log is for rule H1.1.", heads | {"logs": [log | {"origin": "x"}]}),
     }
@@ -194,6 +212,7 @@ def _heads() -> Cases:
             "A hash has at most 64 characters.",
             json.dumps(heads | {"logs": [log | {"did_hash": "Q" * 65}]}),
         ),
+        "mail-as-number": ("Of a log it is said or not.", json.dumps(heads | {"logs": [log | {"mail": 1}]})),
         "long-since": ("A hint has at most 256 characters.", json.dumps(heads | {"since": "a" * 257})),
     }
     for name, (about, body) in wrong.items():

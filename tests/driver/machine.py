@@ -201,9 +201,9 @@ class Machine:
 
     def _database(self) -> list[psutil.Process]:
         """Return the processes of the database; the number in a file may be another program's by now."""
-        with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
             number = int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
-            if str(self.data) in " ".join(psutil.Process(number).cmdline()):
+            if Path(psutil.Process(number).cwd()) == (self.data / "postgres").resolve():
                 return _tree(number)
         return []
 

@@ -32,7 +32,7 @@ WITHOUT_CONTENT = {
     "how the node is set, whom it knows, and what it did": """
         node_state migration peer left_log mirror_choice mirror_invitation deposit_spent invitation request_nonce alert
         audit sighting peer_asked backup_target backup_sent text_progress""",
-    "identities": "participant did_line did_witness succession vouch",
+    "identities": "participant did_line did_witness succession vouch mail_place",
     "what is signed and stays: entries commit to what was erased, with a salt that is gone": """
         log entry tile_hash cosignature witnessed evidence erasure erasure_acknowledgement""",
     "that a record was there, and who was given what": "outbox event suppression restricted_grant restricted_release",

@@ -51,7 +51,7 @@ FEDERATION_SHELL = {
     "backup": {"backing_up", "contents", "keeping", "restore"},
     "bundles": {"bundle", "intake"},
     "mirror": {"depositor", "deposits", "join"},
-    "restricted": {"asking", "mailbox", "release"},
+    "restricted": {"asking", "mailbox", "places", "release"},
     "peers": {"aftercare", "exchange", "loop"},
 }
 IMPURE_IMPORTS = {

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from store.database import Database, DatabaseUnavailable, DiskFull, connect
-from store.embedded import SOCKET_PATH_BYTES_MAX, EmbeddedServer, embedded
+from store.embedded import SOCKET_NAME, SOCKET_PATH_BYTES_MAX, EmbeddedServer, embedded
 from store.programs import EmbeddedDatabaseUnavailable, Programs, find_programs
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server to another user")
@@ -175,6 +176,51 @@ async def test_it_waits_for_what_a_killed_server_left_running(data_dir: Path) ->
         await asyncio.gather(working, return_exceptions=True)
         connection.terminate()
         server.stop()
+
+
+async def test_a_server_whose_directory_was_deleted_under_it_does_not_take_the_next_ones_socket_away(
+    data_dir: Path,
+) -> None:
+    """PostgreSQL looks once a minute whether its directory is still its own, ends, and removes the socket's file."""
+    lost = EmbeddedServer(data_dir, durable=False)
+    lost.start()
+    before = postmaster(data_dir)
+    assert before is not None
+    shutil.rmtree(data_dir / "postgres")
+    lost._let_go()
+    async with embedded(data_dir, durable=False) as dsn:
+        assert not before.is_running() or before.status() == psutil.STATUS_ZOMBIE
+        assert await one(dsn, "select 1") == 1
+    assert postmaster(data_dir) is None
+
+
+async def test_a_server_whose_socket_was_removed_is_started_anew(data_dir: Path) -> None:
+    server = EmbeddedServer(data_dir)
+    dsn = server.start()
+    try:
+        await one(dsn, "create table kept ()")
+        (data_dir / "postgres" / SOCKET_NAME).unlink()
+        with pytest.raises(DatabaseUnavailable):
+            await connect(dsn)
+        assert server.start() == dsn
+        assert await one(dsn, "select to_regclass('kept') is not null")
+    finally:
+        server.stop()
+    assert postmaster(data_dir) is None
+
+
+async def test_a_server_that_stays_out_of_reach_is_told_of_with_its_number_its_state_and_its_last_words(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.embedded.START_TIMEOUT_S", 0.2)
+    server = EmbeddedServer(data_dir, durable=False)
+    with holder(data_dir):
+        running = postmaster(data_dir)
+        assert running is not None
+        monkeypatch.setattr("store.embedded._answers", lambda path: False)
+        with pytest.raises(EmbeddedDatabaseUnavailable, match=r"process .* 'ready'.*ready to accept") as raised:
+            server.start()
+    assert raised.value.details == {"pid": running.pid, "state": "ready"}
 
 
 @pytest.mark.parametrize("left_behind", ["a dead process", "an unrelated process", "nonsense", "nothing"])

@@ -5,14 +5,14 @@ The first that does not hold ends it.
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.driver import people
-from tests.driver.machine import Machine, Refused
+from tests.driver.machine import Machine, Refused, free_ports
 from tests.stories.stage import Stage, StoryFailed, stage
 
 LIMIT_S = 900
 USUAL_TIMEOUT_S = 120
-PORTS = range(18_461, 18_465)
 ASK = """
 mutation Ask($input: RequestRestrictedInput!) { requestRestricted(input: $input) {
   contact { name phone } waiting { since until } userErrors { code message } } }
@@ -50,9 +50,10 @@ class Away:
         self.told = told
         self.mirror, self.desa, self.kitchen, self.farm = (
             told.machine(name, port, base_url=f"http://127.0.0.1:{port}", poll_interval_s="1", witness="true")
-            for name, port in zip(("mirror", "desa", "kitchen", "farm"), PORTS, strict=True)
+            for name, port in zip(("mirror", "desa", "kitchen", "farm"), free_ports(4), strict=True)
         )
         self.ids: dict[str, str] = {}
+        self.tokens: dict[tuple[str, str, str], str] = {}
 
     def run(self) -> None:
         """Tell it; raise StoryFailed or Refused where something is not as told."""
@@ -67,24 +68,38 @@ class Away:
         self.told.tell("as told")
 
     def four_nodes(self) -> None:
-        for machine in (self.mirror, self.desa):
-            host = f"{machine.name}.gotong.test"
-            self.ids[machine.name] = people.begin(machine, f"Simpul {machine.name}", "--no-cards", "--did-host", host)
-        self.mirror.gotong("peer", "add", self.desa.url, "--allow")
-        self.desa.gotong("peer", "add", self.mirror.url, "--allow")
-        for machine, slug in ((self.kitchen, "dapur-ibu"), (self.farm, "pos-tani")):
-            link = self.mirror.gotong("peer", "invite", "--slug", slug, "--allow")["link"]
-            cards = str(machine.data.parent / "cards")
-            self.ids[machine.name] = people.begin(machine, slug, "--mirror", link, "--cards", cards)
-            machine.gotong("peer", "allow", self.mirror.url)
-        for machine in (self.kitchen, self.farm, self.desa):
-            for other in {"desa", "kitchen", "farm"} - {machine.name}:
-                self.until(machine, lambda m=machine, o=other: m.gotong("peer", "allow", self.ids[o]), f"no {other}")
+        with ThreadPoolExecutor() as both:
+            list(both.map(self.begin_host, (self.mirror, self.desa)))
+            self.mirror.gotong("peer", "add", self.desa.url, "--allow")
+            self.desa.gotong("peer", "add", self.mirror.url, "--allow")
+            list(both.map(self.begin_laptop, (self.kitchen, self.farm), ("dapur-ibu", "pos-tani")))
+            list(both.map(self.allow_others, (self.kitchen, self.farm, self.desa)))
         self.told.tell("a mirror, a village's node with an address, two laptops that joined the mirror")
+
+    def begin_host(self, machine: Machine) -> None:
+        host = f"{machine.name}.gotong.test"
+        self.ids[machine.name] = people.begin(machine, f"Simpul {machine.name}", "--no-cards", "--did-host", host)
+
+    def begin_laptop(self, machine: Machine, slug: str) -> None:
+        link = self.mirror.gotong("peer", "invite", "--slug", slug, "--allow")["link"]
+        cards = str(machine.data.parent / "cards")
+        self.ids[machine.name] = people.begin(machine, slug, "--mirror", link, "--cards", cards)
+        machine.gotong("peer", "allow", self.mirror.url)
+
+    def allow_others(self, machine: Machine) -> None:
+        for other in {"desa", "kitchen", "farm"} - {machine.name}:
+            self.until(machine, lambda o=other: machine.gotong("peer", "allow", self.ids[o]), f"no {other}")
+
+    def token(self, machine: Machine, author: str, scope: str = "records:write") -> str:
+        """Return a token, made once: every command is a process of its own."""
+        key = machine.name, author, scope
+        if key not in self.tokens:
+            self.tokens[key] = people.token(machine, author, scope)
+        return self.tokens[key]
 
     def ask(self, machine: Machine, record: str) -> dict[str, object]:
         """Return what a machine is told when its operator asks for a contact."""
-        token = people.token(machine, self.ids[machine.name], "restricted:read")
+        token = self.token(machine, self.ids[machine.name], "restricted:read")
         told = machine.ask(ASK, token, input={"as": self.ids[machine.name], "id": record})["requestRestricted"]
         if told["userErrors"]:
             raise Refused(str(told["userErrors"]))
@@ -92,7 +107,7 @@ class Away:
 
     def published(self, machine: Machine, title: str) -> str:
         """Return a need with a contact that everybody has."""
-        token = people.token(machine, self.ids[machine.name])
+        token = self.token(machine, self.ids[machine.name])
         written: dict[str, str] = {}
 
         def is_signed() -> bool:
@@ -134,7 +149,7 @@ class Away:
         """Both at once: a node rewrites its files at most every ten minutes, and says only then that it erased."""
         ours, theirs = self.published(self.kitchen, "Tikar"), self.published(self.mirror, "Kasur")
         for machine, record in ((self.kitchen, ours), (self.mirror, theirs)):
-            token = people.token(machine, self.ids[machine.name])
+            token = self.token(machine, self.ids[machine.name])
             answer = machine.ask(ERASE, token, input={"id": record, "parts": ["BODY"]})["eraseRecord"]
             self.told.require(not answer["userErrors"], f"{machine.name} erases a need")
         self.acknowledged(self.kitchen, ours, "the mirror says in a signed note to the kitchen that it is gone there")
@@ -150,8 +165,9 @@ class Away:
         self.told.tell(f"{text}: {took_s:.1f} s")
 
     def a_witness(self) -> None:
-        need = self.published(self.desa, "Terpal")
         self.farm.gotong("peer", "add", self.desa.url, "--allow")
+        self.farm.gotong("sync")  # it knows now where the village's logs are at home, and brings its signature there
+        need = self.published(self.desa, "Terpal")
 
         def is_cosigned() -> bool:
             node = self.desa.ask(COSIGNED, id=need)["node"]
@@ -162,8 +178,9 @@ class Away:
 
     def a_vouch(self) -> None:
         new = self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"]
-        token = people.token(self.kitchen, new)
-        claim = self.kitchen.ask(SUCCEED, token, input={"id": new, "succeeds": self.ids["kitchen"]})
+        claim = self.kitchen.ask(
+            SUCCEED, self.token(self.kitchen, new), input={"id": new, "succeeds": self.ids["kitchen"]}
+        )
         self.told.require(not claim["updateOrganization"]["userErrors"], "a new kitchen says that it is the old one")
 
         def is_vouched() -> bool:

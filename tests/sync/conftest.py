@@ -29,8 +29,13 @@ from federation.requests.signatures import authority_of
 from federation.requests.signer import Signer
 from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import Releases
+<<<<<<< HEAD
 from federation.sync.announce import HeadFeed
 from federation.sync.client import DEFAULT_LIMITS, Limits, PeerClient
+=======
+from federation.sync.announce import HeadFeed, MailFeed
+from federation.sync.client import Limits, PeerClient
+>>>>>>> 9f4f45a (Mail for homes without an address is told over the stream and waits at every mirror)
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from store import peers
@@ -56,6 +61,7 @@ class SyncNode:
     app: Starlette
     wake: Wake
     feed: HeadFeed
+    mail_feed: MailFeed
     syncer: Syncer
     stopping: asyncio.Event
     witnessing: Witnessing
@@ -140,8 +146,11 @@ def sync_node(node: TestNode, dsn: str, url: str, **changes: Any) -> SyncNode:
         return client_of(node, peer.url, limits=served.limits, skew_ms=peer.skew_ms or 0)
 
     callers = callers_of(node, url)
-    mail_of = Mailbox(node.database, node.clock).waiting_for
-    edge = FederationEdge(node.database, "test", feed, node.clock, stopping, callers, mail_of=mail_of)
+    mailbox = Mailbox(node.database, node.clock)
+    mail_feed = MailFeed(wake, mailbox.newest)
+    edge = FederationEdge(
+        node.database, "test", feed, node.clock, stopping, callers, mail_of=mailbox.waiting_for, mail_feed=mail_feed
+    )
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock), callers)
     erasures, vouches = (made(node.database, callers, node.clock) for made in (ErasuresEdge, VouchesEdge))
     edges = (edge, witness, EvidenceEdge(node.database, callers), erasures, vouches)
@@ -158,8 +167,12 @@ def sync_node(node: TestNode, dsn: str, url: str, **changes: Any) -> SyncNode:
         **changes,
     )
     witnessing = Witnessing(node.database, client, node.clock, own_connection, lambda: 0.5)
+<<<<<<< HEAD
     served = SyncNode(node, app, wake, feed, syncer, stopping, witnessing, callers, url)
     return served
+=======
+    return SyncNode(node, app, wake, feed, mail_feed, syncer, stopping, witnessing, callers, url)
+>>>>>>> 9f4f45a (Mail for homes without an address is told over the stream and waits at every mirror)
 
 
 def callers_of(node: TestNode, url: str, **changes: Any) -> Callers:

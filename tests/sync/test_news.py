@@ -22,6 +22,7 @@ from tests.sync.test_quiet_logs import alive
 from tests.sync.test_syncer import eventually, holds
 
 ONE = b'event: head\ndata: {"origin":"gotong/a/0","size":3}'
+MAIL = b"event: mail\ndata: {}"
 TWO = b'event: head\ndata: {"origin":"gotong/b/0","size":8}\nid: x:7'
 
 
@@ -43,6 +44,23 @@ def test_events_name_logs_and_the_place_to_resume_from() -> None:
     assert read_news([b": still here"]) is None
 
 
+def test_mail_is_told_beside_logs_and_alone() -> None:
+    assert read_news([MAIL]) == News(mail=True)
+    assert read_news([MAIL, TWO]) == News("x:7", {"gotong/b/0": 8}, mail=True)
+
+
+async def test_mail_rings_for_mail_alone_and_everything_has_it_looked_at_too() -> None:
+    bell = Bell(None)
+    bell.tell(News(mail=True), START)
+    assert await bell.rung(0) == News(mail=True)
+    bell.tell(News(None, {"a": 1}), START)
+    bell.tell(News(mail=True), START)
+    assert await bell.rung(0) == News(None, {"a": 1}, mail=True)
+    bell.tell(News(mail=True), START)
+    bell.ring()
+    assert await bell.rung(0) == News()
+
+
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"origin":1,"size":2}', b'{"origin":"a"}', b"[" * 5_000])
 def test_an_event_that_is_not_understood_has_everything_looked_at(data: bytes) -> None:
     assert read_news([ONE, b"event: head\ndata: " + data]) == News()
@@ -52,12 +70,12 @@ async def test_a_bell_gathers_names_until_something_wants_everything() -> None:
     bell = Bell(None)
     bell.tell(News(None, {"a": 1}), START)
     bell.tell(News(None, {"a": 2, "b": 1}), START)
-    assert await bell.rung(0) == {"a": 2, "b": 1}
+    assert await bell.rung(0) == News(None, {"a": 2, "b": 1})
     bell.tell(News(None, {"a": 3}), START)
     bell.ring()
-    assert await bell.rung(0) == {}
+    assert await bell.rung(0) == News()
     bell.tell(News(None, {str(number): 1 for number in range(NEWS_LOGS_MAX + 1)}), START)
-    assert await bell.rung(0) == {}
+    assert await bell.rung(0) == News()
 
 
 def test_names_that_come_while_a_pull_lasts_do_not_pile_up() -> None:
@@ -96,9 +114,9 @@ async def test_news_do_not_end_a_pause_and_an_operator_does() -> None:
         async with asyncio.timeout(0.01):
             await bell.rung(0)
     bell.tell(News(None, {"a": 1}), START + timedelta(seconds=5))
-    assert await bell.rung(0) == {"a": 1}
+    assert await bell.rung(0) == News(None, {"a": 1})
     bell.ring()
-    assert await bell.rung(0) == {}
+    assert await bell.rung(0) == News()
 
 
 def test_only_what_needs_no_second_look_is_pulled_by_name() -> None:

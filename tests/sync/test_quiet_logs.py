@@ -133,7 +133,9 @@ async def test_a_record_goes_through_a_chain_of_four_nodes(make_node: MakeNode) 
 async def alive(nodes: list[SyncNode]) -> AsyncIterator[None]:
     """Run what a node runs by itself, on each of them."""
     tasks = [
-        asyncio.create_task(each) for node in nodes for each in (node.wake.run(), node.feed.run(), node.syncer.run())
+        asyncio.create_task(each)
+        for node in nodes
+        for each in (node.wake.run(), node.feed.run(), node.mail_feed.run(), node.syncer.run())
     ]
     try:
         yield
