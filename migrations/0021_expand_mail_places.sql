@@ -18,8 +18,8 @@ create index mail_place_peer on mail_place (peer_id);
 
 alter table removal_request add column letter uuid not null default gen_random_uuid();  -- its name between nodes
 alter table removal_request add column owner_id integer references participant (id);    -- whose record, if known here
-alter table removal_request add column fetched_at timestamptz;                          -- when the owner's home had it
+alter table removal_request add column given_at timestamptz;                            -- when the home was last given it
+alter table removal_request add column fetched_at timestamptz;                          -- when the home said it has it
 alter table removal_request add column told_by integer references peer (id) on delete set null;  -- who passed it on
-create unique index removal_request_once on removal_request (told_by, letter) where told_by is not null;
-create index removal_request_waiting on removal_request (owner_id, id)
-    where fetched_at is null and settled_at is null and told_by is null;
+create unique index removal_request_once on removal_request (letter);
+create index removal_request_waiting on removal_request (owner_id, id) where fetched_at is null and settled_at is null;

@@ -24,6 +24,7 @@ from api.federation_directory import DirectoryEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_identity import IdentityEdge
+from api.federation_removals import RemovalsEdge
 from api.federation_restricted import RestrictedEdge
 from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
@@ -138,7 +139,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             connected,
             random.random,
             poll_s=settings.poll_interval_s,
-            answer_mail=node.releases.answer_mail,
+            fetch_mail=node.mail.fetch,
         )
         token_key = node.keys.get_or_create(TOKEN_KEY).public_key()
         services = Services(
@@ -205,6 +206,7 @@ async def _edge(settings: Settings) -> AsyncIterator[Edge]:
             witness,
             EvidenceEdge(node.database, callers),
             RestrictedEdge(node.releases, node.mailbox, callers),
+            RemovalsEdge(node.mail.removals, callers),
             BackupEdge(node.database, callers),
             IdentityEdge(node.database, now, callers),
             erasures,

@@ -10,9 +10,11 @@ from importlib import resources
 
 from domain.regions import Regions, parse_regions
 from federation.backup.backing_up import BackingUp
+from federation.erasing.removal_mail import RemovalMail
 from federation.identity.keys import KeyRing
 from federation.identity.writing import writable_head
 from federation.lifecycle.enroll import NodeMissing
+from federation.peers.mail import Mail
 from federation.publish.append import Appender
 from federation.publish.guard import Guard
 from federation.requests.addresses import reach_of
@@ -79,6 +81,11 @@ class Node:
     def mailbox(self) -> Mailbox:
         """What keeps such requests for nodes that deposit here."""
         return Mailbox(self.database, now)
+
+    @property
+    def mail(self) -> Mail:
+        """What fetches requests that wait for this node elsewhere."""
+        return Mail(self.releases, RemovalMail(self.database))
 
     @property
     def asking(self) -> Asking:

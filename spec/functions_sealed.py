@@ -6,6 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from federation.backup import sealed as backup
+from federation.erasing import removal
 from federation.identity import cards
 from federation.log import entry
 from federation.log.service import LogKey, StatedHead
@@ -68,6 +69,18 @@ def _read_restricted_mail(given: Input) -> Any:
     return {"requests": [each.decode() for each in mail.read_given(given["given"].encode())]}
 
 
+def _read_removals_fetch(given: Input) -> Any:
+    fetch = removal.read_fetch(given["fetch"].encode())
+    return {"key": fetch.key, "taken": fetch.taken}
+
+
+def _open_removals(given: Input) -> Any:
+    private = X25519PrivateKey.from_private_bytes(bytes.fromhex(given["private_key"]))
+    sealed = removal.read_given(given["given"].encode())
+    opened = sealed_to.unseal(private, sealed, removal.fetch_info(given["fetch"].encode()))
+    return [[each.letter, each.record, each.reason] for each in removal.read_letters(opened)]
+
+
 def _keys_of_seed(given: Input) -> Any:
     seed = bytes.fromhex(given["seed"])
     public_key, reader_hash = cards.backup_access(seed)
@@ -90,6 +103,8 @@ FUNCTIONS: dict[str, Callable[[Input], Any]] = {
     "check_restricted_request": _check_restricted_request,
     "open_restricted_answer": _open_restricted_answer,
     "read_restricted_mail": _read_restricted_mail,
+    "read_removals_fetch": _read_removals_fetch,
+    "open_removals": _open_removals,
     "check_backup_manifest": _check_backup_manifest,
     "backup_holds_erased": _backup_holds_erased,
     "keys_of_seed": _keys_of_seed,

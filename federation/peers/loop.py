@@ -69,7 +69,7 @@ class _Served:
 class Syncer:
     """Pulls from peers. `client` makes a client for a peer; `jitter` returns numbers from 0 to 1.
 
-    `answer_mail` answers what waits for this node at a peer that says so.
+    `fetch_mail` fetches what waits for this node at a peer that says so.
     """
 
     database: Database
@@ -80,7 +80,7 @@ class Syncer:
     jitter: Callable[[], float]
     poll_s: float = POLL_S_DEFAULT
     backoff_s_max: float = BACKOFF_S_MAX
-    answer_mail: Callable[[PeerClient], Awaitable[int]] | None = None
+    fetch_mail: Callable[[PeerRow, PeerClient], Awaitable[int]] | None = None
     _states: DidStates = field(default_factory=DidStates)
     _claims: Claims = field(init=False)
     _served: dict[int, _Served] = field(default_factory=dict)
@@ -118,18 +118,20 @@ class Syncer:
             await self._failed(peer, known, client.skew_ms or None)
             raise
         await self._succeeded(peer, exchange, in_full=in_full)
-        if done.mail and self.answer_mail is not None:
-            await self._take_mail(url, client, self.answer_mail)
+        if done.mail:
+            await self._take_mail(url, client)
         return done
 
-    async def _take_mail(self, url: str, client: PeerClient, answer: Callable[[PeerClient], Awaitable[int]]) -> None:
-        """Answer what waits at a peer; what goes wrong is tried again with the next exchange, which says it again."""
+    async def _take_mail(self, url: str, client: PeerClient) -> None:
+        """Fetch what waits at a peer; what goes wrong is tried again with the next exchange, which says it again."""
+        if self.fetch_mail is None:
+            return
         try:
-            answered = await answer(client)
+            fetched = await self.fetch_mail(await self._peer(url), client)
         except GotongError as error:
             _log.warning("mail_failed", peer=url, code=error.code, message=error.message)
         else:
-            _log.info("mail_answered", peer=url, requests=answered)
+            _log.info("mail_fetched", peer=url, requests=fetched)
 
     def _exchange_with(self, peer: PeerRow, client: PeerClient) -> Exchange:
         return Exchange(
@@ -238,8 +240,8 @@ class Syncer:
             try:
                 while True:
                     news = await bell.rung(NEWS_SETTLE_S)
-                    if news.mail and self.answer_mail is not None:
-                        await self._take_mail(url, client, self.answer_mail)
+                    if news.mail:
+                        await self._take_mail(url, client)
                     if await self._followed(url, client, news.sizes) if news.sizes else news.mail:
                         continue
                     await self._attempt(url, client)

@@ -29,7 +29,7 @@ from federation.restricted import request as restricted_request
 from federation.restricted.mail import Brought
 from federation.restricted.release import is_proven, not_found, placed_record, uri_of
 from federation.restricted.request import WAITING, AnswerUnproven, RequestUnproven
-from store import depositors, mail_places, participants, restricted_mail
+from store import depositors, mail_places, participants, removals, restricted_mail
 from store.database import Connection, Database
 from store.restricted_mail import Letter
 
@@ -94,15 +94,17 @@ class Mailbox:
         await restricted_mail.keep(connection, letter, self.clock())
 
     async def waiting_for(self, peer_id: int) -> int:
-        """Return how many requests wait for this peer."""
+        """Return how many requests wait for this peer, those for removal included."""
         async with self.database.acquire() as connection:
-            return await restricted_mail.waiting(connection, peer_id, self.clock())
+            asked = await restricted_mail.waiting(connection, peer_id, self.clock())
+            return asked + await removals.count_waiting(connection, peer_id)
 
     async def newest(self, peer_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
         """Return for each of these peers for whom requests wait how far they go: numbers that grow."""
         async with self.database.acquire() as connection:
-            found = await restricted_mail.newest_waiting(connection, peer_ids, self.clock())
-        return {peer_id: (number,) for peer_id, number in found.items()}
+            asked = await restricted_mail.newest_waiting(connection, peer_ids, self.clock())
+            to_remove = await removals.newest_waiting(connection, peer_ids)
+        return {each: (asked.get(each, 0), to_remove.get(each, 0)) for each in asked.keys() | to_remove.keys()}
 
     async def exchange(self, operator_scid: str, brought: Sequence[Brought]) -> list[bytes]:
         """Return requests for a depositor to answer, after keeping what it answered; raises DepositNotInvited.

@@ -250,7 +250,7 @@ async def _opened(data_dir: Any) -> AsyncIterator[tuple["Node", "Syncer"]]:
             now,
             own_connection,
             random.random,
-            answer_mail=node.releases.answer_mail,
+            fetch_mail=node.mail.fetch,
         )
         try:
             yield node, syncer

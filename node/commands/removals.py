@@ -38,13 +38,20 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
                     "id": each.uri,
                     "reason": each.reason,
                     "contact": each.contact,
+                    "told_by": each.told_by,
+                    "passed_on": each.is_passed_on,
                 }
                 for each in await removals.waiting(connection)
             ]
 
     rows = asyncio.run(run())
-    lines = [f"{row['number']}  {row['at']}  {row['id']}\n    {row['reason']}  {row['contact'] or ''}" for row in rows]
-    show(rows, "\n".join(lines) or "Nobody asks for anything.", as_json=as_json)
+    show(rows, "\n".join(map(_told, rows)) or "Nobody asks for anything.", as_json=as_json)
+
+
+def _told(row: dict[str, Json]) -> str:
+    where = f"  asked at {row['told_by']}" if row["told_by"] else ""
+    where += "  its home has it" if row["passed_on"] else ""
+    return f"{row['number']}  {row['at']}  {row['id']}{where}\n    {row['reason']}  {row['contact'] or ''}"
 
 
 @app.command()

@@ -8,6 +8,7 @@ import strawberry
 
 from domain.errors import GotongError
 from domain.ids import parse_uri
+from federation.erasing.removal import REASON_CHARS_MAX
 from federation.log.erasure import erasable
 from federation.publish.prepare import unchanged
 from schema.common import inputs
@@ -26,8 +27,6 @@ from schema.common.writing import (
 )
 from schema.compile.read import Value, declare
 from store import removals
-
-REMOVAL_CHARS_MAX = 2_000
 
 
 class RemovalUnclear(GotongError):
@@ -89,8 +88,12 @@ class RequestRemovalInput(WriteInput):
     """What somebody wants removed."""
 
     id: strawberry.ID = inputs.required("The record.")
-    reason: str = inputs.required("Why: whom it exposes, what is false. Only the operator reads it.")
-    contact: str | None = inputs.optional("How to reach you, if you want an answer. Only the operator reads it.")
+    reason: str = inputs.required(
+        "Why: whom it exposes, what is false. The operators of this node and of the record's home read it, nobody else."
+    )
+    contact: str | None = inputs.optional(
+        "How to reach you, if you want an answer. Only the operator of this node reads it."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,13 @@ async def request_removal(deed: Deed) -> Requested:
         contact = None if deed.input.contact is strawberry.UNSET else deed.input.contact
         for name, text in (("reason", deed.input.reason), ("contact", contact or "")):
             words(text, name)
-            if len(text) > REMOVAL_CHARS_MAX or (name == "reason" and not text.strip()):
+            if len(text) > REASON_CHARS_MAX or (name == "reason" and not text.strip()):
                 raise RemovalUnclear(
-                    f"A {name} has at most {REMOVAL_CHARS_MAX} characters and is not empty.", field=name
+                    f"A {name} has at most {REASON_CHARS_MAX} characters and is not empty.", field=name
                 )
         if not deed.input.dry_run:
             async with deed.services.database.transaction() as connection:
-                if not await removals.insert(connection, str(uri), deed.input.reason, contact):
+                if not await removals.insert(connection, str(uri), uri.scid, deed.input.reason, contact):
                     raise RemovalsExhausted("Too many requests wait already; write to the operator of this node.")
     except RAISED:
         raise
@@ -144,5 +147,5 @@ class ErasureMutations:
         request_removal,
         RequestRemovalInput,
         "Ask the operator of this node to have a record removed. Nothing is removed by this: a person decides. "
-        "The one who can erase it everywhere is its author.",
+        "The one who can erase it everywhere is its author: the node where it is at home is told what and why.",
     )

@@ -1,12 +1,20 @@
 """Cases about erase entries, which parts they name and what they may not, and about acknowledgements."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from federation.encoding import base64text, canonical
-from federation.erasing import acknowledgement
+from federation.erasing import acknowledgement, removal
 from federation.erasing.acknowledgement import Acknowledgement
 from federation.log.merkle import leaf_hash
-from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, record_id, refused, valid
+from spec.cases.keys import AT, ORIGIN, SCID, Cases, private_key, record_id, refused, seed, valid
+
+_SEALED_ONCE: dict[str, str] = json.loads(Path(__file__).with_name("sealed.json").read_text(encoding="utf-8"))
+_FETCH_KEY = X25519PrivateKey.from_private_bytes(seed("fetch key")).public_key().public_bytes_raw()
+_LETTER = "019ced20" * 4
 
 _MEMBERS: dict[str, Any] = {
     "v": 1,
@@ -20,7 +28,7 @@ _MEMBERS: dict[str, Any] = {
 
 
 def cases() -> Cases:
-    """Yield the cases of erasure.py and acknowledgement.py."""
+    """Yield the cases of erasure.py, acknowledgement.py and removal.py."""
     name = "erased_parts"
     yield valid(name, "body", "what everybody can read", entry=_text(core={"parts": ["body"]}))
     yield valid(name, "restricted", "contact and exact place", entry=_text(core={"parts": ["restricted"]}))
@@ -48,6 +56,7 @@ def cases() -> Cases:
     nothing = canonical.encode({**first, "core": {"parts": ["body"]}}).decode()
     yield refused(name, "NOTHING_TO_ERASE", "first-revision", "a record that begins with its erasure", entry=nothing)
     yield from _acknowledgements()
+    yield from _removals()
 
 
 def _acknowledgements() -> Cases:
@@ -87,3 +96,29 @@ def _acknowledgements() -> Cases:
 
 def _text(**members: Any) -> str:
     return canonical.encode({**_MEMBERS, **members}).decode()
+
+
+def _removals() -> Cases:
+    name, malformed = "read_removals_fetch", "REMOVALS_MALFORMED"
+    fetch = removal.write_fetch(_FETCH_KEY, [_LETTER]).decode()
+    yield valid(name, "first", "what waits is asked for", fetch=removal.write_fetch(_FETCH_KEY, []).decode())
+    yield valid(name, "one-taken", "one is here now", fetch=fetch)
+    for case, text in {
+        "no-json": "x",
+        "key-short": fetch.replace(_FETCH_KEY.hex(), "00"),
+        "letter-upper-case": fetch.replace(_LETTER, _LETTER.upper()),
+        "member-unknown": fetch.replace("{", '{"also":1,', 1),
+        "no-key": '{"taken":[]}',
+        "too-many": removal.write_fetch(_FETCH_KEY, [_LETTER] * 17).decode(),
+    }.items():
+        yield refused(name, malformed, case, "not of the form", fetch=text)
+    name = "open_removals"
+    known: dict[str, Any] = {"fetch": fetch, "private_key": seed("fetch key").hex()}
+    given = removal.write_given(bytes.fromhex(_SEALED_ONCE["removals"])).decode()
+    yield valid(name, "one", "a record, and why", given=given, **known)
+    yield refused(name, malformed, "no-hex", "not of the form", given='{"sealed":"0"}', **known)
+    yield refused(name, malformed, "no-member", "not of the form", given="{}", **known)
+    other = {**known, "fetch": removal.write_fetch(_FETCH_KEY, []).decode()}
+    yield refused(name, "SEAL_BROKEN", "other-fetch", "the answer to another", given=given, **other)
+    bad = removal.write_given(bytes.fromhex(_SEALED_ONCE["removals-no-record"])).decode()
+    yield refused(name, malformed, "no-record", "what is sealed is not of the form", given=bad, **known)

@@ -47,12 +47,12 @@ FEDERATION_SHELL = {
     "sync": {"announce", "apply", "backlog", "client", "heal", "news", "receive", "serve"},
     "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "sightings", "tellings", "witnessing"},
     "lifecycle": {"custody", "enroll", "guests", "introduce", "moving", "recover", "succession", "vouch"},
-    "erasing": {"acknowledge", "overview"},
+    "erasing": {"acknowledge", "overview", "removal_mail"},
     "backup": {"backing_up", "contents", "keeping", "restore"},
     "bundles": {"bundle", "intake"},
     "mirror": {"depositor", "deposits", "join"},
     "restricted": {"asking", "mailbox", "places", "release"},
-    "peers": {"aftercare", "exchange", "loop"},
+    "peers": {"aftercare", "exchange", "loop", "mail"},
 }
 IMPURE_IMPORTS = {
     "asyncio",

@@ -21,7 +21,6 @@ from federation.mirror.link import Invitation, Join, Joined, parse_link, read_jo
 from federation.moderation.trust import Trust, add_peer
 from federation.peers.loop import Syncer
 from federation.publish.append import Appender
-from federation.restricted.release import Releases
 from federation.sync.client import PeerClient
 from store import depositors, participants, peers
 from store.database import Connection, Database, connect
@@ -30,7 +29,7 @@ from store.peers import PeerRow
 from store.wake import Wake
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, seed_of
-from tests.sync.conftest import MakeNode, SyncNode, client_of, make_node
+from tests.sync.conftest import MakeNode, SyncNode, client_of, mail_of, make_node
 
 __all__ = ["MakeNode", "SyncNode", "exported", "imported", "make_node"]
 
@@ -192,8 +191,9 @@ async def make_laptop(
                 return client_of(node, peer.url, skew_ms=peer.skew_ms or 0)
 
             wake = Wake(own_connection)
-            answer_mail = Releases(database, keys, node.appender.vault, clock).answer_mail
-            syncer = Syncer(database, client, "test", clock, own_connection, lambda: 0.5, answer_mail=answer_mail)
+            syncer = Syncer(
+                database, client, "test", clock, own_connection, lambda: 0.5, fetch_mail=mail_of(node).fetch
+            )
             depositor = Depositor(database, client, own_connection, wake, lambda: 0.5, backoff_s=0.05)
             stack.push_async_callback(syncer.close)
             return Laptop(node, syncer, wake, depositor, keys_dir)

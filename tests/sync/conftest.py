@@ -15,27 +15,25 @@ from api.errors import install
 from api.federation import FederationEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
+from api.federation_removals import RemovalsEdge
 from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from domain.errors import GotongError
+from federation.erasing.removal_mail import RemovalMail
 from federation.lifecycle.enroll import Enrolled
 from federation.moderation.trust import add_peer
 from federation.peers.exchange import Exchanged
 from federation.peers.loop import Syncer
+from federation.peers.mail import Mail
 from federation.requests.addresses import TEST
 from federation.requests.caller import Requests
 from federation.requests.signatures import authority_of
 from federation.requests.signer import Signer
 from federation.restricted.mailbox import Mailbox
 from federation.restricted.release import Releases
-<<<<<<< HEAD
-from federation.sync.announce import HeadFeed
-from federation.sync.client import DEFAULT_LIMITS, Limits, PeerClient
-=======
 from federation.sync.announce import HeadFeed, MailFeed
-from federation.sync.client import Limits, PeerClient
->>>>>>> 9f4f45a (Mail for homes without an address is told over the stream and waits at every mirror)
+from federation.sync.client import DEFAULT_LIMITS, Limits, PeerClient
 from federation.witness.cosigning import Witness
 from federation.witness.witnessing import Witnessing
 from store import peers
@@ -132,6 +130,11 @@ async def make_node(
         yield make
 
 
+def mail_of(node: TestNode) -> Mail:
+    """Return what fetches requests that wait for a node elsewhere."""
+    return Mail(Releases(node.database, node.keys, node.appender.vault, node.clock), RemovalMail(node.database))
+
+
 def sync_node(node: TestNode, dsn: str, url: str, **changes: Any) -> SyncNode:
     """Return the federation edge and the syncer of a node that is going to serve under `url`."""
 
@@ -153,7 +156,8 @@ def sync_node(node: TestNode, dsn: str, url: str, **changes: Any) -> SyncNode:
     )
     witness = WitnessEdge(Witness(node.database, node.keys, node.clock), callers)
     erasures, vouches = (made(node.database, callers, node.clock) for made in (ErasuresEdge, VouchesEdge))
-    edges = (edge, witness, EvidenceEdge(node.database, callers), erasures, vouches)
+    removals = RemovalsEdge(RemovalMail(node.database), callers)
+    edges = (edge, witness, EvidenceEdge(node.database, callers), erasures, vouches, removals)
     app = Starlette(routes=[route for each in edges for route in each.routes()])
     install(app)
     syncer = Syncer(
@@ -163,16 +167,12 @@ def sync_node(node: TestNode, dsn: str, url: str, **changes: Any) -> SyncNode:
         clock=node.clock,
         connect=own_connection,
         jitter=lambda: 0.5,
-        answer_mail=Releases(node.database, node.keys, node.appender.vault, node.clock).answer_mail,
+        fetch_mail=mail_of(node).fetch,
         **changes,
     )
     witnessing = Witnessing(node.database, client, node.clock, own_connection, lambda: 0.5)
-<<<<<<< HEAD
-    served = SyncNode(node, app, wake, feed, syncer, stopping, witnessing, callers, url)
+    served = SyncNode(node, app, wake, feed, mail_feed, syncer, stopping, witnessing, callers, url)
     return served
-=======
-    return SyncNode(node, app, wake, feed, mail_feed, syncer, stopping, witnessing, callers, url)
->>>>>>> 9f4f45a (Mail for homes without an address is told over the stream and waits at every mirror)
 
 
 def callers_of(node: TestNode, url: str, **changes: Any) -> Callers:
