@@ -10,6 +10,10 @@ mutation Publish($input: PublishNeedInput!) {
   publishNeed(input: $input) { need { id } userErrors { code message field } }
 }
 """
+ASK_CONTACT = """
+mutation Ask($input: RequestRestrictedInput!) { requestRestricted(input: $input) {
+  contact { name phone } waiting { since until } userErrors { code message } } }
+"""
 CONTACTS = """
 query Contacts($ids: [ID!]!) {
   nodes(ids: $ids) { id ... on Need { contact { name phone } exactPlace { address } } }

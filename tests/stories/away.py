@@ -13,10 +13,6 @@ from tests.stories.stage import Stage, StoryFailed, stage
 
 LIMIT_S = 900
 USUAL_TIMEOUT_S = 120
-ASK = """
-mutation Ask($input: RequestRestrictedInput!) { requestRestricted(input: $input) {
-  contact { name phone } waiting { since until } userErrors { code message } } }
-"""
 ERASE = """
 mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { userErrors { code message } } }
 """
@@ -100,7 +96,9 @@ class Away:
     def ask(self, machine: Machine, record: str) -> dict[str, object]:
         """Return what a machine is told when its operator asks for a contact."""
         token = self.token(machine, self.ids[machine.name], "restricted:read")
-        told = machine.ask(ASK, token, input={"as": self.ids[machine.name], "id": record})["requestRestricted"]
+        told = machine.ask(people.ASK_CONTACT, token, input={"as": self.ids[machine.name], "id": record})[
+            "requestRestricted"
+        ]
         if told["userErrors"]:
             raise Refused(str(told["userErrors"]))
         return dict(told)

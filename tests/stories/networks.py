@@ -25,6 +25,7 @@ RECORDS = 2_000
 LOSS_PERCENT = 5
 DELAY_MS = 60
 SLOW_KIB_PER_S = 8
+TRICKLE_KIB_PER_S = 1
 MIDWAY_BYTES = 30_000
 MIRROR, NGO, ROUTER = "10.77.0.2", "10.77.0.3", "10.77.0.4"
 LAPTOP = "192.168.77.2"
@@ -103,6 +104,7 @@ class Voyage:
         self.three_nodes()
         self.nobody_reaches_the_laptop()
         self.everybody_publishes()
+        self.a_contact_through_nat()
         self.killed_halfway()
         self.in_2010_without_a_cable()
         self.all_hold_the_same()
@@ -138,11 +140,52 @@ class Voyage:
         """One need of each, one of them while the author's cable is cut."""
         self.nets.cut("laptop")
         for machine in self.machines:
-            people.signed(machine, self.ids[machine.name], f"Beras posko {machine.name}")
+            people.signed(machine, self.ids[machine.name], f"Beras posko {machine.name}", contact=people.CONTACT)
         self.nets.mend("laptop")
         self.laptop.gotong("peer", "allow", self.ids["ngo"])  # it knows the NGO by the mirror only
         took_s = max(self.until(machine, 3, USUAL_TIMEOUT_S) for machine in self.machines)
         self.told.tell(f"the laptop published while its cable was cut; all have all three needs after {took_s:.1f} s")
+
+    def a_contact_through_nat(self) -> None:
+        """The NGO asks the laptop through the mirror; the cable is cut when the laptop has decided."""
+        (need,) = people.needs(self.ngo, TEXT)["Beras posko laptop"]
+        for asker in ("ngo", "mirror"):
+            self.laptop.gotong("contact", "allow", self.ids["laptop"], self.ids[asker])
+        tokens = {
+            each.name: people.token(each, self.ids[each.name], "restricted:read") for each in (self.ngo, self.mirror)
+        }
+        took_s = self.ngo.wait(lambda: self.has_contact(self.ngo, need, tokens), USUAL_TIMEOUT_S, "no answer")
+        self.told.tell(f"the NGO has the contact of the laptop behind NAT, lost packets and all, after {took_s:.1f} s")
+        self.nets.cut("laptop")
+        asked = not self.has_contact(self.mirror, need, tokens)
+        self.told.require(asked, "the laptop's cable is cut: what the mirror's own people ask waits")
+        self.nets.slow("mirror", TRICKLE_KIB_PER_S)
+        self.nets.mend("laptop")
+        self.laptop.wait(lambda: len(self.released()) == 2, ALL_TIMEOUT_S, "it does not decide")
+        self.nets.cut("laptop")
+        self.nets.fast("mirror")
+        is_there = self.has_contact(self.mirror, need, tokens)
+        self.told.tell(
+            f"cable mended, the mirror takes a trickle; cut again when the laptop had decided: the answer "
+            f"{'had passed already' if is_there else 'did not arrive'}"
+        )
+        self.nets.mend("laptop")
+        took_s = self.mirror.wait(lambda: self.has_contact(self.mirror, need, tokens), USUAL_TIMEOUT_S, "no answer")
+        self.told.tell(f"cable mended: the mirror's people have the contact after {took_s:.1f} s")
+        self.told.require(len(self.released()) == 2, "each of the two requests is released and written down once")
+        self.told.tell("NOT TESTED here: a router that forgets quiet connections, and carriers that change addresses")
+
+    def has_contact(self, machine: Machine, need: str, tokens: dict[str, str]) -> bool:
+        """Return whether a machine's operator is given the contact, False while it waits."""
+        given = {"as": self.ids[machine.name], "id": need}
+        told = machine.ask(people.ASK_CONTACT, tokens[machine.name], input=given)["requestRestricted"]
+        if told["userErrors"]:
+            raise Refused(str(told["userErrors"]))
+        return bool(told["contact"] == people.CONTACT)
+
+    def released(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = self.laptop.gotong("contact", "log", self.ids["laptop"])["requests"]
+        return found
 
     def killed_halfway(self) -> None:
         """Kill the laptop while it hands 2,000 records over, and the mirror while the NGO takes them."""
