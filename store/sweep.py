@@ -30,7 +30,7 @@ from domain.records.registry import RECORDS
 from store import orphans
 from store.database import Connection
 from store.logs import BODY
-from store.outbox import SEQUENCER_LOCK
+from store.texts import TEXT_LOCK
 
 LOCK_TIMEOUT_MS = 5_000
 """How long a rewrite waits for a table, and others behind it."""
@@ -150,11 +150,11 @@ async def _forget(connection: Connection) -> Hold | None:
 
 
 async def _forget_texts(connection: Connection) -> None:
-    """Delete what a sequencer may have indexed that had read a row just before it was erased; later ones read none."""
+    """Delete what an indexer may have written that had read a row just before it was erased; later ones read none."""
     for record_type in RECORDS:
         if record_type.searched:
             async with connection.transaction():
-                await connection.execute("select pg_advisory_xact_lock($1)", SEQUENCER_LOCK)
+                await connection.execute("select pg_advisory_xact_lock($1)", TEXT_LOCK)
                 await connection.execute(
                     f"""
                     delete from {record_type.table}_search search using erasure join log on log.id = erasure.log_id

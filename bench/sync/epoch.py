@@ -17,12 +17,13 @@ import httpx
 import psutil
 
 from bench.sync import nodes, source
-from bench.sync.bulk import begin, fill
+from bench.sync.bulk import begin
 from bench.sync.nodes import Place
 from federation.identity.cards import split
 from federation.projection.project import arrival_of, project
 from federation.publish.append import Draft
 from federation.publish.prepare import Parts
+from node.identity import introduction
 from node.wiring import now
 from store import logs
 from store.database import Connection, connect
@@ -67,15 +68,15 @@ async def measure(dsn: str, directory: Path, entries: int) -> dict[str, Any]:
     mirror = await nodes.place(dsn, directory, "mirror")
     for place in (home, mirror):
         await begin(place, "pengurus")
-    origin = await fill(home, entries)
+    origin, size = await _fill(home, entries)
     await _project(home, origin)
     next_origin = f"{origin.removesuffix('/0')}/1"
     async with nodes.running(home), nodes.running(mirror) as mirroring:
         await mirror.add_peer(home.url)
-        await _until(mirror, lambda each: _size_is(each, origin, entries + 1))
+        await _until(mirror, lambda each: _size_is(each, origin, size))
         before = [await _quiet(home), await _quiet(mirror)]
         async with _watched(home) as felt:
-            recovered = await _recover(home, directory, entries + 1 - STOLEN_ENTRIES)
+            recovered = await _recover(home, directory, size - STOLEN_ENTRIES)
         peak_mb = [mirroring.rss_mb()]
         begun_s = time.perf_counter()
         async with _watched(mirror) as felt_there:
@@ -93,10 +94,21 @@ async def measure(dsn: str, directory: Path, entries: int) -> dict[str, Any]:
     }
 
 
+async def _fill(place: Place, entries: int) -> tuple[str, int]:
+    """Return origin and size of a guest's log of an introduction, without which nobody sees its needs, and of needs."""
+    async with place.opened() as node:
+        guest = await source.new_log(node.database, node.keys, place.did_host, _SEED_NAME, now())
+        who = introduction(node, slug=_SEED_NAME, name="Lumbung", kind="COMMUNITY", region="32.03.28", description=None)
+        parts = Parts({}, who.body)
+        await node.appender.append(guest.scid, [Draft("organization", None, lambda _: parts)])
+        size = await source.extend(node.database, node.keys, guest.origin, source.bodies(entries), now())
+    return guest.origin, size
+
+
 async def _project(place: Place, origin: str) -> None:
     """Give the home its rows, which `source` leaves out."""
     async with place.opened() as node:
-        start = 1
+        start = 2
         while True:
             async with node.database.transaction() as connection:
                 log = await logs.lock_head(connection, origin)

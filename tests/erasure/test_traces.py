@@ -1,5 +1,6 @@
 """What was made of an erased record goes with it: every table of a node is accounted for, in plain and sealed."""
 
+import asyncio
 import secrets
 import zlib
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from federation.publish.prepare import Appended
 from store import peers, waiting
 from store.database import Connection, Database
 from store.sweep import ALWAYS, STATISTICS, pending, sweep, tables_of
+from store.texts import TEXT_LOCK
 from tests.clock import FrozenClock
 from tests.erasure.disk import database_server, files_with, index_texts, tables_with, template_database
 from tests.erasure.story import erase
@@ -152,12 +154,12 @@ async def test_a_restricted_part_is_swept_without_locking_what_people_read(node:
 
 
 async def test_what_comes_late_of_an_erased_record_is_not_kept(node: TestNode) -> None:
-    """A peer sends it again and breaks a rule; a sequencer had read the row just before it was erased."""
+    """A peer sends it again and breaks a rule; an indexer had read the row just before it was erased, and goes on."""
     marker = f"zq{secrets.token_hex(9)}"
     guest = await node.participant("baca-yuk")
     (need,) = await node.publish_needs(guest.scid, marker)
     await index_texts(node.database)
-    async with node.database.acquire() as connection:
+    async with node.database.acquire() as connection, node.database.acquire() as indexer:
         late = await connection.fetchrow("select * from need_search")
         assert late is not None
         await erase(node, guest.scid, need)
@@ -165,16 +167,21 @@ async def test_what_comes_late_of_an_erased_record_is_not_kept(node: TestNode) -
             await _report(connection, guest.origin, f"{need.record_id} {marker}".encode())
         assert await connection.fetchval("select count(*) from refusal where evidence is null") == 1
         await index_texts(node.database)
-        await connection.execute(
-            """
-            insert into need_search (publisher_id, record_id, region_path, document)
-            values ($1, $2, $3, $4::text::tsvector)
-            """,
-            *late.values(),
-        )
         directory = Path(await connection.fetchval("show data_directory"))
-        assert await tables_with(connection, marker) == ["need_search"]
-        swept = await sweep(connection, node.clock())
+        async with indexer.transaction():
+            await indexer.execute("select pg_advisory_xact_lock($1)", TEXT_LOCK)
+            await indexer.execute(
+                """
+                insert into need_search (publisher_id, record_id, region_path, document)
+                values ($1, $2, $3, $4::text::tsvector)
+                """,
+                *late.values(),
+            )
+            sweeping = asyncio.create_task(sweep(connection, node.clock()))
+            while not await indexer.fetchval("select count(*) from pg_locks where not granted"):
+                assert not sweeping.done()
+            assert await tables_with(indexer, marker) == ["need_search"]
+        swept = await sweeping
         assert swept is not None
         assert (swept.erasures, swept.hold) == (1, None)
         assert await tables_with(connection, marker) == []
