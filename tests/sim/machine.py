@@ -17,11 +17,13 @@ from api.federation_deposit import DepositEdge
 from api.federation_erasures import ErasuresEdge
 from api.federation_evidence import EvidenceEdge
 from api.federation_identity import IdentityEdge
+from api.federation_removals import RemovalsEdge
 from api.federation_restricted import RestrictedEdge
 from api.federation_witness import WitnessEdge
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from api.seen import noticed
 from federation.backup.backing_up import BackingUp
+from federation.erasing.removal_mail import RemovalMail
 from federation.identity.create import Place
 from federation.identity.keys import KeyRing
 from federation.lifecycle.enroll import create_participant, start_node
@@ -32,6 +34,7 @@ from federation.mirror.link import JOIN_ANSWER_BYTES_MAX, Invitation, Join, read
 from federation.moderation.trust import add_peer
 from federation.peers.aftercare import Aftercare
 from federation.peers.loop import Syncer
+from federation.peers.mail import Mail
 from federation.publish.append import Appender, at_once
 from federation.publish.guard import Guard
 from federation.requests.caller import Caller, Heard, Requests
@@ -256,7 +259,7 @@ class Process:
             machine.clock,
             self._connected,
             lambda: 0.5,
-            answer_mail=releases.answer_mail,
+            fetch_mail=Mail(releases, RemovalMail(database)).fetch,
         )
         self.backing_up = BackingUp(
             database,
@@ -310,6 +313,7 @@ class Process:
             ErasuresEdge(database, callers, clock),
             DepositEdge(database, "test", clock, callers, deposits),
             RestrictedEdge(self.asking.releases, mailbox, callers),
+            RemovalsEdge(RemovalMail(database), callers),
             BackupEdge(database, callers),
         )
         seen = noticed(federation.routes(), lambda: self.guard.mark_seen(database.acquire))
