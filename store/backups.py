@@ -213,6 +213,16 @@ async def add_chunk(connection: Connection, backup_id: int, number: int, data: b
     )
 
 
+async def chunk_bytes(connection: Connection, backup_id: int, number: int) -> int:
+    """Return how many bytes the chunks of a backup take that are here, but for one."""
+    found: int = await connection.fetchval(
+        "select coalesce(sum(length(data)), 0)::bigint from backup_chunk where backup_id = $1 and number <> $2",
+        backup_id,
+        number,
+    )
+    return found
+
+
 async def chunk_numbers(connection: Connection, backup_id: int) -> set[int]:
     """Return which chunks of a backup are here."""
     records = await connection.fetch("select number from backup_chunk where backup_id = $1", backup_id)

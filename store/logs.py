@@ -270,12 +270,3 @@ async def tile_hashes(connection: Connection, log_id: int, level: int, start: in
     """
     records = await connection.fetch(query, log_id, level, start, start + count)
     return [record["hash"] for record in records]
-
-
-async def entry_received(connection: Connection, log_id: int, index: int) -> tuple[bytes, datetime]:
-    """Return the bytes of one held entry and when this node received it."""
-    record = await connection.fetchrow(
-        "select data, received_at from entry where log_id = $1 and index = $2", log_id, index
-    )
-    assert record is not None
-    return record["data"], record["received_at"]

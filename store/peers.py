@@ -183,6 +183,15 @@ async def make_due(connection: Connection, peer_ids: Sequence[int] | None) -> No
     )
 
 
+def _storable(told: Any) -> Any:
+    """Return what can be kept of texts in which somebody may have put a NUL."""
+    if isinstance(told, dict):
+        return {_storable(name): _storable(each) for name, each in told.items()}
+    if isinstance(told, list):
+        return [_storable(each) for each in told]
+    return told.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(told, str) else told
+
+
 async def report(
     connection: Connection, error: GotongError, *, peer_id: int | None, origin: str | None, evidence: bytes | None
 ) -> None:
@@ -205,10 +214,10 @@ async def report(
         returning id
         """,
         peer_id,
-        origin,
+        _storable(origin),
         error.code,
-        error.message,
-        error.details,
+        _storable(error.message),
+        _storable(error.details),
         kept,
     )
     if added is not None and peer_id is not None:

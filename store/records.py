@@ -141,6 +141,37 @@ async def unprojected_tips(
     return [Unprojected(**dict(record)) for record in records]
 
 
+async def first_revision(
+    connection: Connection, log_id: int, tip: Unprojected, broken: Sequence[str]
+) -> tuple[bytes, datetime]:
+    """Return revision 0 of the record whose newest revision is `tip`, and when this node received it.
+
+    By one statement, from the earliest of its revisions without a row on back: chains are as long as authors like.
+    """
+    record = await connection.fetchrow(
+        """
+        with recursive chain as (
+            select index, data, received_at from entry where log_id = $1 and index = (
+                select least($2, min(index)) from unprojected
+                where log_id = $1 and type = $3 and record_id = $4 and reason <> all($5)
+            )
+            union all
+            select earlier.index, earlier.data, earlier.received_at
+            from chain join entry earlier on earlier.log_id = $1
+                and earlier.index = (convert_from(chain.data, 'UTF8')::jsonb ->> 'prev')::bigint
+        )
+        select data, received_at from chain order by index limit 1
+        """,
+        log_id,
+        tip.index,
+        tip.type,
+        tip.record_id,
+        list(broken),
+    )
+    assert record is not None
+    return record["data"], record["received_at"]
+
+
 async def wake_waiting(connection: Connection, uris: Sequence[str], as_of: datetime) -> None:
     """Make entries due that wait for these records."""
     await connection.execute("update unprojected set due_at = $2 where waits_for = any($1)", list(uris), as_of)

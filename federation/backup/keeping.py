@@ -81,7 +81,8 @@ async def take_chunk(database: Database, peer_id: int, scid: str, version: int, 
         if mine is None:
             raise BackupNotKept("its manifest comes first", scid=scid, version=version)
         manifest = sealed.read_manifest(mine.manifest)
-        sealed.check_chunk(manifest, number, data)
+        others_bytes = await backups.chunk_bytes(connection, mine.id, number)
+        sealed.check_chunk(manifest, number, data, others_bytes=others_bytes)
         await backups.add_chunk(connection, mine.id, number, data)
         missing = await _missing(connection, mine.id, manifest)
         if not missing and not mine.is_complete:

@@ -12,7 +12,8 @@ Rules, with the error that answers each:
   each of its form; a chunk has at most CHUNK_BYTES_MAX and CHUNK_SEAL_BYTES bytes: BACKUP_MALFORMED.
 - Z1.2 `signature` is Ed25519 over the line `gotong backup` and the canonical manifest without `signature`, by a key
   that the DID document states for that log; a retired one only up to the size it was retired at: BACKUP_UNPROVEN.
-- Z1.3 chunk n has the SHA-256 that the manifest lists: BACKUP_DAMAGED.
+- Z1.3 chunk n has the SHA-256 that the manifest lists, and all chunks together at most the bytes it states:
+  BACKUP_DAMAGED.
 - Z1.4 `erased` is one more than the index of the newest entry that erases restricted parts in that log, 0 if there is
   none. When a backup is complete the keeper drops those before it, of another log or a size below `erased`; no error.
 - Z2.1 `key` is a 32-byte key sealed by HPKE (X2.1) to the participant's backup key, its info the lines
@@ -103,14 +104,19 @@ def holds_erased(earlier: Manifest, newer: Manifest) -> bool:
     return newer.erased > 0 and (earlier.origin != newer.origin or earlier.size < newer.erased)
 
 
-def check_chunk(manifest: Manifest, number: int, data: bytes) -> None:
-    """Raise BackupMalformed or BackupDamaged unless this is chunk `number`, counted from 0 (rules Z1.1, Z1.3)."""
+def check_chunk(manifest: Manifest, number: int, data: bytes, *, others_bytes: int = 0) -> None:
+    """Raise BackupMalformed or BackupDamaged unless this is chunk `number`, counted from 0 (rules Z1.1, Z1.3).
+
+    `others_bytes` is what the other chunks here take.
+    """
     if len(data) > CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES:
         raise BackupMalformed("the chunk is too large", bytes=len(data), bytes_max=CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES)
     if not 0 <= number < len(manifest.chunks):
         raise BackupMalformed("the manifest lists no such chunk", chunk=number, chunks=len(manifest.chunks))
     if hash_of(data) != manifest.chunks[number]:
         raise BackupDamaged("this is not the chunk that the manifest lists", chunk=number)
+    if others_bytes + len(data) > manifest.bytes:
+        raise BackupDamaged("the chunks are larger than the manifest says", chunk=number, bytes_max=manifest.bytes)
 
 
 def seal_chunks(data: bytes, key: bytes) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ Rules, with the error that answers each:
   hashes and salts, which do not shrink.
 """
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from store.database import Database
 READ_BYTES = 64 * 1024
 INFLATED_SLACK_BYTES = 16 * 1024 * 1024
 RATIO_MAX = 100
+FRAMES_AT_ONCE = 256
 BUNDLE_BYTES_MAX = 2**53 - 1
 """A bundle ends where its logs end, not at a number of bytes as a pull answer does."""
 GZIP_LEVEL = 6
@@ -166,8 +168,10 @@ async def import_(intake: Intake, pieces: Iterable[bytes]) -> None:
     What the intake took before something is raised stays; importing the whole file again goes on from there.
     """
     try:
-        for frame in frames_of(pieces):
+        for number, frame in enumerate(frames_of(pieces)):
             await intake.take(frame)
+            if number % FRAMES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a few bytes can stand for many frames: others have their turn in between
         await intake.finish()
     except GotongError:
         await intake.keep()

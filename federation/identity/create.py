@@ -19,13 +19,13 @@ from federation.did.webvh import PLACEHOLDER, entry_hash, extend, verify
 from federation.encoding import dataintegrity
 from federation.encoding.canonical import JSON, decode, encode
 from federation.encoding.multikey import did_key_url, encode_multikey, multihash_text
+from federation.log.entry import Network
 from federation.log.service import (
     SERVICE_FRAGMENT,
     SERVICE_TYPE,
     DocumentKey,
     LogKey,
     LogService,
-    Network,
     StatedHead,
     cosign_keys,
     log_service,

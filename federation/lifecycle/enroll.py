@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, NotRequired, TypedDict, Unpack
+from typing import ClassVar, NotRequired, TypedDict, Unpack
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,12 +21,12 @@ from federation.identity.create import Created, Place, create, public_key
 from federation.identity.keys import KeyRing, document_key_name, log_key_name
 from federation.lifecycle.guests import Admit
 from federation.log import entry, merkle, note, tiles
+from federation.log.entry import Network
 from federation.log.names import origin as origin_of
 from store import backups, depositors, logs, participants, records
 from store.database import Connection, Database
 from store.logs import StoredEntry
 
-Network = Literal["live", "test"]
 KeepCards = Callable[[str], None]
 """Given the new DID, puts the cards of its seed where people will find them, durably."""
 

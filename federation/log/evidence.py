@@ -33,7 +33,7 @@ from federation.encoding.canonical import JSON, NotCanonical
 from federation.log import service
 from federation.log.cosigners import own_note
 from federation.log.merkle import ConsistencyProofInvalid, verify_consistency
-from federation.log.names import parse_origin
+from federation.log.names import OriginMalformed, parse_origin
 from federation.log.note import Checkpoint, checkpoint_and_keys, parse_note
 from federation.log.service import log_service, require_gotong
 
@@ -178,8 +178,8 @@ def accused(data: bytes) -> str:
     if isinstance(read, _Identity):
         try:
             entry = cast("dict[str, dict[str, str]]", canonical.decode_any(_bytes(read.did_log[0])))
-            return str(entry["parameters"]["scid"])
-        except (NotCanonical, KeyError, TypeError):
+            return parse_origin(f"gotong/{entry['parameters']['scid']}/0").scid
+        except (NotCanonical, OriginMalformed, KeyError, TypeError):
             raise EvidenceMalformed("the DID log names nobody") from None
     try:
         origin = parse_note(_bytes(read.sides[0].note)).text.partition("\n")[0]

@@ -21,17 +21,16 @@ from federation.did.state import DidState, Version
 from federation.did.syntax import PORT_MAX, parse, require_gotong_place
 from federation.encoding.canonical import JSON
 from federation.encoding.multikey import MultikeyInvalid, decode_multikey
-from federation.log.entry import EpochStart
+from federation.log.entry import EpochStart, Network
+from federation.log.merkle import TREE_SIZE_MAX
 from federation.log.names import EPOCH_MAX
 
-Network = Literal["live", "test"]
 Purpose = Literal["assertionMethod", "authentication"]
 
 SERVICE_TYPE = "GotongLog"
 SERVICE_FRAGMENT = "#gotong"
 BASE_URL_CHARS_MAX = 512
 DOCUMENT_KEYS_MAX = 64
-TREE_SIZE_MAX = 2**53 - 1
 
 _LOG_KEY = re.compile(r"#log-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})")
 _REQUEST_KEY = re.compile(r"#request-(0|[1-9][0-9]{0,8})")

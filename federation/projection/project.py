@@ -186,24 +186,11 @@ async def _tips(connection: Connection, log: LogRow, ids: dict[str, set[UUID]]) 
         key = (waiting.type, waiting.record_id)
         tip = tips.get(key)
         if tip is None:
-            published_at, received_at = await _first_revision(connection, log, waiting)
-            tips[key] = Tip(waiting.revision, waiting.index, published_at, received_at, None)
+            data, received_at = await records.first_revision(connection, log.id, waiting, [*OUTSIDE_CHAIN])
+            tips[key] = Tip(waiting.revision, waiting.index, parse_entry(data).at, received_at, None)
         elif waiting.revision > tip.revision:
             tips[key] = Tip(waiting.revision, waiting.index, tip.published_at, tip.received_at, tip.shown_revision)
     return tips
-
-
-async def _first_revision(
-    connection: Connection, log: LogRow, waiting: records.Unprojected
-) -> tuple[datetime, datetime]:
-    """Return when the record's revision 0 was dated and received, following the chain back to it."""
-    index = waiting.index
-    while True:
-        data, received_at = await logs.entry_received(connection, log.id, index)
-        entry = parse_entry(data)
-        if entry.prev is None:
-            return entry.at, received_at
-        index = entry.prev
 
 
 async def existing_targets(connection: Connection, uris: Iterable[str]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federation.did.errors import DidError
 from federation.identity import identities
 from federation.identity.keys import KeyMissing, KeyRing, document_key_name
+from federation.identity.rekey import key_number
 from federation.log.service import request_keys
 from federation.requests.refusal import Refusal, read_refusal
 from federation.requests.signatures import Message, Parameters, authority_of, content_digest, sign
@@ -90,7 +91,7 @@ class Signer:
                 state = await identities.load(connection, operator.id, operator.scid)
             except DidError:  # reported where identities are checked; what is public can be asked for all the same
                 return None
-        for stated in sorted(request_keys(state), key=lambda each: key_number(each.id), reverse=True):
+        for stated in sorted(request_keys(state), key=key_number, reverse=True):
             try:
                 private = self._keys.get(document_key_name(operator.scid, stated.id))
             except KeyMissing:
@@ -149,11 +150,6 @@ class Sender:
             return False
         self.skew_ms += told
         return True
-
-
-def key_number(fragment: str) -> int:
-    """Return the n of `#request-<n>`."""
-    return int(fragment.rpartition("-")[2])
 
 
 def message_of(request: httpx.Request) -> Message:

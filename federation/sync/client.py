@@ -360,6 +360,7 @@ class PeerClient:
                 if left_bytes < 0:
                     raise PeerTooMuch("the answer is longer than was asked for", bytes_max=bytes_max)
                 yield piece
+                await asyncio.sleep(0)  # a little that came can stand for much: others have their turn in between
         inflater.finish()
 
 

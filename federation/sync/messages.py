@@ -4,7 +4,7 @@ Shapes and bounds only. Nothing in a message is believed: a head is a hint of
 what to pull, and what is pulled proves itself.
 
 Rules, with the error that answers each:
-- S1.1 a heads answer has the members of `Heads`: HEADS_MALFORMED.
+- S1.1 a heads answer has the members of `Heads`, whose texts hold no NUL: HEADS_MALFORMED.
 - S1.2 a list of evidence has the members of `OfferedEvidence`, at most EVIDENCE_LISTED_MAX: EVIDENCE_LIST_MALFORMED.
 - S2.1 a pull asks for 1 to PULL_LOGS_MAX logs, each once, each of the form of `Wanted`: PULL_MALFORMED.
 """
@@ -126,6 +126,9 @@ class Pull(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_max: Annotated[int, Meta(ge=1, le=PULL_BYTES_MAX)] = PULL_BYTES_MAX
 
 
+ESCAPED_NUL = b"\\u0000"
+"""How JSON spells a NUL, which no text of these messages holds and no database keeps."""
+
 _heads = msgspec.json.Decoder(Heads)
 _offered = msgspec.json.Decoder(_OfferedList)
 _pull = msgspec.json.Decoder(Pull)
@@ -133,6 +136,8 @@ _pull = msgspec.json.Decoder(Pull)
 
 def read_heads(data: bytes) -> Heads:
     """Return a heads answer, or raise HeadsMalformed (rule S1.1); origins in it are not looked at yet."""
+    if ESCAPED_NUL in data:
+        raise HeadsMalformed("texts hold no NUL")
     try:
         heads = _heads.decode(data)
         parse_instant(heads.time)
@@ -161,6 +166,8 @@ def write_heads(
 
 def read_evidence(data: bytes) -> list[OfferedEvidence]:
     """Return a list of evidence, or raise EvidenceListMalformed (rule S1.2)."""
+    if ESCAPED_NUL in data:
+        raise EvidenceListMalformed("texts hold no NUL")
     try:
         return _offered.decode(data).evidence
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

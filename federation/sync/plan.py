@@ -112,12 +112,16 @@ def _operator_first(heads: Sequence[HeadOfLog], operator_scid: str) -> list[Head
 def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Quarantine) -> list[Wanted]:
     """Return how to ask for logs that an earlier exchange left undone and of which the peer says nothing new."""
     wanted: list[Wanted] = []
+    participants = quarantine.participants
+    is_full = quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX
     for origin in origins:
         ours = held.get(origin)
         if ours is None:
-            wanted.append(Wanted(origin, upto=QUARANTINE_ENTRIES_MAX))
+            participants += 1
+            if participants <= QUARANTINED_PARTICIPANTS_MAX and not is_full:
+                wanted.append(Wanted(origin, upto=QUARANTINE_ENTRIES_MAX))
         elif not ours.hosted and ours.trust != BLOCKED and parse_origin(origin).epoch >= ours.epoch:
-            upto = _upto(ours, is_full=quarantine.bytes >= QUARANTINE_TOTAL_BYTES_MAX)
+            upto = _upto(ours, is_full=is_full)
             wanted.append(Wanted(origin, ours.size, ours.did_version, upto))
     return wanted
 

@@ -18,6 +18,7 @@ from msgspec import Meta
 from domain.errors import GotongError
 from federation.log.merkle import TREE_SIZE_MAX
 from federation.sync.frames import ORIGIN_BYTES_MAX
+from federation.sync.messages import ESCAPED_NUL
 
 BROUGHT_MAX = 256
 LINE_CHARS_MAX = 512
@@ -57,6 +58,8 @@ def write_brought(cosignatures: Sequence[Brought]) -> bytes:
 
 def read_brought(data: bytes) -> list[Brought]:
     """Return what is brought, none of it verified, or raise CosignaturesMalformed (rule W3.1)."""
+    if ESCAPED_NUL in data:
+        raise CosignaturesMalformed("texts hold no NUL")
     try:
         return msgspec.json.decode(data, type=_Brought).cosignatures
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -91,13 +91,14 @@ class Forks:
         offered = await self._client.evidence_after(after)
         async with self._database.acquire() as connection:
             wanted = await rows.unknown(connection, [(bytes.fromhex(each.id), each.scid) for each in offered])
-        for id_ in wanted[:EVIDENCE_PER_EXCHANGE_MAX]:
+        now = wanted[:EVIDENCE_PER_EXCHANGE_MAX]
+        for id_ in now:
             data = await self._client.evidence(id_.hex())
             try:
                 await self._accept(data)
             except GotongError as error:
                 _log.warning("evidence_refused", evidence=id_.hex(), code=error.code, peer=self._peer_id)
-        looked_at = max((each.number for each in offered), default=newest)
+        looked_at = max((each.number for each in offered if wanted == now or each.id == now[-1].hex()), default=newest)
         async with self._database.acquire() as connection:
             await rows.set_seen_of_peer(connection, self._peer_id, looked_at)
 

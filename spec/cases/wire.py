@@ -213,6 +213,7 @@ def _heads() -> Cases:
             json.dumps(heads | {"logs": [log | {"did_hash": "Q" * 65}]}),
         ),
         "mail-as-number": ("Of a log it is said or not.", json.dumps(heads | {"logs": [log | {"mail": 1}]})),
+        "nul": ("Texts hold no NUL.", json.dumps(heads | {"operator": "Qm\0"})),
         "long-since": ("A hint has at most 256 characters.", json.dumps(heads | {"since": "a" * 257})),
     }
     for name, (about, body) in wrong.items():

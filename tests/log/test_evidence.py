@@ -329,3 +329,11 @@ def test_the_largest_identity_can_be_accused() -> None:
     fork = evidence.build_fork(lines, witness, 1, [side, side])
     identity = evidence.build_identity(lines, witness, lines[-1])
     assert max(len(fork), len(identity)) <= evidence.EVIDENCE_BYTES_MAX
+
+
+@pytest.mark.parametrize("scid", ["Qm\0", "", 7, None, {"a": "b"}])
+def test_evidence_about_what_is_no_name_is_about_nobody(scid: object) -> None:
+    line = json.dumps({"parameters": {"scid": scid}})
+    data = canonical.encode({"didLog": [line], "kind": "identity", "other": "", "v": 1})
+    with pytest.raises(evidence.EvidenceMalformed):
+        evidence.accused(data)

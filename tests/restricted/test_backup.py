@@ -18,7 +18,7 @@ from federation.identity.keys import KeyRing
 from federation.publish.prepare import Draft, unchanged
 from federation.requests.addresses import TEST
 from federation.sealing.vault import Vault
-from federation.sync.client import PeerClient
+from federation.sync.client import PeerClient, PeerProtocolError
 from store import backups, logs, participants, peers, restricted
 from store.database import Database
 from store.peers import PeerRow
@@ -298,6 +298,21 @@ async def test_nobody_deposits_without_leave_or_beyond_it(home: Side, keeper: Si
     await allow(keeper, 100)
     assert await refused(deposit(home, keeper)) == "BACKUP_TOO_LARGE"
     assert await keeper.sync.value("select count(*) from backup") == 0
+
+
+async def test_chunks_take_no_more_room_than_the_manifest_says(
+    home: Side, keeper: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The allowance is counted by what it says."""
+    await home.publish()
+    sign = sealed.sign_manifest
+    monkeypatch.setattr(
+        sealed, "sign_manifest", lambda manifest, key: sign(msgspec.structs.replace(manifest, bytes=100), key)
+    )
+    with pytest.raises(PeerProtocolError) as refused_:
+        await deposit(home, keeper)
+    assert refused_.value.details["cause"] == "BACKUP_DAMAGED"
+    assert await keeper.sync.value("select count(*) from backup_chunk") == 0
 
 
 async def test_a_deposit_that_was_cut_off_goes_on_and_hides_nothing(

@@ -6,10 +6,14 @@ import httpx
 import pytest
 
 from federation.identity.keys import log_key_name
+from federation.identity.states import DidStates
 from federation.lifecycle.enroll import Enrolled
 from federation.log import evidence, note
 from federation.log.evidence import LogFrozen
 from federation.projection.rebuild import compare
+from federation.sync.client import PeerClient
+from federation.sync.messages import OfferedEvidence
+from federation.witness import forks
 from federation.witness.freeze import accept
 from store.outbox import sequence
 from tests.nodes import need_draft
@@ -219,3 +223,29 @@ def _instead(path: str, genuine: bytes, forged: bytes, body: bytes) -> Any:
     from starlette.responses import Response
 
     return Response(forged, media_type="application/json") if body == genuine else None
+
+
+async def test_evidence_beyond_what_an_exchange_takes_is_taken_by_the_next_ones(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    await b.add_peer(a.url)
+    await b.pull(a.url)
+    peer_id = await b.value("select id from peer")
+    offered = [OfferedEvidence(number, f"{number:064x}", "fork", a.node.operator.scid, 1) for number in range(1, 6)]
+    asked = []
+
+    class Offering(PeerClient):
+        async def evidence_after(self, number: int) -> list[OfferedEvidence]:
+            return [each for each in offered if each.number > number]
+
+        async def evidence(self, id_: str) -> bytes:
+            asked.append(int(id_, 16))
+            return b"false"
+
+    monkeypatch.setattr(forks, "EVIDENCE_PER_EXCHANGE_MAX", 2)
+    async with Offering(a.url) as client:
+        for _ in range(4):
+            looking = forks.Forks(b.database, client, peer_id, DidStates(), b.node.clock())
+            await looking.take_evidence(5, in_full=False)
+    assert asked == [1, 2, 3, 4, 5]

@@ -305,3 +305,13 @@ async def test_a_peer_over_which_this_program_fails_is_left_alone_for_longer_eac
         assert code == "EXCHANGE_FAILED"
     assert pauses == sorted(set(pauses))
     assert await scene.reports() == []  # it may be our own fault
+
+
+async def test_a_nul_in_what_breaks_a_rule_keeps_nobody_from_being_reported(scene: Scene) -> None:
+    """PostgreSQL keeps none in a text; whoever put one there was not reported, and the whole exchange failed."""
+    scene.liar.frames = lines(lambda line: line.replace(b'"parameters":{', b'"parameters":{"a\\u0000b":1,'))
+    assert await scene.pull_code() == "DID_PARAMETERS_INVALID"
+    assert "DID_PARAMETERS_INVALID" in await scene.reports()
+    scene.liar.heads = lambda body: body.replace(b'"operator":"Qm', b'"operator":"Q\\u0000m')
+    assert await scene.pull_code() == "HEADS_MALFORMED"
+    await scene.assert_honesty_heals()

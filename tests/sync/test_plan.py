@@ -9,6 +9,7 @@ from federation.sync.plan import (
     QUARANTINE_TOTAL_BYTES_MAX,
     QUARANTINED_PARTICIPANTS_MAX,
     Plan,
+    asked_again,
     plan,
 )
 from store.held import Held, Quarantine
@@ -116,3 +117,13 @@ def test_the_operator_comes_first_then_what_is_seen_then_the_shortest() -> None:
 
 def test_logs_that_failed_in_this_exchange_are_left_out() -> None:
     assert made([head(1), head(2)], leave_out={head(1).origin}).wanted[0].origin == head(2).origin
+
+
+def test_a_log_that_was_left_is_asked_for_again_within_the_same_bounds() -> None:
+    """Else whoever breaks a rule first and none later brings more participants than quarantine has room for."""
+    left = [head(number).origin for number in (1, 2)]
+    roomy = Quarantine(participants=QUARANTINED_PARTICIPANTS_MAX - 1)
+    assert asked_again(left, {}, roomy) == [Wanted(left[0], upto=QUARANTINE_ENTRIES_MAX)]
+    assert asked_again(left, {}, Quarantine(bytes=QUARANTINE_TOTAL_BYTES_MAX)) == []
+    full = Quarantine(participants=QUARANTINED_PARTICIPANTS_MAX)
+    assert asked_again(left, ours(2, 4), full) == [Wanted(left[1], 4, 1)]
