@@ -26,6 +26,41 @@ def write_secret(path: Path, data: bytes) -> None:
         raise FileRefused("this file cannot be written", file=str(path), reason=error.strerror) from None
 
 
+def write_unfinished(path: Path, data: bytes) -> None:
+    """Write durably what gets its name by `finish` only; raise FileRefused, also where that name is taken.
+
+    What an attempt that died left behind is replaced.
+    """
+    if path.exists():
+        raise FileRefused("this file is there already", file=str(path))
+    unfinished = _unfinished(path)
+    unfinished.unlink(missing_ok=True)
+    try:
+        write_secret(unfinished, data)
+    except FileRefused:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def finish(path: Path) -> None:
+    """Give what was written its name, durably."""
+    _unfinished(path).rename(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def forget_unfinished(path: Path) -> None:
+    """Remove what was written and is not to get its name."""
+    _unfinished(path).unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.unfinished")
+
+
 def read_bounded(path: Path) -> bytes:
     """Return the content of a file of at most PACKAGE_BYTES_MAX bytes, or raise FileRefused."""
     try:

@@ -160,13 +160,16 @@ class Aftercare:
         path = f"erasures/{scid}/{epoch}"
         data = await client.read(path, {}, answer_type="application/json", bytes_max=ANSWER_BYTES_MAX)
         theirs = acknowledge.read_list(data)
+        ours = await self._said(log_id)
         taken = 0
         for note in theirs:
+            if note in ours:
+                continue  # most say what they said before: a signature and a tree less to verify
             with suppress(GotongError):  # of an operator not known here, or of a tree not held yet
                 taken += await acknowledge.take(self.database, note, origin=origin, now=self.clock())
-        async with self.database.acquire() as connection:
-            ours = await acknowledgements.newest(connection, log_id, acknowledge.ACKNOWLEDGEMENTS_SERVED_MAX)
-        for _, note in ours.values():
+        if taken:
+            ours = await self._said(log_id)
+        for note in ours:
             if note not in theirs:
                 with suppress(PeerProtocolError):
                     await client.post(
@@ -177,3 +180,8 @@ class Aftercare:
                         bytes_max=64,
                     )
         return taken
+
+    async def _said(self, log_id: int) -> list[bytes]:
+        async with self.database.acquire() as connection:
+            found = await acknowledgements.newest(connection, log_id, acknowledge.ACKNOWLEDGEMENTS_SERVED_MAX)
+        return [note for _, note in found.values()]

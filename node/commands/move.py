@@ -31,11 +31,15 @@ DidHost = Annotated[
 
 @app.command()
 def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Let a participant go: nothing is published for it here any more; write what its new host needs."""
+    """Let a participant go: nothing is published for it here any more; write what its new host needs.
+
+    The file has its name once that is so: with one from before, two hosts could write for the participant.
+    """
     import asyncio
 
+    from domain.errors import GotongError
     from federation.lifecycle.moving import let_go
-    from node.files import write_secret
+    from node.files import finish, forget_unfinished, write_unfinished
     from node.participants import hosted_participant
     from node.settings import Settings
     from node.wiring import opened
@@ -43,9 +47,14 @@ def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_
     async def run() -> "Package":
         async with opened(Settings.load(data_dir)) as node:
             scid = (await hosted_participant(node, organization)).scid
-            return await let_go(node.database, node.appender.vault, scid, lambda data: write_secret(file, data))
+            return await let_go(node.database, node.appender.vault, scid, lambda data: write_unfinished(file, data))
 
-    package = asyncio.run(run())
+    try:
+        package = asyncio.run(run())
+    except GotongError:
+        forget_unfinished(file)
+        raise
+    finish(file)
     text = (
         f"{package.origin} ends here at {package.size} entries. Carry {file} to the new host; it holds contacts: "
         f"delete it afterwards.\nThere: gotong sync, then gotong org move in {file.name}"

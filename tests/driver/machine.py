@@ -103,7 +103,16 @@ class Machine:
 
     def run(self, *arguments: str, stdin: str | None = None, **environment: str) -> Ran:
         """Return how a command ended; `environment` is for it alone."""
-        with subprocess.Popen(
+        with self.start(*arguments, **environment) as command:
+            try:
+                out, err = command.communicate(stdin or "", timeout=COMMAND_TIMEOUT_S)
+            finally:
+                command.kill()
+        return Ran(command.returncode, out, err)
+
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        """Return a command that runs from now on; whoever starts one sees to its end."""
+        return subprocess.Popen(
             self._command(*arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,12 +120,7 @@ class Machine:
             text=True,
             cwd=ROOT,
             env=self._environment() | environment,
-        ) as command:
-            try:
-                out, err = command.communicate(stdin or "", timeout=COMMAND_TIMEOUT_S)
-            finally:
-                command.kill()
-        return Ran(command.returncode, out, err)
+        )
 
     # ---- the server --------------------------------------------------------------------------------------------------
 

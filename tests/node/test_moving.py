@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Refused
 from tests.node.conftest import FOLLOWED_S, Machines, shows
 
 ENDED = "query Ended($ids: [ID!]!) { nodes(ids: $ids) { ... on Organization { ended } } }"
+WAITS = """
+    select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
+"""
 CONTACT = {"contact": people.CONTACT, "exactPlace": people.EXACT_PLACE}
 
 
@@ -54,6 +58,31 @@ async def test_a_participant_moves_to_another_host_and_back_again(
     assert contact_of(old, scid, need) == CONTACT
     rows = {each["slug"]: each["did"] for each in old.gotong("org", "list")}
     assert rows["dapur-ibu"].endswith(":lama.gotong.test:o:dapur-ibu")
+
+
+async def test_a_machine_that_dies_while_it_lets_go_leaves_no_file_to_move_in_with(
+    machines: Machines, tmp_path: Path
+) -> None:
+    """It writes for the participant still: were there a file, another host would write for it too."""
+    host, file = await machines.empty("lama"), tmp_path / "pindah.json"
+    host.gotong("init", "Lama", "--region", "34.71", "--no-cards")
+    host.gotong("org", "create", "Dapur Ibu", "--region", "34.71", "--no-cards")
+    holding, looking = [await connect(host.environment["GOTONG_DATABASE_URL"]) for _ in range(2)]
+    try:
+        async with holding.transaction():
+            await holding.execute("select from participant where slug = 'dapur-ibu' for share")
+            with host.start("org", "move", "out", "dapur-ibu", str(file)) as command:
+                while not await looking.fetchval(WAITS):
+                    assert command.poll() is None
+                command.kill()
+    finally:
+        await holding.close()
+        await looking.close()
+    assert not file.exists()
+    host.gotong("org", "move", "out", "dapur-ibu", str(file))
+    assert {each.name for each in tmp_path.glob("*pindah*")} == {file.name}
+    with pytest.raises(Refused, match="ORGANIZATION_NOT_HOSTED"):
+        host.gotong("org", "move", "out", "dapur-ibu", str(tmp_path / "lain.json"))
 
 
 def move(old: Machine, new: Machine, scid: str, place: Path, *cards: int) -> None:
