@@ -251,12 +251,25 @@ async def entries(
     ]
 
 
-async def payload(connection: Connection, log_id: int, index: int, part: int) -> tuple[bytes, bytes] | None:
-    """Return (salt, canonical bytes) of one payload part, or None when it is not here."""
-    record = await connection.fetchrow(
-        "select salt, data from payload where log_id = $1 and index = $2 and part = $3", log_id, index, part
+async def entries_at(connection: Connection, log_id: int, indexes: Sequence[int]) -> list[StoredEntry]:
+    """Return these entries, all of them held, in the order given, with their public payloads."""
+    records = await connection.fetch(
+        """
+        select entry.index, entry.leaf_hash, entry.data, body.salt as body_salt, body.data as body_data
+        from unnest($2::bigint[]) with ordinality as wanted (index, place)
+        join entry on entry.log_id = $1 and entry.index = wanted.index
+        left join payload body on body.log_id = $1 and body.index = wanted.index and body.part = 1
+        order by place
+        """,
+        log_id,
+        list(indexes),
     )
-    return None if record is None else (record["salt"], record["data"])
+    return [_entry(record) for record in records]
+
+
+def _entry(record: asyncpg.Record) -> StoredEntry:
+    body = None if record["body_salt"] is None else (record["body_salt"], record["body_data"])
+    return StoredEntry(record["index"], record["leaf_hash"], record["data"], body)
 
 
 async def tile_hashes(connection: Connection, log_id: int, level: int, start: int, count: int) -> list[bytes]:

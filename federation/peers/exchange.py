@@ -38,6 +38,8 @@ from store.locks import Claims
 from store.peers import PeerRow
 
 LOGS_PER_PULL = 256
+REFUSED_MAX = 100
+"""Logs of one exchange of which it is told and kept what they broke; the others are left alone as well."""
 PULLS_AT_ONCE = 3
 """Pulls of one exchange; none of them has a log of another one."""
 
@@ -326,6 +328,8 @@ class Exchange:
 
     async def _refuse(self, origin: str, error: GotongError, evidence: bytes | None) -> None:
         self._left.add(origin)
+        if len(self.done.refused) >= REFUSED_MAX:
+            return
         self.done.refused[origin] = error.code
         if isinstance(error, DidTimeInFuture):
             return  # one of two clocks is wrong, and it may be ours: no reason to accuse anybody

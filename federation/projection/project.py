@@ -142,11 +142,7 @@ async def make_known_types_due(connection: Connection, *, as_of: datetime) -> No
 
 async def stored_arrivals(connection: Connection, log: LogRow, indexes: Sequence[int]) -> list[Arrival]:
     """Return these stored entries as they would arrive now, in the order given."""
-    arrivals = []
-    for index in indexes:
-        (stored,) = await logs.entries(connection, log.id, index, 1)
-        arrivals.append(arrival_of(stored))
-    return arrivals
+    return [arrival_of(stored) for stored in await logs.entries_at(connection, log.id, indexes)]
 
 
 def arrival_of(stored: StoredEntry) -> Arrival:

@@ -5,6 +5,7 @@ from there on is pulled, shown or relayed, and its owner signs no more in that e
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import structlog
 from domain.records.registry import RECORDS
 from federation.did import webvh
 from federation.identity.identities import VERIFIED_BEFORE
-from federation.log import evidence
+from federation.log import evidence, service
 from federation.log.evidence import IDENTITY, Finding
 from federation.projection.project import project, stored_arrivals
 from store import epochs, logs, outbox
@@ -40,7 +41,10 @@ async def accept(database: Database, data: bytes, now: datetime, *, peer_id: int
     lines, witness = found[scid]
 
     def verified() -> Finding:  # hundreds of signatures, if somebody likes
-        return evidence.verify(data, now, webvh.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid))
+        known = webvh.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid)
+        found = evidence.verify(data, now, known)
+        # Of an identity in two tellings either may be ours: what is frozen is the log that is gone on with here.
+        return replace(found, origin=service.origin(known)) if found.kind == IDENTITY else found
 
     finding = await asyncio.to_thread(verified)
     async with database.transaction() as connection:

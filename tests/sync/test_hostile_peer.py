@@ -1,5 +1,6 @@
 """A peer that lies, floods, stalls or breaks off: refused with the rule's code, kept as a report, nothing answered."""
 
+import json
 import random
 import resource
 import struct
@@ -14,6 +15,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from domain.errors import GotongError
 from federation.log.verify import Batch, Head, VerifiedBatch, check_batch
+from federation.peers import exchange
 from federation.peers.exchange import Exchange, Exchanged
 from federation.sync import receive
 from federation.sync.client import FRAMES_TYPE
@@ -314,4 +316,20 @@ async def test_a_nul_in_what_breaks_a_rule_keeps_nobody_from_being_reported(scen
     assert "DID_PARAMETERS_INVALID" in await scene.reports()
     scene.liar.heads = lambda body: body.replace(b'"operator":"Qm', b'"operator":"Q\\u0000m')
     assert await scene.pull_code() == "HEADS_MALFORMED"
+    await scene.assert_honesty_heals()
+
+
+async def test_of_a_great_many_refusals_in_one_exchange_some_are_kept(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "REFUSED_MAX", 3)
+
+    def more(body: bytes) -> bytes:
+        heads = json.loads(body)
+        heads["logs"] += [{**heads["logs"][0], "origin": f"no log {number}"} for number in range(10)]
+        return json.dumps(heads).encode()
+
+    scene.liar.heads = more
+    assert len((await scene.puller.pull(scene.url)).refused) == 3
+    assert await scene.reports() == ["ORIGIN_MALFORMED"] * 3
     await scene.assert_honesty_heals()

@@ -14,7 +14,10 @@ from federation.identity.cards import update_key
 from federation.identity.create import public_key
 from federation.lifecycle.enroll import Enrolled
 from federation.lifecycle.introduce import take_lines
+from federation.lifecycle.recover import recover
+from federation.log import evidence
 from federation.log.service import log_service
+from federation.witness.freeze import accept
 from store import participants
 from tests.nodes import seed_of
 from tests.sockets import serving
@@ -81,6 +84,21 @@ async def test_two_newest_versions_are_found_when_two_nodes_meet_though_nothing_
     assert (await faces.right.pull(faces.left.url)).refused == {}
     assert await faces.right.rows(KINDS) == [("identity",)]
     assert await faces.right.value(FROZEN, faces.guest.origin) == 2
+
+
+async def test_the_log_that_is_gone_on_with_is_frozen_whichever_telling_the_evidence_puts_last(faces: Faces) -> None:
+    """One of the two entries began an epoch: the other one's log is history to those who took it."""
+    home, right, guest = faces.home, faces.right, faces.guest
+    begun = await faces.lines()
+    stayed = await faces.line(begun, "https://kiri.example.org")
+    now = home.node.clock.advance(minutes=1)
+    await recover(home.database, home.node.keys, guest.scid, seed_of("ojol"), size=2, now=now)
+    assert (await right.pull(home.url)).refused == {}
+    data = evidence.build_identity([*begun, stayed], None, (await faces.lines())[1])
+    finding = await accept(right.database, data, now)
+    assert finding is not None
+    assert finding.origin == f"gotong/{guest.scid}/1"
+    assert await right.value(FROZEN, finding.origin) == 2
 
 
 async def test_a_peer_that_is_behind_or_ahead_is_no_fork(faces: Faces) -> None:
