@@ -20,6 +20,9 @@ SUCCEED = """
 mutation Succeed($input: UpdateOrganizationInput!) {
   updateOrganization(input: $input) { userErrors { code message } } }
 """
+REMOVE = """
+mutation Remove($input: RequestRemovalInput!) { requestRemoval(input: $input) { requested userErrors { code } } }
+"""
 VOUCHES = "/federation/v1/vouches/{}"
 COSIGNED = "query Cosigned($id: ID!) { node(id: $id) { ... on Need { provenance { cosigners { id } } } } }"
 
@@ -57,6 +60,7 @@ class Away:
         self.contact_while_the_kitchen_is_off()
         self.contact_of_a_home_with_an_address()
         self.a_witness()
+        self.a_second_mirror()
         self.a_vouch()
         self.a_backup()
         self.a_guest_moves_in()
@@ -173,6 +177,29 @@ class Away:
 
         took_s = self.until(self.desa, is_cosigned, "the farm's cosignature does not come")
         self.told.tell(f"the farm has cosigned the village's log, and the village shows it: {took_s:.1f} s")
+
+    def a_second_mirror(self) -> None:
+        """What waits for the kitchen waits at the village as well; either mirror may be off."""
+        self.kitchen.gotong("peer", "join", self.desa.gotong("peer", "invite", "--allow")["link"])
+        need = self.published(self.kitchen, "Kompor")
+        self.kitchen.kill()
+        self.told.require(
+            self.ask(self.farm, need)["waiting"], "the kitchen, with two mirrors, is off: a request waits"
+        )
+        self.mirror.kill()
+        asked = self.desa.ask(REMOVE, input={"id": need, "reason": "Nomor ibu saya"})["requestRemoval"]
+        self.told.require(asked["requested"], "its first mirror is off; somebody asks the village to remove that need")
+        self.kitchen.up()
+        took_s = self.until(self.farm, lambda: self.ask(self.farm, need)["contact"] == people.CONTACT, "no answer")
+        self.told.tell(f"the kitchen is on: the farm has the contact by way of the village {took_s:.1f} s later")
+        self.until(self.kitchen, lambda: self.kitchen.gotong("removals", "list"), "no request for removal comes")
+        (removal,) = self.kitchen.gotong("removals", "list")
+        self.told.require(
+            removal["id"] == need, f"the request for removal is on the kitchen's list: {removal['reason']}"
+        )
+        self.mirror.up()
+        log = self.kitchen.gotong("contact", "log", self.ids["kitchen"])["requests"]
+        self.told.require(len(log) == 3, "the first mirror is on again: the request at both was released once")
 
     def a_vouch(self) -> None:
         new = self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"]
