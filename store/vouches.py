@@ -68,12 +68,12 @@ async def of_allowed(connection: Connection, successor_id: int, limit: int) -> l
     return [VouchRow(**dict(record)) for record in records]
 
 
-async def claimed(connection: Connection, limit: int) -> list[str]:
-    """Return the SCIDs of up to `limit` participants whose own record names a known predecessor: allowed ones first,
-    then the newest."""
+async def claimed(connection: Connection, limit: int) -> list[tuple[str, datetime | None]]:
+    """Return the SCIDs of up to `limit` participants whose own record names a known predecessor, each with when the
+    newest statement about it came here: allowed ones first, then the newest."""
     records = await connection.fetch(
         """
-        select heir.scid
+        select heir.scid, (select max(vouch.received_at) from vouch where successor_id = heir.id) as newest
         from organization
         join participant heir on heir.id = organization.publisher_id
         join participant old on old.scid = substr(organization.doc ->> 'succeeds', length('gotong:') + 1)
@@ -82,4 +82,4 @@ async def claimed(connection: Connection, limit: int) -> list[str]:
         """,
         limit,
     )
-    return [record["scid"] for record in records]
+    return [(record["scid"], record["newest"]) for record in records]

@@ -36,7 +36,7 @@ ASKED_AGAIN_S = 3_600.0
 """How long a peer is not asked again for bodies that it could not give."""
 HEALED_LOGS_PER_ROUND_MAX = 32
 VOUCHES_ASKED_AGAIN_S = 600.0
-"""How long a peer is not asked again who vouches for a successor."""
+"""How long a peer is not asked again who vouches for a successor of whom nothing new is known here."""
 CLAIMS_MAX = 1_024
 CLAIMS_PER_ROUND_MAX = 32
 ANSWER_BYTES_MAX = 128 * 1024
@@ -65,7 +65,9 @@ class Aftercare:
     round_s: float = ROUND_S
     _claims: Claims = field(init=False)
     _asked: dict[tuple[int, str], _Asked] = field(default_factory=dict)  # by peer and log
-    _asked_who_vouches: dict[tuple[int, str], float] = field(default_factory=dict)  # by peer and successor
+    _asked_who_vouches: dict[tuple[int, str, datetime | None], float] = field(
+        default_factory=dict
+    )  # by peer and successor
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.connect)
@@ -116,7 +118,7 @@ class Aftercare:
             with_erasures = await acknowledgements.with_erasures(connection, acknowledge.LOGS_PER_ROUND_MAX)
             missing = await erasures.withheld_logs(connection, HEALED_LOGS_PER_ROUND_MAX, PAYLOADS_MAX, in_vain)
             claimed = await vouches.claimed(connection, CLAIMS_MAX)
-        claimed = [each for each in claimed if (peer.id, each) not in self._asked_who_vouches][:CLAIMS_PER_ROUND_MAX]
+        claimed = [each for each in claimed if (peer.id, *each) not in self._asked_who_vouches][:CLAIMS_PER_ROUND_MAX]
         uncosigned = [] if self.bringing is None else await self.bringing.wanted(peer)
         if not with_erasures and not missing and not claimed and not uncosigned:
             return 0, 0
@@ -127,8 +129,8 @@ class Aftercare:
             for each in with_erasures:
                 with suppress(PeerProtocolError):  # it does not have that log
                     statements += await self._compare(client, each.id, each.origin)
-            for successor in claimed:
-                self._asked_who_vouches[peer.id, successor] = now_s + VOUCHES_ASKED_AGAIN_S
+            for successor, newest in claimed:
+                self._asked_who_vouches[peer.id, successor, newest] = now_s + VOUCHES_ASKED_AGAIN_S
                 with suppress(PeerProtocolError, VouchMalformed):  # a version that knows nothing of vouching
                     statements += await vouch.compare(client, self.database, successor, now=self.clock())
             for log in missing:

@@ -18,7 +18,8 @@ from federation.lifecycle.vouch import NotVouching
 from federation.log.entry import instant
 from federation.publish.append import Draft
 from federation.sync.client import PeerProtocolError
-from tests.erasure.test_nodes import cared
+from store import peers
+from tests.erasure.test_nodes import aftercare, cared
 from tests.nodes import fixed
 from tests.sockets import serving
 from tests.sync.conftest import MakeNode, SyncNode, client_of
@@ -125,6 +126,21 @@ async def test_a_node_that_nobody_can_reach_brings_its_word(village: Village) ->
     await home.pull(reader.url)
     await vouched(reader, old, new)
     await cared(reader, home.url)
+    assert await shown(home, old, new) == [reader.node.operator.scid]
+
+
+async def test_a_word_given_after_a_peer_was_asked_is_brought_in_the_next_round(village: Village) -> None:
+    home, reader, old, new = village.home, village.reader, village.old, village.new
+    await home.add_peer(reader.url)
+    await home.pull(reader.url)
+    async with reader.database.acquire() as connection:
+        peer = await peers.find(connection, home.url)
+    assert peer is not None
+    care = aftercare(reader)
+    for _ in range(2):
+        await care.once(peer)
+    await vouched(reader, old, new)
+    await care.once(peer)
     assert await shown(home, old, new) == [reader.node.operator.scid]
 
 
