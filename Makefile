@@ -36,8 +36,8 @@ test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_UR
 oracle: setup ## ask N random questions (default 20000) of the compiler and of a naive oracle: make oracle N=50000
 	@GOTONG_ORACLE_EXAMPLES=$(N) $(BIN)/pytest -q tests/schema/test_oracle.py
 
-sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partitions and wrong clocks: make sim SEEDS=1000 FIRST=1
-	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
+sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partitions and wrong clocks: make sim SEEDS=1000 MOODS=rotate,move
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST) $(if $(MOODS),--moods $(MOODS))
 
 sim-many: setup ## simulate one run of 20 nodes: make sim-many FIRST=7
 	@$(BIN)/python -m tests.sim --seeds 1 --nodes 20 --steps 300 --first $(FIRST)

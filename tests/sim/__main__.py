@@ -1,4 +1,4 @@
-"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--tell] [--go-on]`."""
+"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--moods rotate,move]`."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -14,15 +15,18 @@ import structlog
 from store.embedded import EmbeddedServer
 from tests.conftest import _template
 from tests.sim.disks import Disks
-from tests.sim.world import STEPS, world
+from tests.sim.world import STEPS, STEPS_BY_WEIGHT, Step, world
 
-NODES_MAX_DEFAULT = 5
+MOODS_BY_NAME = {step.__name__: step for step in STEPS_BY_WEIGHT}
 
 
-async def run_seed(seed: int, disks: Disks, directory: Path, *, nodes: int | None, steps: int) -> list[str]:
-    """Return what happened in the run of one seed, or raise AssertionError with it."""
+async def run_seed(
+    seed: int, disks: Disks, directory: Path, *, nodes: int | None, steps: int, moods: Sequence[Step] = ()
+) -> list[str]:
+    """Return what happened in the run of one seed, or raise AssertionError with it; `moods` instead of the seed's."""
     count = nodes or 3 + seed % 3
     async with world(seed, disks, directory, nodes=count, liars=seed % 3, forks=seed % 4 == 3) as made:
+        made.moods = list(moods) or made.moods
         try:
             await made.run(steps)
         except BaseException as error:
@@ -41,13 +45,13 @@ async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path)
     began_s = time.monotonic()
     for done, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
         try:
-            told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps)
+            told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps, moods=given.moods)
             if given.tell:
                 sys.stdout.write("\n".join([f"seed {seed}:", *told, ""]))
         except Exception:
             failed.append(seed)
             again = f"python -m tests.sim --seeds 1 --first {seed} --steps {given.steps}"
-            sys.stdout.write(f"\n{traceback.format_exc()}\nTo repeat it: {again}{_nodes(given)}\n")
+            sys.stdout.write(f"\n{traceback.format_exc()}\nTo repeat it: {again}{_options(given)}\n")
             if not given.go_on:
                 break
         sys.stdout.write(f"\r{done} of {given.seeds} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
@@ -56,8 +60,16 @@ async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path)
     return failed
 
 
-def _nodes(given: argparse.Namespace) -> str:
-    return "" if given.nodes is None else f" --nodes {given.nodes}"
+def _options(given: argparse.Namespace) -> str:
+    moods = ",".join(name for name, step in MOODS_BY_NAME.items() if step in given.moods)
+    return ("" if given.nodes is None else f" --nodes {given.nodes}") + (f" --moods {moods}" if moods else "")
+
+
+def _moods(text: str) -> list[Step]:
+    unknown = set(text.split(",")) - MOODS_BY_NAME.keys()
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}")
+    return [MOODS_BY_NAME[name] for name in text.split(",")]
 
 
 def main() -> None:
@@ -67,6 +79,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--nodes", type=int, help="machines in every run; 3 to 5 by default")
     parser.add_argument("--steps", type=int, default=STEPS, help="what happens in a run")
+    parser.add_argument(
+        "--moods",
+        type=_moods,
+        default=[],
+        help="kinds of steps that every run is full of, of: " + ", ".join(MOODS_BY_NAME),
+    )
     parser.add_argument("--tell", action="store_true", help="say what happened in each of them")
     parser.add_argument("--go-on", action="store_true", help="run the others when one fails")
     given = parser.parse_args()
