@@ -27,7 +27,7 @@ demo: setup ## run a small federation with sample data, ask it a question, show 
 	@$(BIN)/gotong demo $(ARGS)
 
 test: check ## lint, types, and all tests on the embedded PostgreSQL
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist worksteal
 
 test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_URL=postgresql://...
 	@test -n "$(DATABASE_URL)" || { echo "usage: make test-url DATABASE_URL=postgresql://user@host/name" >&2; exit 2; }

@@ -34,6 +34,9 @@ RUN_DIR_PREFIX = "gotong-tests-"
 TEMPLATE_PREFIX = "gotong_template_"
 TEMPLATE_LOCK_KEY = 7_203_118
 CONNECTIONS_PER_TEST = 6
+MEMORY_DIR = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 * 1024**3
+"""How much must be free there for the run's server: a database made and dropped is mostly files made and dropped."""
 
 settings.register_profile("gotong", deadline=None)  # a busy machine is no failure
 settings.load_profile("gotong")
@@ -48,8 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_run_dir] = Path(given["gotong_run_dir"])
         return
     _sweep()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes of tests start as a user's do: compiled once
     # Not pytest's tmp_path: that is closed to the user PostgreSQL runs as, and too long for a socket.
-    run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_DIR_PREFIX}{os.getpid()}-"))
+    run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_DIR_PREFIX}{os.getpid()}-", dir=_server_dirs()[0]))
     run_dir.chmod(0o755)
     config.stash[_run_dir] = run_dir
 
@@ -66,9 +70,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[_run_dir], ignore_errors=True)
 
 
+def _server_dirs() -> list[Path]:
+    """Return where a run's server may lie: in memory if there is room, and else where temporary files do."""
+    disk = Path(tempfile.gettempdir())
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY_DIR, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY_DIR).free >= MEMORY_BYTES_MIN:
+            return [MEMORY_DIR, disk]
+    return [disk]
+
+
 def _sweep() -> None:
     """Stop and remove what a run that was killed left behind."""
-    for left in Path(tempfile.gettempdir()).glob(f"{RUN_DIR_PREFIX}*"):
+    for left in (each for directory in _server_dirs() for each in directory.glob(f"{RUN_DIR_PREFIX}*")):
         pid = left.name.removeprefix(RUN_DIR_PREFIX).split("-")[0]
         if pid.isdigit() and not _alive(int(pid)) and _abandoned(left):
             with contextlib.suppress(GotongError):
@@ -126,7 +139,7 @@ async def new_database(database_server: str, template_database: str) -> AsyncIte
 
     async def make() -> str:
         name = f"gotong_test_{uuid.uuid4().hex}"
-        await admin.execute(f'create database "{name}" template "{template_database}"')
+        await admin.execute(f'create database "{name}" template "{template_database}" {_strategy()}')
         names.append(name)
         return dsn_of(database_server, name)
 
@@ -168,6 +181,11 @@ async def empty_database_dsn(database_server: str) -> AsyncIterator[str]:
 def clock() -> FrozenClock:
     """A clock that stands still until the test moves it."""
     return FrozenClock()
+
+
+def _strategy() -> str:
+    """Return how a database is copied: as files, where that writes to no disk."""
+    return "" if os.environ.get(GIVEN_URL) else "strategy file_copy"
 
 
 async def _template(server_dsn: str) -> str:
