@@ -26,7 +26,7 @@ from tests.driver.people import need
 from tests.house.source import ROOT
 from tests.node.conftest import Gotong
 
-STARTED_TIMEOUT_S = 60
+STARTED_TIMEOUT_S = 180
 PUBLISH = """
 mutation Publish($input: PublishNeedInput!) {
   publishNeed(input: $input) { need { id title } userErrors { code field message } }
@@ -95,11 +95,16 @@ def serve(begun: Gotong, database_dsn: str, tmp_path: Path) -> Serve:
 async def _until_ready(server: Server) -> None:
     deadline = time.monotonic() + STARTED_TIMEOUT_S
     while time.monotonic() < deadline and server.process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if (await server.http.get("/readyz")).status_code == 200:
-                return
+        if await _is_ready(server.http, "/readyz"):
+            return
         await asyncio.sleep(0.05)
     raise AssertionError("the server did not start")
+
+
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return (await http.get(url)).status_code == 200
+    return False
 
 
 async def test_what_is_published_is_answered_by_every_process_and_followers_of_all_are_told(
@@ -218,11 +223,9 @@ async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_
     )
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
-            for _ in range(300):
-                with contextlib.suppress(httpx.TransportError):
-                    if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
-                        break
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(STARTED_TIMEOUT_S):
+                while not await _is_ready(http, f"http://127.0.0.1:{port}/readyz"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
             answer = await http.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ thisNode { network } }"})
             assert answer.json()["data"] == {"thisNode": {"network": "test"}}
     finally:
