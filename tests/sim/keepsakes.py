@@ -60,10 +60,10 @@ class Keepsakes:
 
 
 async def prepare(machine: Machine) -> None:
-    """Have a machine keep the backups of all its peers."""
+    """Have a machine keep the backups of all its peers, those that deposit with it among them."""
     async with machine.running.database.acquire() as connection:
-        for peer in await peers.every(connection):
-            await backups.set_allowance(connection, peer.id, ROOM_BYTES)
+        for (peer_id,) in await connection.fetch("select id from peer"):
+            await backups.set_allowance(connection, peer_id, ROOM_BYTES)
 
 
 # ---- acts ------------------------------------------------------------------------------------------------------------
@@ -79,6 +79,8 @@ async def back_up(world: "World", machine: Machine) -> None:
 
 async def _back_up(world: "World", machine: Machine, keeper: Machine) -> None:
     process = machine.running
+    if machine.mirror is None and keeper.process is not None:
+        await keeper.process.syncer.once(machine.url, in_full=False)  # it keeps nothing for whom it does not know
     here: dict[str, Kept] = {}
     async with process.database.acquire() as connection:
         peer = await peers.find(connection, keeper.url)
