@@ -42,7 +42,7 @@ __all__ = ["DidError", "DidState", "Version", "extend", "split_lines", "verify"]
 
 LINE_BYTES_MAX = 1 << 16
 VERSIONS_MAX = 4096
-LOG_BYTES_MAX = 2 << 20
+LOG_BYTES_MAX = 4 << 20
 """Of all lines together in their canonical form: another layout, which anybody can give them, takes no room. Evidence
 about an identity, in which they stand as texts, always has room for them."""
 PROOFS_PER_ENTRY_MAX = 16

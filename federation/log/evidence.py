@@ -37,7 +37,7 @@ from federation.log.names import OriginMalformed, parse_origin
 from federation.log.note import Checkpoint, checkpoint_and_keys, parse_note
 from federation.log.service import log_service, require_gotong
 
-EVIDENCE_BYTES_MAX = 7 * 1024 * 1024
+EVIDENCE_BYTES_MAX = 11 * 1024 * 1024
 """Room for the largest identity with its witness file, each byte escaped: nobody is too large to be accused."""
 PROOF_HASHES_MAX = 64
 
@@ -46,7 +46,7 @@ IDENTITY: Literal["identity"] = "identity"
 
 
 class EvidenceTooLarge(GotongError):
-    """A piece of evidence is larger than 7 MiB."""
+    """A piece of evidence is larger than 11 MiB."""
 
     code: ClassVar[str] = "EVIDENCE_TOO_LARGE"
 

@@ -74,7 +74,7 @@ def cases() -> Cases:
     for error, case, about, data, known in (*_nothing(good), *_outdated(good), *_malformed(good)):
         yield refused(name, error, case, about, **_given(data, known))
     large = {"repeat": " ", "times": evidence.EVIDENCE_BYTES_MAX + 1}
-    yield refused(name, "EVIDENCE_TOO_LARGE", "too-large", "7 MiB at most", evidence=large, now=_NOW, known=None)
+    yield refused(name, "EVIDENCE_TOO_LARGE", "too-large", "11 MiB at most", evidence=large, now=_NOW, known=None)
 
 
 _Broken = list[tuple[str, str, str, bytes, list[bytes] | None]]

@@ -61,7 +61,7 @@ def _frames() -> Cases:
         "type-zero": ("FRAME_UNKNOWN", "There is no type 0.", _frame(0)),
         "long-origin": ("FRAME_TOO_LARGE", "An origin has at most 128 bytes.", _frame(1, b"g" * 129)),
         "length-alone": ("FRAME_TOO_LARGE", "A length is refused before its data come.", struct.pack(">BI", 4, 2**31)),
-        "long-evidence": ("FRAME_TOO_LARGE", "Evidence has at most 7 MiB.", struct.pack(">BI", 10, 7 * 2**20 + 1)),
+        "long-evidence": ("FRAME_TOO_LARGE", "Evidence has at most 11 MiB.", struct.pack(">BI", 10, 11 * 2**20 + 1)),
         "end-with-data": ("FRAME_TOO_LARGE", "END has no data.", _frame(9, b"x")),
         "long-proof": ("FRAME_TOO_LARGE", "A proof has at most 128 hashes.", _frame(6, bytes(8) + _HASH * 129)),
         "empty-origin": ("FRAME_MALFORMED", "A name is not empty.", _frame(1)),
