@@ -48,6 +48,27 @@ EARLIER = {
 }
 
 
+OUT_OF_CHAIN = {
+    "the same revision again": _entry(0),
+    "a revision left out": _entry(2, prev=1),
+    "a revision of another entry": _entry(1, prev=0),
+}
+
+
+@pytest.mark.parametrize("how", OUT_OF_CHAIN)
+def test_an_entry_that_does_not_revise_the_newest_revision_changes_nothing(how: str) -> None:
+    """Whoever has the key may sign it; the first of two rivals counts, on every node."""
+    first, rival = _put(0, need_body("Beras")), Arrival(2, OUT_OF_CHAIN[how], need_body("Batu"))
+    for folded in (_fold(first, rival), _fold(rival, tip=Tip(0, 1, START, START, 0))):
+        assert _reasons(folded) == {2: Reason.CHAIN_BROKEN}
+        assert [row.index for row in folded.rows.values()] in ([1], [])
+
+
+def test_a_revision_of_nothing_is_no_record() -> None:
+    folded = _fold(_put(1, need_body()))
+    assert (_reasons(folded), folded.rows) == ({2: Reason.CHAIN_BROKEN}, {})
+
+
 @pytest.mark.parametrize("reason", EARLIER)
 def test_each_reason_stands_while_nothing_later_has_come(reason: Reason) -> None:
     assert _reasons(_fold(EARLIER[reason])) == {1: reason}

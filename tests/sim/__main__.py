@@ -18,6 +18,8 @@ from tests.sim.disks import Disks
 from tests.sim.world import STEPS, STEPS_BY_WEIGHT, Step, world
 
 MOODS_BY_NAME = {step.__name__: step for step in STEPS_BY_WEIGHT}
+RUN_S_MAX = 1_200.0
+"""Beyond it a run does not end by itself; most take seconds."""
 
 
 async def run_seed(
@@ -28,7 +30,8 @@ async def run_seed(
     async with world(seed, disks, directory, nodes=count, liars=seed % 3, forks=seed % 4 == 3) as made:
         made.moods = list(moods) or made.moods
         try:
-            await made.run(steps)
+            async with asyncio.timeout(RUN_S_MAX):
+                await made.run(steps)
         except BaseException as error:
             error.add_note("\n".join([f"seed {seed}, {count} nodes:", *made.told]))
             raise

@@ -98,6 +98,7 @@ def _draft(world: "World", author: Author, key: str, title: str) -> Draft:
     needs = [each for each in world.ledger.acknowledged.values() if each.type == "need"]
     if kind == 1 and needs:
         target = needs[number_of(key) % len(needs)]
+        world.ledger.written_about.add(target.record_id)
         about = {"uri": f"gotong:{target.scid}/need/{target.record_id}", "leaf": target.leaf_hash.hex()}
         return Draft("update", None, fixed({"about": about, "text": [{"lang": "id", "text": title}]}))
     return _need(world, author, key, title)
@@ -121,6 +122,7 @@ async def erase_parts(world: "World", author: Author, key: str) -> None:
     mine = world.ledger.of(author)
     if not mine:
         return
+    mine = [each for each in mine if each.record_id in world.ledger.written_about] or mine
     record = mine[number_of(key) % len(mine)]
     parts = ERASED[number_of(key) % len(ERASED)]
     world.tell(f"{author.home.name} erases {' and '.join(parts)} of {record.title!r} for {author.slug}")

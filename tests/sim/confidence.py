@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SECRET = "Rahasia"
 RELEASES_MAX = 1_000
 TRIES_IN_THE_END = 6
+STRANGERS_IN_THE_END = 4
 Pair = tuple[str, str]
 """An owner and somebody who asks."""
 
@@ -87,19 +88,19 @@ def part_of(world: "World", author: Author, key: str) -> dict[str, Any] | None:
 async def choose(world: "World", machine: Machine) -> None:
     """Have somebody allow another one its contacts, or take that back."""
     owner, asker = world.chance.choice(world.authors_at(machine)), world.chance.choice(world.authors)
-    pair = (owner.scid, asker.scid)
-    is_allowing = not world.confidence.allowed.get(pair) or world.chance.random() < 0.3
+    is_allowing = not world.confidence.allowed.get((owner.scid, asker.scid)) or world.chance.random() < 0.3
+    await world.mortally(machine, lambda: _decide(world, owner, asker, is_allowing=is_allowing))
+
+
+async def _decide(world: "World", owner: Author, asker: Author, *, is_allowing: bool) -> None:
+    machine, pair = owner.home, (owner.scid, asker.scid)
     world.tell(f"{owner.slug} {'allows' if is_allowing else 'refuses'} {asker.slug} its contacts, on {machine.name}")
-
-    async def work() -> None:
-        world.confidence.allowed[pair] = None
-        if is_allowing:
-            world.confidence.once_allowed.add(pair)
-        change = release.allow if is_allowing else release.deny
-        await change(machine.running.database, owner.scid, asker.scid, actor="simulation")
-        world.confidence.allowed[pair] = is_allowing
-
-    await world.mortally(machine, work)
+    world.confidence.allowed[pair] = None
+    if is_allowing:
+        world.confidence.once_allowed.add(pair)
+    change = release.allow if is_allowing else release.deny
+    await change(machine.running.database, owner.scid, asker.scid, actor="simulation")
+    world.confidence.allowed[pair] = is_allowing
 
 
 async def ask(world: "World", machine: Machine) -> None:
@@ -169,10 +170,13 @@ async def _has_part(owner: Author, index: int) -> bool:
 
 
 async def _who_is_allowed_is_given_it(world: "World") -> None:
-    """Ask once for each pair that an owner decided about, and for one that nobody did."""
+    """Ask once for each pair that an owner decided about, for one that is allowed now, and for some nobody spoke of."""
+    owner, friend = world.chance.sample(world.authors, 2)
+    await _decide(world, owner, friend, is_allowing=True)
     pairs = dict(world.confidence.allowed)
-    stranger, owner = world.chance.choice(world.authors), world.chance.choice(world.authors)
-    pairs.setdefault((owner.scid, stranger.scid), False)
+    for _ in range(STRANGERS_IN_THE_END):
+        owner, stranger = world.chance.sample(world.authors, 2)
+        pairs.setdefault((owner.scid, stranger.scid), False)
     by_scid = {each.scid: each for each in world.authors}
     for (owned_by, asked_by), is_allowed in pairs.items():
         owner, asker = by_scid[owned_by], by_scid[asked_by]

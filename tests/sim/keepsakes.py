@@ -71,10 +71,13 @@ async def prepare(machine: Machine) -> None:
 
 async def back_up(world: "World", machine: Machine) -> None:
     """Have a machine leave sealed backups of its participants with a peer; both may die of it."""
-    keepers = [each for each in map(world.machine_at, world.known_to(machine)) if each is not None]
-    keeper = world.chance.choice(keepers)
+    keeper = world.chance.choice(_keepers(world, machine))
     world.tell(f"{machine.name} leaves its backups with {keeper.name}")
     await world.mortally(machine, lambda: _back_up(world, machine, keeper), other=keeper)
+
+
+def _keepers(world: "World", machine: Machine) -> list[Machine]:
+    return [each for each in map(world.machine_at, world.known_to(machine)) if each is not None]
 
 
 async def _back_up(world: "World", machine: Machine, keeper: Machine) -> None:
@@ -106,6 +109,7 @@ async def lose(world: "World", machine: Machine) -> None:
     on_the_way = any(machine in (each.home, each.heading) for each in world.authors if each.heading is not None)
     if not is_calm or not everybody_is_up or is_mirror or on_the_way or not await _have_copies(world, machine, mine):
         return
+    await back_up(world, machine)
     world.tell(f"{machine.name} is lost, with all that was on it")
     machine.bury()
     await world.disks.wipe(world.machines.index(machine))
@@ -210,7 +214,9 @@ async def _look(stack: AsyncExitStack, machine: Machine, other: Machine, seed: b
 
 
 async def check(world: "World") -> None:
-    """Raise if a backup that a peer acknowledged could not be restored now."""
+    """Raise if a backup that a peer acknowledged could not be restored now; everybody leaves another one last."""
+    for machine in world.machines[:: len(world.machines) - 1]:
+        await _back_up(world, machine, _keepers(world, machine)[0])
     for author in world.authors:
         kept = world.keepsakes.kept.get(author.scid)
         log = await log_of(author)

@@ -31,6 +31,7 @@ class Fate(Enum):
     ARRIVES = "arrives"
     REQUEST_LOST = "request lost"
     REQUEST_CHANGED = "request changed, if a signature is needed"
+    CHANGED_FIRST = "a changed one arrives before the request"
     ANSWER_LOST = "answer lost"
     ANSWER_CUT = "answer cut"
     TWICE = "request arrives twice"
@@ -142,6 +143,8 @@ class _Wire(httpx.AsyncBaseTransport):
             raise httpx.ConnectTimeout("the request was lost")
         if fate is Fate.TWICE:
             await _ask(app, request)
+        if fate is Fate.CHANGED_FIRST:
+            await _ask(app, changed(request, network.chance))
         if fate is Fate.REQUEST_CHANGED and not request.url.path.endswith(PUBLIC):
             request = changed(request, network.chance)
         status, headers, body = await _ask(app, request)

@@ -99,6 +99,7 @@ class Ledger:
     perhaps_erased: set[UUID] = field(default_factory=set)
     titles: set[str] = field(default_factory=set)
     loot: set[str] = field(default_factory=set)
+    written_about: set[UUID] = field(default_factory=set)
 
     def of(self, author: Author) -> list[Acknowledged]:
         """Return what an author was told is there, in the order in which it was told."""
