@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _sweep()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes of tests start as a user's do: compiled once
     # Not pytest's tmp_path: that is closed to the user PostgreSQL runs as, and too long for a socket.
-    run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_DIR_PREFIX}{os.getpid()}-", dir=_server_dirs()[0]))
+    run_dir = Path(tempfile.mkdtemp(prefix=f"{RUN_DIR_PREFIX}{os.getpid()}-", dir=_server_dir()))
     run_dir.chmod(0o755)
     config.stash[_run_dir] = run_dir
 
@@ -70,18 +70,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[_run_dir], ignore_errors=True)
 
 
-def _server_dirs() -> list[Path]:
-    """Return where a run's server may lie: in memory if there is room, and else where temporary files do."""
-    disk = Path(tempfile.gettempdir())
+def _server_dir() -> Path:
+    """Return where this run's server lies: in memory if there is room, and else where temporary files do."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY_DIR, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY_DIR).free >= MEMORY_BYTES_MIN:
-            return [MEMORY_DIR, disk]
-    return [disk]
+            return MEMORY_DIR
+    return Path(tempfile.gettempdir())
 
 
 def _sweep() -> None:
     """Stop and remove what a run that was killed left behind."""
-    for left in (each for directory in _server_dirs() for each in directory.glob(f"{RUN_DIR_PREFIX}*")):
+    directories = (MEMORY_DIR, Path(tempfile.gettempdir()))
+    for left in (each for directory in directories for each in directory.glob(f"{RUN_DIR_PREFIX}*")):
         pid = left.name.removeprefix(RUN_DIR_PREFIX).split("-")[0]
         if pid.isdigit() and not _alive(int(pid)) and _abandoned(left):
             with contextlib.suppress(GotongError):
