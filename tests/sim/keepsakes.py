@@ -72,6 +72,11 @@ async def prepare(machine: Machine) -> None:
 async def back_up(world: "World", machine: Machine) -> None:
     """Have a machine leave sealed backups of its participants with a peer; both may die of it."""
     keeper = world.chance.choice(_keepers(world, machine))
+    if machine.mirror is None and keeper.process is not None:  # it keeps nothing for whom it does not know
+        asked = keeper.process.syncer
+        await world.mortally(keeper, lambda: asked.once(machine.url, in_full=False), other=machine)
+    if machine.process is None:
+        return
     world.tell(f"{machine.name} leaves its backups with {keeper.name}")
     await world.mortally(machine, lambda: _back_up(world, machine, keeper), other=keeper)
 
@@ -82,8 +87,6 @@ def _keepers(world: "World", machine: Machine) -> list[Machine]:
 
 async def _back_up(world: "World", machine: Machine, keeper: Machine) -> None:
     process = machine.running
-    if machine.mirror is None and keeper.process is not None:
-        await keeper.process.syncer.once(machine.url, in_full=False)  # it keeps nothing for whom it does not know
     here: dict[str, Kept] = {}
     async with process.database.acquire() as connection:
         peer = await peers.find(connection, keeper.url)
@@ -110,6 +113,8 @@ async def lose(world: "World", machine: Machine) -> None:
     if not is_calm or not everybody_is_up or is_mirror or on_the_way or not await _have_copies(world, machine, mine):
         return
     await back_up(world, machine)
+    if any(each.process is None for each in world.machines if each is not machine):
+        return
     world.tell(f"{machine.name} is lost, with all that was on it")
     machine.bury()
     await world.disks.wipe(world.machines.index(machine))
