@@ -265,13 +265,13 @@ class World:
         self._bury()
 
     async def _surviving(self, machine: Machine, work: Callable[[], Awaitable[object]]) -> None:
-        process = machine.process
+        processes = [each.process for each in self.machines if each.process is not None]
         try:
             await work()
         except GotongError as error:
             self.tell(f"  {machine.name}: {error.code}")
         except (Crashed, asyncio.CancelledError):
-            if process is None or not process.lifeline.is_dead:
+            if not any(process.lifeline.is_dead for process in processes):  # it may be the other one that died
                 raise
 
     def _bury(self) -> None:
