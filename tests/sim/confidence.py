@@ -183,6 +183,8 @@ async def _who_is_allowed_is_given_it(world: "World") -> None:
         shown = {each.uri: each for each in world.ledger.of(owner) if not _is_gone(world, each)}  # the last of each
         mine = [each for each in shown.values() if each.has_part]
         if mine and owner is not asker and is_allowed is not None and owner.scid not in world.confidence.frail:
+            if owner.home.mirror is not None:  # what waited there may be answered as the owner decided before
+                await _asked_until_answered(world, asker, owner, mine[-1])
             came = await _asked_until_answered(world, asker, owner, mine[-1])
             wanted = "given" if is_allowed else RestrictedRefused.code
             assert came == wanted, f"{owner.slug} allows {asker.slug} that: {is_allowed}; it came to {came}"
