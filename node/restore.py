@@ -90,6 +90,8 @@ async def restore_participant(
             told = ", ".join(f"{url} {code}" for url, code in silent.items())
             raise PeersNotAsked(f"who may have more of the log did not answer: {told}; try later, or --anyway")
         hosting = await _hosting(node, operator, scid, base_url, of_node)
+        if operator is None:  # before the participant is at home here: whoever dies in between restores once more
+            await _add_peers(node, of_node, urls, private=private)
         changed, missing = await restore.begin_again(
             node.database,
             node.keys,
@@ -100,11 +102,11 @@ async def restore_participant(
             found.contents,
             operator_of=network if operator is None else None,
             now=now(),
+            before_commit=lambda: (
+                _write_settings(settings, network, hosting, of_node, given_port=port) if operator is None else None
+            ),
         )
         await _note(node, scid, urls)
-        if operator is None:
-            _write_settings(settings, network, hosting, of_node, given_port=port)
-            await _add_peers(node, of_node, urls, private=private)
     contents = found.contents
     return Restored(
         scid,

@@ -162,10 +162,12 @@ async def begin_again(
     *,
     operator_of: Network | None,
     now: datetime,
+    before_commit: Callable[[], None] = lambda: None,
 ) -> tuple[custody.Changed, list[int]]:
     """Return the identity, hosted here with new keys, and the indexes of restricted parts that are missing.
 
-    All of it commits at once. `operator_of` begins a node of that network with the participant as its operator.
+    All of it commits at once. `operator_of` begins a node of that network with the participant as its operator;
+    `before_commit` writes down what such a node needs beside its database.
     Raises CardsDoNotFit, AlreadyHosted, and what a DID entry breaks.
     """
     async with database.transaction() as connection:
@@ -182,6 +184,7 @@ async def begin_again(
         await backups.set_access(connection, log.participant_id, *cards.backup_access(seed))
         empty = Contents(log.scid, now, [], [], [])
         missing = await put_back(connection, log, vault, contents or empty)
+        before_commit()
     return changed, missing
 
 

@@ -15,6 +15,10 @@ Gotong = Callable[..., Ran]
 
 FOLLOWED_S = 60.0
 POLL_S = "2"
+WAITS = """
+    select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
+"""
+"""SQL: whether anybody waits for a lock in this database."""
 TITLES = """
 query Titles($publisher: ID!) { needs(first: 100, filter: {publishers: [$publisher]}) { nodes { title } } }
 """

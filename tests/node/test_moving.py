@@ -8,12 +8,9 @@ import pytest
 from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Refused
-from tests.node.conftest import FOLLOWED_S, Machines, shows
+from tests.node.conftest import FOLLOWED_S, WAITS, Machines, shows
 
 ENDED = "query Ended($ids: [ID!]!) { nodes(ids: $ids) { ... on Organization { ended } } }"
-WAITS = """
-    select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
-"""
 CONTACT = {"contact": people.CONTACT, "exactPlace": people.EXACT_PLACE}
 
 

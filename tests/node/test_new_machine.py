@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Refused
-from tests.node.conftest import FOLLOWED_S, Machines, cards_of, shows
+from tests.node.conftest import FOLLOWED_S, WAITS, Machines, cards_of, shows
 
 BACKUP_BYTES = str(10_000_000)
 
@@ -72,6 +73,7 @@ async def test_a_lost_node_is_brought_back_with_what_any_of_its_peers_has(machin
         new.gotong(*from_)
     assert other.url in str(refused.value)
     other.up()
+    await dies_at_the_end(new, *from_)
     restored = new.gotong(*from_)
     assert (restored["id"], restored["size"], sorted(restored["asked"])) == (scid, 4, sorted([keeper.url, other.url]))
     new.up()
@@ -101,6 +103,21 @@ async def test_an_operator_becomes_a_guest_elsewhere_when_its_node_is_given_up(m
     befriend(home, steward)
     home.wait(lambda: home.gotong("org", "list") == [], FOLLOWED_S, "its old node does not hear of it")
     shows(home, scid, "Beras", "Selimut")
+
+
+async def dies_at_the_end(machine: Machine, *command: str) -> None:
+    """Run a command and kill it when it writes into the audit log, which nothing but that needs."""
+    holding, looking = [await connect(machine.environment["GOTONG_DATABASE_URL"]) for _ in range(2)]
+    try:
+        async with holding.transaction():
+            await holding.execute("lock table audit in share mode")
+            with machine.start(*command) as process:
+                while not await looking.fetchval(WAITS):
+                    assert process.poll() is None
+                process.kill()
+    finally:
+        await holding.close()
+        await looking.close()
 
 
 def befriend(one: Machine, other: Machine) -> None:
