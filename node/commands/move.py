@@ -158,6 +158,7 @@ def here(
             place = did_place(node, participant.slug, did_host or (await node.operator()).host)
             base_url = await published_at(node)
             seed = read_seed(card)
+            await node.require_nothing_lost(participant.scid, frozen_too=True)
             changed = await state_address(
                 node.database, node.keys, participant.scid, seed, place=place, base_url=base_url, now=now()
             )

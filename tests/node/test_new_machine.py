@@ -1,6 +1,7 @@
 """A whole node on a new machine: taken along, or lost and brought back; its peers go on with it at its new address."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ async def test_a_node_that_is_taken_to_another_address_is_followed_there(machine
     home.stop()
     new = await machines.copy(home, "baru")
     new.up()
-    moved = new.gotong("org", "move", "here", "rumah", "--did-host", "baru.gotong.test", *cards_of(home, "rumah"))
+    here = ("org", "move", "here", "rumah", "--did-host", "baru.gotong.test", *cards_of(home, "rumah"))
+    moved = once_confirmed(new, *here)
     assert (moved["address"], moved["signingKey"]) == (new.url, "#log-0-0")
     cards = [each for n in (2, 3) for each in ("--card", str(tmp_path / "dapur-ibu" / f"dapur-ibu-{n}.html"))]
     followed = new.gotong("org", "move", "here", "dapur-ibu", *cards)
@@ -103,6 +105,20 @@ async def test_an_operator_becomes_a_guest_elsewhere_when_its_node_is_given_up(m
     befriend(home, steward)
     home.wait(lambda: home.gotong("org", "list") == [], FOLLOWED_S, "its old node does not hear of it")
     shows(home, scid, "Beras", "Selimut")
+
+
+def once_confirmed(machine: Machine, *command: str) -> Any:
+    """Return what a command says once a peer has confirmed that the machine lacks nothing."""
+    said: list[Any] = []
+
+    def is_done() -> bool:
+        ran = machine.run(*command, "--json")
+        assert ran.code == 0 or "PUBLICATION_WAITS" in ran.err, ran.err
+        said.append(ran.json)
+        return ran.code == 0
+
+    machine.wait(is_done, FOLLOWED_S, "nobody confirms that it lacks nothing")
+    return said[-1]
 
 
 async def dies_at_the_end(machine: Machine, *command: str) -> None:

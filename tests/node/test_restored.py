@@ -67,6 +67,7 @@ async def test_an_identity_is_not_changed_where_its_newest_entry_may_be_missing(
         ["keys", "rotate"],
         ["keys", "kit", "--cards", str(restored.data.parent / "new")],
         ["org", "deactivate"],
+        ["org", "move", "here"],
     ):
         refused = restored.run(*command, "desa", *cards)
         assert refused.code != 0
