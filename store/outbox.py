@@ -9,8 +9,6 @@ told at once, however much there is to index.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
@@ -41,19 +39,6 @@ class Change(Struct, frozen=True, gc=False):
     publisher_id: int
     record_id: UUID
     revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """A numbered change."""
-
-    seq: int
-    kind: str
-    type: str
-    publisher_id: int
-    record_id: UUID
-    revision: int
-    at: datetime
 
 
 async def record(connection: Connection, changes: Iterable[Change]) -> None:
@@ -106,18 +91,3 @@ async def latest_seq(connection: Connection) -> int:
     """Return the highest number given so far, 0 at the beginning."""
     value: int = await connection.fetchval("select coalesce(max(seq), 0) from event")
     return value
-
-
-async def events_after(
-    connection: Connection, seq: int, limit: int, *, record_type: str | None = None
-) -> list[EventRow]:
-    """Return up to `limit` events numbered above `seq`, in order, of one record type or of all."""
-    columns = "seq, kind, type, publisher_id, record_id, revision, at"
-    if record_type is None:
-        records = await connection.fetch(
-            f"select {columns} from event where seq > $1 order by seq limit $2", seq, limit
-        )
-    else:
-        query = f"select {columns} from event where type = $3 and seq > $1 order by seq limit $2"
-        records = await connection.fetch(query, seq, limit, record_type)
-    return [EventRow(**dict(row)) for row in records]
