@@ -202,7 +202,14 @@ class Away:
         self.told.require(len(log) == 3, "the first mirror is on again: the request at both was released once")
 
     def a_vouch(self) -> None:
-        new = self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"]
+        begun: list[str] = []
+
+        def is_begun() -> bool:  # the kitchen was killed: it signs once its mirrors confirmed that nothing was lost
+            begun.append(self.kitchen.gotong("org", "create", "Dapur Baru", "--region", "34.71", "--no-cards")["id"])
+            return True
+
+        self.until(self.kitchen, is_begun, "the kitchen cannot begin a new one")
+        (new,) = begun
         claim = self.kitchen.ask(
             SUCCEED, self.token(self.kitchen, new), input={"id": new, "succeeds": self.ids["kitchen"]}
         )
