@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from domain.ids import RecordUri
 from federation.mirror.link import parse_link, write_link
 from federation.moderation.trust import set_participant_trust
 from federation.restricted.asking import Waiting
@@ -56,6 +57,17 @@ async def copied(*pairs: tuple[Mirror, Mirror]) -> None:
         await puller.served.pull(source.url)
 
 
+async def published_with_two_mirrors(mirror: Mirror, second: Mirror, home: Away, asker: Away) -> RecordUri:
+    """Return a record of a home that has both mirrors, which the asker has as well."""
+    await joins_too(home, second)
+    uri = await home.publish()
+    await home.laptop.deposit(second.url)
+    await copied((second, mirror), (mirror, second))
+    await joins_too(asker, second)
+    await asker.online()
+    return uri
+
+
 async def requests_at(mirror: Mirror) -> int:
     count: int = await mirror.served.value("select count(*) from restricted_mail where answer is null")
     return count
@@ -64,12 +76,7 @@ async def requests_at(mirror: Mirror) -> int:
 async def test_a_request_waits_at_every_mirror_that_is_known_and_is_answered_through_any(
     mirror: Mirror, second: Mirror, home: Away, asker: Away
 ) -> None:
-    await joins_too(home, second)
-    uri = await home.publish()
-    await home.laptop.deposit(second.url)
-    await copied((second, mirror), (mirror, second))
-    await joins_too(asker, second)
-    await asker.online()
+    uri = await published_with_two_mirrors(mirror, second, home, asker)
     await home.online()
     await home.allow(asker.scid)
     assert isinstance(await asker.ask(uri), Waiting)
@@ -85,12 +92,7 @@ async def test_a_request_waits_at_every_mirror_that_is_known_and_is_answered_thr
 async def test_one_mirror_out_of_reach_is_no_reason_not_to_wait_at_the_other(
     mirror: Mirror, second: Mirror, home: Away, asker: Away
 ) -> None:
-    await joins_too(home, second)
-    uri = await home.publish()
-    await home.laptop.deposit(second.url)
-    await copied((second, mirror), (mirror, second))
-    await joins_too(asker, second)
-    await asker.online()
+    uri = await published_with_two_mirrors(mirror, second, home, asker)
     await asker.laptop.rows("update peer set url = $2 where url = $1", mirror.url, NOWHERE)
     asker.asking = replace(asker.asking, client_at=lambda url: asker.laptop.client(NOWHERE))
     assert isinstance(await asker.ask(uri), Waiting)
