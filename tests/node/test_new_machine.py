@@ -113,7 +113,7 @@ def once_confirmed(machine: Machine, *command: str) -> Any:
 
     def is_done() -> bool:
         ran = machine.run(*command, "--json")
-        assert ran.code == 0 or "PUBLICATION_WAITS" in ran.err, ran.err
+        assert ran.code == 0 or ran.json["error"]["code"] == "PUBLICATION_WAITS", ran
         said.append(ran.json)
         return ran.code == 0
 
