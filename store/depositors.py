@@ -1,5 +1,6 @@
 """Nodes that joined by an invitation and may deposit logs here, as rows: invitations, their names, what they spend."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -211,6 +212,21 @@ async def is_mirror(connection: Connection, peer_id: int) -> bool:
     """Return whether this node deposits its logs with that peer."""
     found: bool = await connection.fetchval("select mirrors_us from peer where id = $1", peer_id)
     return found
+
+
+async def homes_at_mirror(connection: Connection, peer_id: int, origins: Sequence[str]) -> list[str]:
+    """Return those of these logs whose home is that peer, if this node deposits with it."""
+    records = await connection.fetch(
+        """
+        select log.origin from log join participant on participant.id = log.participant_id
+        join peer on peer.id = participant.home_peer_id
+        where peer.id = $1 and peer.mirrors_us and log.origin = any($2) and log.epoch = participant.epoch
+        order by log.origin
+        """,
+        peer_id,
+        list(origins),
+    )
+    return [record["origin"] for record in records]
 
 
 async def mirrors(connection: Connection) -> list[str]:

@@ -145,9 +145,15 @@ async def note_sighting(
 
 
 async def contradiction(connection: Connection, log_id: int) -> int | None:
-    """Return the size of a telling of the log that a peer holds and this node does not, or None."""
+    """Return the size of a telling of the log that is not held here, or None: a peer's, or that of a note kept here."""
     size: int | None = await connection.fetchval(
-        "select max(size) from sighting where log_id = $1 and not agrees", log_id
+        """
+        select max(size) from (
+            select size from sighting where log_id = $1 and not agrees
+            union all select target_size from log where id = $1 and target_size > size
+        ) found
+        """,
+        log_id,
     )
     return size
 

@@ -160,7 +160,9 @@ async def set_head(
     await connection.execute(
         """
         update log set size = $2, edge = $3, checkpoint = $4, checkpoint_size = $2, verified_at = $5,
-                       target = null, target_size = null, target_proof = null
+                       target = case when target_size > $2 then target end,
+                       target_size = case when target_size > $2 then target_size end,
+                       target_proof = null
         where id = $1
         """,
         log_id,
@@ -205,6 +207,19 @@ async def set_partial_head(
         target_size,
         target_proof,
         verified_at,
+    )
+
+
+async def remember_longer(connection: Connection, log_id: int, note: bytes, size: int) -> None:
+    """Keep a verified note of a log hosted here that states more entries than are here: before those, none is added."""
+    await connection.execute(
+        """
+        update log set target = $2, target_size = $3, target_proof = null
+        where id = $1 and size < $3 and coalesce(target_size < $3, true)
+        """,
+        log_id,
+        note,
+        size,
     )
 
 

@@ -6,7 +6,8 @@ A section whose signed note cannot stand beside what is held freezes the log whe
 evidence that comes along (rules Y); without proof a contradiction is only reported.
 
 Rules, with the error that answers each:
-- B2.1 a log whose key is here is not taken; a longer version of it that is really signed is told: OWN_LOG_LONGER.
+- B2.1 of a log whose key is here entries are taken only where it is longer and really signed: history was lost here.
+  Nothing is signed in it until all that the note states is back: OWN_LOG_LONGER is told.
 - B2.2 a log whose publisher is blocked here is not taken: PUBLISHER_BLOCKED.
 - B2.3 of a publisher in quarantine the batches that begin within its quota are taken, and as many new publishers as
   quarantine has room for: QUARANTINE_FULL.
@@ -27,6 +28,7 @@ from federation.did.errors import DidTimeInFuture
 from federation.did.state import DidState
 from federation.identity.states import DidStates
 from federation.log import evidence
+from federation.log.cosigners import own_note
 from federation.log.entry import Network
 from federation.log.evidence import Finding, LogFrozen
 from federation.log.names import parse_origin
@@ -44,13 +46,13 @@ from federation.sync.plan import (
     OwnLogLonger,
     is_over_quota,
 )
-from federation.sync.receive import LogBehind, Receiver
+from federation.sync.receive import LogBehind, Receiver, is_longer
 from federation.sync.sections import UNASKED_LOGS_MAX, Assembler, Closed, Opened, Pause, Pulled, Shown
 from federation.witness.freeze import accept
 from federation.witness.tellings import SectionTelling, contradicts, fork_evidence, section_telling
 from store import evidence as evidence_rows
+from store import guard, logs, peers
 from store import held as held_
-from store import peers
 from store.database import OUR_OWN, Database
 from store.held import Held
 from store.locks import Claims
@@ -135,6 +137,7 @@ class Intake:
         self._telling: SectionTelling | None = None  # of the log being taken, if it says something else than ours
         self.taken: dict[str, Taken] = {}
         self.findings: list[Finding] = []
+        self.taken_back: list[str] = []  # logs of our own of which more came than was here
 
     async def take(self, frame: Frame) -> None:
         """Take one frame, refusals going into `taken`. Raises rules F2 and the database's errors."""
@@ -212,8 +215,11 @@ class Intake:
                 raise HeadMoved("the identity changed meanwhile", scid=scid, expected=held.did_version)
             self._telling = self._other_telling(event, held, state)
             if held.hosted:
-                _require_not_longer(event, held, state)
-                return None
+                if held.log_id is None or parse_origin(event.origin).epoch < held.epoch:
+                    return None
+                if not is_longer(event.note, held):
+                    return None
+                await self._take_back(held.log_id, event, held, state)
         await self._gate(event, held)
         self._size = 0 if held is None else held.size
         self._stop = None
@@ -224,6 +230,16 @@ class Intake:
             return None
         lines = new_lines(event.lines, 0 if held is None else held.did_version)
         return Opened(event.origin, lines, event.witness, event.note)
+
+    async def _take_back(self, log_id: int, event: Opened, held: Held, state: DidState) -> None:
+        """Have nothing signed in a log of ours until what was lost of it is back; raise what is wrong with its note."""
+        theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
+        lost = OwnLogLonger("a longer version of our own log", held=held.size, found=theirs.size)
+        async with self._database.transaction() as connection:
+            await logs.remember_longer(connection, log_id, own_note(event.note), theirs.size)
+            await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
+            await peers.report(connection, lost, peer_id=self._peer_id, origin=event.origin, evidence=event.note)
+        self.taken_back.append(event.origin)
 
     def _other_telling(self, event: Opened, held: Held, state: DidState) -> SectionTelling | None:
         try:
@@ -307,9 +323,3 @@ class Intake:
         is_proven = isinstance(kept_out.error, LogForked)  # which says more than the rule that its section broke
         error = kept_out.error if is_proven else outcome.error or kept_out.error
         self.taken[origin] = Taken(outcome.entries, outcome.records, error, outcome.evidence or kept_out.evidence)
-
-
-def _require_not_longer(event: Opened, held: Held, state: DidState) -> None:
-    theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
-    if theirs.size > held.size:
-        raise OwnLogLonger("a longer version of our own log", held=held.size, found=theirs.size)

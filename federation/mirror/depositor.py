@@ -191,6 +191,20 @@ async def hand_over(database: Database, client: PeerClient) -> Handed:
     return handed
 
 
+async def give_back(database: Database, client: PeerClient, peer_id: int, origins: Sequence[str]) -> Handed:
+    """Send a mirror what it lost of its own logs among these, and return what came of it; raises the Peer errors.
+
+    It was restored, and whom it can ask may not have what this node has, whom nobody can ask.
+    """
+    handed = Handed()
+    async with database.acquire() as connection:
+        lost = await depositors.homes_at_mirror(connection, peer_id, origins)
+        rows = list((await relay.relayed(connection, lost)).values())
+    for start in range(0, len(rows), DEPOSIT_LOGS_MAX):
+        await _hand_over(database, client, rows[start : start + DEPOSIT_LOGS_MAX], handed)
+    return handed
+
+
 async def _hand_over(database: Database, client: PeerClient, rows: Sequence[RelayRow], handed: Handed) -> None:
     origins = [row.origin for row in rows]
     held = {each.origin: each for each in await _send(client, question(origins), origins)}

@@ -55,7 +55,7 @@ class Exchanged:
     """What an exchange did: `busy` logs are being pulled by another process, `over_quota` wait for an operator.
 
     `outside` logs are of other regions than the chosen ones, as the peer says or as their records do; `mail` counts
-    what waits there for this node.
+    what waits there for this node. Of the logs `behind` the peer has less than is held here.
     """
 
     entries: int = 0
@@ -67,6 +67,7 @@ class Exchanged:
     refused: dict[str, str] = field(default_factory=dict)
     forked: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
     pause_s: int | None = None
     mail: int = 0
 
@@ -254,6 +255,7 @@ class Exchange:
         await forks.take_evidence(heads.evidence, in_full=in_full)  # first: the peer may know better where they part
         held = await self._held(heads)
         await note_sightings(self._database, self._states, self._peer.id, heads.logs, held)
+        self.done.behind = [head.origin for head in heads.logs if _is_behind(head, held.get(head.origin))]
         if heads.logs:
             await note_places(self._database, self._peer.id, heads.logs)
             await gossip.keep_cosignatures(self._database, self._states, heads.logs, held, now)
@@ -369,3 +371,8 @@ class Exchange:
                 peer = await peers.find(connection, self._peer.url)
                 await trust.inherit(connection, self._peer.trust if peer is None else peer.trust, found)
         return len(found)
+
+
+def _is_behind(head: HeadOfLog, ours: Held | None) -> bool:
+    """Return whether a peer has less of a log than is held here in full."""
+    return ours is not None and not ours.hosted and ours.frozen_size is None and head.size < ours.checkpoint_size

@@ -9,7 +9,7 @@ decided in `plan`, and losing any message costs no more than a poll.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -19,6 +19,7 @@ import structlog
 from domain.errors import GotongError
 from federation.identity.states import DidStates
 from federation.log.entry import Network
+from federation.mirror.depositor import give_back
 from federation.moderation.trust import PeerNotFound
 from federation.peers.exchange import Exchange, Exchanged
 from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
@@ -120,7 +121,19 @@ class Syncer:
         await self._succeeded(peer, exchange, in_full=in_full)
         if done.mail:
             await self._take_mail(url, client)
+        if done.behind:
+            await self._give_back(peer, client, done.behind)
         return done
+
+    async def _give_back(self, peer: PeerRow, client: PeerClient, behind: Sequence[str]) -> None:
+        """Send a mirror what it lost of its own logs; what goes wrong is tried again when it tells of them again."""
+        try:
+            handed = await give_back(self.database, client, peer.id, behind)
+        except GotongError as error:
+            _log.warning("not_given_back", peer=peer.url, code=error.code, message=error.message)
+        else:
+            if handed.entries or handed.refused:
+                _log.info("given_back", peer=peer.url, entries=handed.entries, refused=handed.refused or None)
 
     async def _take_mail(self, url: str, client: PeerClient) -> None:
         """Fetch what waits at a peer; what goes wrong is tried again with the next exchange, which says it again."""

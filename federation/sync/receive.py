@@ -204,7 +204,7 @@ class Receiver:
         if service.network != self._network:
             raise NetworkMismatch("the log is of another network", expected=self._network, found=service.network)
         _require_stated(event.origin, service, did_service.origin(state))
-        if held is not None and held.hosted and not _is_longer(event.note, held):
+        if held is not None and held.hosted and not is_longer(event.note, held):
             await self._meet(event, held, state)
             return None
         target = _checked(event, service.keys)
@@ -303,7 +303,8 @@ class Receiver:
             outcome.error = NotStored("verified entries could not be written", reason=type(error).__name__, start=start)
 
 
-def _is_longer(note: bytes, held: Held) -> bool:
+def is_longer(note: bytes, held: Held) -> bool:
+    """Return whether a note, not verified yet, is about more of a log than is held, and the log may grow."""
     try:
         return held.frozen_size is None and parse_checkpoint(parse_note(note).text).size > held.size
     except GotongError:

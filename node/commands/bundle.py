@@ -109,6 +109,7 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
     logs = [_json(origin, each) for origin, each in taken.items()]
     ended: Json = None if broken is None else {"code": broken.code, "message": broken.message}
     lines = [_text(origin, each) for origin, each in taken.items()]
+    lines += [f"{each}  OURS: it was longer than the log here, and was taken back" for each in intake.taken_back]
     lines += [f"{each.origin}  FROZEN before size {each.size}: it was told in two ways" for each in intake.findings]
     if broken is not None:
         lines.append(f"ENDED EARLY  {broken.code}: {broken.message}. What is listed above is kept.")
@@ -116,7 +117,7 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
         {"log": each.origin, "size": each.size, "evidence": each.id.hex()} for each in intake.findings
     ]
     show(
-        {"logs": logs, "frozen": frozen, "ended": ended},
+        {"logs": logs, "taken_back": [*intake.taken_back], "frozen": frozen, "ended": ended},
         "\n".join(lines) or "The bundle holds no log.",
         as_json=as_json,
     )
