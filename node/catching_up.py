@@ -1,6 +1,7 @@
 """Hear from all peers before the first answer if this database may be an older one: what was erased since is not shown.
 
-Decides how long is waited for whom. A node whose peers are away serves all the same, and says so in its log.
+Decides how long is waited for whom. A node whose peers are away serves all the same, and says so in its log; an
+identity is changed on no copy that may be an older one.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import structlog
 
 from domain.errors import GotongError
 from federation.peers.loop import Syncer
+from federation.publish.guard import PublicationWaits
 from node.wiring import Node, now
 from store import peers
 from store.database import Connection, connect
@@ -40,6 +42,18 @@ async def catch_up(node: Node) -> list[str]:
     if missed:
         _log.warning("not_caught_up", peers=missed)
     return missed
+
+
+async def require_newest_identity(node: Node, scid: str) -> None:
+    """Return if nothing newer of an identity can be lost here, peers being asked where that is not known yet.
+
+    Raises PublicationWaits, and what `writable_head` does of what they told.
+    """
+    try:
+        await node.require_newest_identity(scid)
+    except PublicationWaits:
+        await catch_up(node)
+        await node.require_newest_identity(scid)
 
 
 async def _heard(syncer: Syncer, url: str) -> bool:

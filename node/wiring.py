@@ -72,6 +72,11 @@ class Node:
         async with self.database.transaction() as connection:
             await self.guard.check(connection, await writable_head(connection, scid, frozen_too=frozen_too))
 
+    async def require_newest_identity(self, scid: str) -> None:
+        """Return if nothing newer of an identity can be lost here, whatever others hold of its log; raises as above."""
+        async with self.database.transaction() as connection:
+            await self.guard.check_identity(connection, await writable_head(connection, scid, frozen_too=True))
+
     @property
     def releases(self) -> Releases:
         """What answers requests for restricted parts that are at home here."""

@@ -158,18 +158,20 @@ async def contradiction(connection: Connection, log_id: int) -> int | None:
     return size
 
 
-async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int] | None = None) -> list[str]:
+async def unconfirmed(
+    connection: Connection, since: int, log_ids: Sequence[int] | None = None, *, contradicted_too: bool = False
+) -> list[str]:
     """Return the origins of hosted logs (of these, or of all) that peers have not confirmed since a run.
 
     A log is confirmed when every peer that ever showed it has answered or failed since then, none contradicts, and one
     that answered holds it, or none ever did and all that have an address were asked. What a peer does not name because
-    nothing changed is as it was seen last.
+    nothing changed is as it was seen last. Who contradicts has answered as well, which is enough `contradicted_too`.
     """
     records = await connection.fetch(
         """
         select log.origin from log join participant on participant.id = log.participant_id
         where participant.hosted and ($2::integer[] is null or log.id = any($2)) and not (
-            not exists (select from sighting where sighting.log_id = log.id and not agrees)
+            ($3 or not exists (select from sighting where sighting.log_id = log.id and not agrees))
             and not exists (
                 select from sighting join peer on peer.id = sighting.peer_id and peer.trust <> 'blocked'
                 left join peer_asked on peer_asked.peer_id = sighting.peer_id and peer_asked.run >= $1
@@ -191,5 +193,6 @@ async def unconfirmed(connection: Connection, since: int, log_ids: Sequence[int]
         """,
         since,
         None if log_ids is None else list(log_ids),
+        contradicted_too,
     )
     return [record["origin"] for record in records]

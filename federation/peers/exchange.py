@@ -241,7 +241,8 @@ class Exchange:
 
     async def _heal(self, lost: OwnLogLonger, head: HeadOfLog, ours: Held, todo: Plan, shown: bytes) -> None:
         """Take our own log back, through the same verification as any other; until then nothing is signed in it."""
-        await note_sightings(self._database, self._states, self._peer.id, [head], {head.origin: ours})
+        known = {head.origin: ours}
+        await note_sightings(self._database, self._states, self._peer.id, [head], known, is_over=False)
         async with self._database.transaction() as connection:
             await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
         await self._report(head.origin, lost, shown)

@@ -65,13 +65,20 @@ class Guard:
         found = await guard.contradiction(connection, log.id)
         if found is not None:
             raise PublicationWaits("a peer holds another or a longer version of this log", held=log.size, found=found)
+        await self.check_identity(connection, log)
+
+    async def check_identity(self, connection: Connection, log: LogRow) -> None:
+        """Return if nothing newer of the identity can be lost here, its log's head locked; raises like `check`.
+
+        What a thief signed contradicts the log for good and says nothing about the identity, which only cards change.
+        """
         if log.size < self._sizes.get(log.id, 0):
             self._forget()
             raise PublicationWaits("the database holds less than a moment ago", held=log.size)
         if (
             not self.is_sure
             and not await self.decide()
-            and await guard.unconfirmed(connection, self._run or 0, [log.id])
+            and await guard.unconfirmed(connection, self._run or 0, [log.id], contradicted_too=True)
         ):
             raise PublicationWaits("nobody has confirmed yet that nothing of this log was lost", held=log.size)
         self._sizes[log.id] = log.size

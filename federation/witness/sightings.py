@@ -1,6 +1,7 @@
 """Learn from a peer what it holds of the logs hosted here: what the guard decides by. Shell.
 
-A peer's word that it holds more counts for nothing without our own key's signature.
+A peer's word that it holds more counts for nothing without our own key's signature. A peer that names more DID lines of
+an identity than could be had from it confirms nothing: it is as if it could not be reached.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,23 @@ from store.held import Held
 
 
 async def note_sightings(
-    database: Database, states: DidStates, peer_id: int, heads: Sequence[HeadOfLog], held: dict[str, Held]
+    database: Database,
+    states: DidStates,
+    peer_id: int,
+    heads: Sequence[HeadOfLog],
+    held: dict[str, Held],
+    *,
+    is_over: bool = True,
 ) -> None:
-    """Keep that the peer answered, and which of its heads of our own logs are prefixes of what is held here."""
+    """Keep that the peer answered, and which of its heads of our own logs are prefixes of what is held here.
+
+    It has answered when the exchange `is_over`: before, what it knows of our identities may still be on its way.
+    """
     ours = [(head, held[head.origin]) for head in heads if head.origin in held and held[head.origin].hosted]
     known = await states.load(database, [each for _, each in ours])
+    is_told = is_over and all(head.did_version <= each.did_version for head, each in ours)
     async with database.transaction() as connection:
-        run = await guard.note_asked(connection, peer_id, reached=True)
+        run = await guard.note_asked(connection, peer_id, reached=is_told)
         for head, each in ours:
             state = known.get(each.scid)
             if each.log_id is None or state is None:

@@ -114,6 +114,7 @@ def recover(
 
     from federation.lifecycle.recover import left_behind, recover
     from node.cards import read_seed
+    from node.catching_up import require_newest_identity
     from node.participants import hosted_participant
     from node.settings import Settings
     from node.wiring import now, opened
@@ -121,6 +122,8 @@ def recover(
     async def run() -> tuple[list[dict[str, Json]], "Changed | None"]:
         async with opened(Settings.load(data_dir)) as node:
             scid = (await hosted_participant(node, organization)).scid
+            if not dry_run:
+                await require_newest_identity(node, scid)
             left = await left_behind(node.database, scid, size if keep is None else keep)
             changed = None
             if not dry_run:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.driver import people
 from tests.driver.machine import Machine
-from tests.node.conftest import Machines, cards_of, shows, titles_of
+from tests.node.conftest import FOLLOWED_S, Machines, cards_of, shows, titles_of
 
 ERASE = """
 mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { erasedId userErrors { code message } } }
@@ -73,6 +73,38 @@ async def test_an_identity_is_not_changed_where_its_newest_entry_may_be_missing(
         assert refused.code != 0
         assert "PUBLICATION_WAITS" in refused.err
     assert home.gotong("keys", "rotate", "desa", *cards)["version"] == 2
+
+
+async def test_a_new_log_is_begun_from_no_identity_that_may_be_older_than_what_peers_have(machines: Machines) -> None:
+    home, mirror = await machines.begin("desa"), await machines.begin("cermin")
+    author = _operator(home)
+    people.publish(home, author, "Air")
+    peer_of(mirror, home)
+    peer_of(home, mirror)
+    shows(mirror, author, "Air")
+    home.stop()
+    restored = await machines.copy(home, "desa-restored")
+    cards, new = cards_of(home, "desa", 1, 2), restored.data.parent / "new"
+    recover = ("keys", "recover", "desa", "--size", "2")
+    home.up()
+    home.gotong("keys", "kit", "desa", "--cards", str(new), *cards)
+    mirror.wait(lambda: version_of(mirror, author) == 2, FOLLOWED_S, "nobody hears of the new cards")
+    home.stop()
+
+    mirror.kill()
+    refused = restored.run(*recover, *cards)
+    assert "PUBLICATION_WAITS" in refused.err
+    assert restored.gotong(*recover, "--dry-run")["leftBehind"] != []
+    mirror.up()
+    assert "CARDS_DO_NOT_FIT" in restored.run(*recover, *cards).err
+    given = [each for n in (1, 2) for each in ("--card", str(new / f"desa-{n}.html"))]
+    assert restored.gotong(*recover, *given)["version"] == 3
+
+
+def version_of(machine: Machine, scid: str) -> int:
+    """Return how many versions of an identity a machine hands on."""
+    logs = machine.get("/federation/v1/heads").json()["logs"]
+    return next((int(each["did_version"]) for each in logs if scid[7:] in each["origin"]), 0)
 
 
 async def test_who_has_nobody_to_hear_from_serves_all_the_same(machines: Machines) -> None:
