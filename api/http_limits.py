@@ -7,6 +7,8 @@ Refused here, without a word to the application:
 * a connection on which a request was begun, or none at all, and not one is whole after HEAD_TIMEOUT_S; likewise a body
   that still comes after its answer has gone. Between whole requests uvicorn's keep-alive counts, and how long a body
   may take before it is answered is for whoever reads it;
+* requests behind one that is not answered yet, more than WAITING_REQUESTS_MAX of them or WAITING_BYTES_MAX of their
+  bodies: uvicorn reads on with each answer, and what a client sends faster than that would grow without end;
 * more connections than files can be opened, with some left for the database, peers and keys; of one address more than
   half of them. This machine itself, where a proxy may be, has all but an eighth: no program here takes every place from
   those who come from outside. An address is what one customer has at the least: of IPv6 the first 64 bits.
@@ -24,6 +26,8 @@ from api.payer import client_address
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 HEAD_TIMEOUT_S: Final = 20.0
+WAITING_REQUESTS_MAX: Final = 32
+WAITING_BYTES_MAX: Final = 1024 * 1024
 CONNECTIONS_MAX: Final = 8_192
 FILES_KEPT: Final = 256
 ADDRESS_SHARE: Final = 1 / 2
@@ -46,6 +50,10 @@ def allow_many_files() -> None:
         wanted = min(wanted, most)
     if files != resource.RLIM_INFINITY and files < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+class TooManyWaiting(Exception):
+    """More requests wait on one connection than may; ends the reading of what came in the same packet."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -71,9 +79,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._await()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End a connection."""
+        """End a connection; what still waits on it will not be answered."""
         self._await_no_more()
         self._count_no_more()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
@@ -85,6 +94,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Take the next bytes; refuse them where what they begin does not end."""
         self._no_body_bytes += len(data)
         super().data_received(data)
+        if self.pipeline and sum(len(cycle.body) for cycle, _ in self.pipeline) > WAITING_BYTES_MAX:
+            self.transport.abort()
         if not self._no_body_bytes and self._giving_up is None and "method" in self.scope:
             return  # it ended where a request did, as nearly always
         if self._no_body_bytes > HEAD_BYTES_MAX:
@@ -93,6 +104,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._await()
         elif self._giving_up is not None:
             self._await_no_more()
+
+    def on_headers_complete(self) -> None:
+        """Take a head; raises TooManyWaiting where enough of them wait already."""
+        if len(self.pipeline) >= WAITING_REQUESTS_MAX:
+            self.transport.abort()
+            raise TooManyWaiting
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body: how large one may be is for its reader to say."""

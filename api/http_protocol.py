@@ -44,6 +44,9 @@ class HttpProtocol(LimitedProtocol):
         """End the connection, and leave nothing that only the garbage collector would find."""
         super().connection_lost(exc)
         if self.cycle is not None:
+            if not self._answering.response_complete:  # uvicorn tells only the last request, which may wait behind it
+                self._answering.disconnected = True
+                self._answering.message_event.set()
             self.cycle.scope.pop("extensions", None)
             self._answering = self.cycle
 

@@ -1,6 +1,7 @@
 """What one connection, and many, may cost: heads that do not end, that come slowly, that are too many."""
 
 import asyncio
+import contextlib
 import itertools
 import resource
 from collections.abc import AsyncIterator
@@ -10,18 +11,25 @@ import pytest
 import uvicorn
 
 from api import http_limits
-from api.http_limits import HEAD_BYTES_MAX, LimitedProtocol, connections_max
+from api.http_limits import HEAD_BYTES_MAX, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, LimitedProtocol, connections_max
 from api.http_protocol import HttpProtocol
 from api.payer import client_address
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: a\r\n"
+LEFT = asyncio.Event()
 PATIENCE_S = 10  # of these tests; nothing here takes so long
 
 
 async def _application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer, below /read after the whole body, how long that was."""
+    """Answer, below /read after the whole body, how long that was; /slow takes a while, /wait until the client goes."""
     size = 0
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.01)
+    if scope["path"] == "/wait":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        LEFT.set()
     while scope["path"] == "/read":
         message = await receive()
         size += len(message.get("body", b""))
@@ -138,6 +146,54 @@ async def test_a_head_that_comes_byte_by_byte_gains_nothing_by_it(port: int) -> 
     sent, answer = await _sent(port, GET + b"x-slow: ", b"a", 0.05)
     assert answer == b""
     assert sent > 1
+
+
+async def _flood(writer: asyncio.StreamWriter, requests: bytes) -> None:
+    for _ in range(64):
+        writer.write(requests)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", [b"/slow", b"/wait"])
+async def test_requests_that_wait_behind_one_are_bounded(port: int, path: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    with pytest.raises(ConnectionError):
+        await _flood(writer, b"GET %b HTTP/1.1\r\n\r\n" % path * 100)
+    writer.close()
+
+
+async def test_bodies_that_wait_behind_a_request_are_bounded(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = b"a" * 3 * WAITING_BYTES_MAX
+    head = b"POST /read HTTP/1.1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    writer.write(b"GET /slow HTTP/1.1\r\n\r\n" * WAITING_REQUESTS_MAX + head + body)
+    answered = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(PATIENCE_S):
+            while piece := await reader.read(4_096):
+                answered += piece
+    assert not answered.endswith(b"%d" % len(body))
+    writer.close()
+
+
+async def test_a_few_requests_in_one_packet_are_answered(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    few = WAITING_REQUESTS_MAX + 1
+    writer.write(b"GET /slow HTTP/1.1\r\n\r\n" * few)
+    for _ in range(few):
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_who_leaves_while_requests_wait_behind_one_leaves_that_one(port: int) -> None:
+    LEFT.clear()
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /wait HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(PATIENCE_S):
+        await LEFT.wait()
 
 
 async def test_a_body_that_goes_on_after_its_answer_ends_the_connection(port: int) -> None:
