@@ -1,7 +1,7 @@
 """The HTTP edge for backups: deposited by signed requests of peers, fetched by who has the cards. Thin."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from api.federation import body_of, plain_number
 from federation.backup import keeping
 from federation.backup.keeping import BackupNotKept
 from federation.backup.sealed import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, MANIFEST_BYTES_MAX
+from federation.identity.states import DidStates
 from store.database import Database
 
 NO_STORE = {"cache-control": "no-store"}
@@ -26,6 +27,7 @@ class BackupEdge:
 
     database: Database
     callers: Callers
+    states: DidStates = field(default_factory=DidStates)
 
     def routes(self) -> list[Route]:
         """Return the routes, to be added to any Starlette or FastAPI app."""
@@ -42,7 +44,7 @@ class BackupEdge:
         heard, _ = await self.callers.known(request)
         body = await body_of(request, MANIFEST_BYTES_MAX)
         caller = await self.callers.requests.accept(heard, body)
-        return _missing(await keeping.take_manifest(self.database, caller.peer_id, body))
+        return _missing(await keeping.take_manifest(self.database, self.states, caller.peer_id, body))
 
     async def take_chunk(self, request: Request) -> Response:
         heard, _ = await self.callers.known(request)

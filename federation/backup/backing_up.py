@@ -18,7 +18,7 @@ from domain.errors import GotongError
 from federation.backup import sealed
 from federation.backup.contents import collect, pack
 from federation.backup.keeping import BackupNotAllowed, BackupOutdated, BackupTooLarge
-from federation.backup.sealed import Manifest
+from federation.backup.sealed import BackupUnproven, Manifest
 from federation.identity.keys import SECRET_BYTES, KeyRing, log_key_name
 from federation.log.entry import instant
 from federation.sealing import sealed_to
@@ -30,7 +30,7 @@ from store.database import Database
 from store.peers import PeerRow
 
 ANSWER_BYTES_MAX = 64 * 1024
-REFUSED_BY_KEEPER = (BackupNotAllowed, BackupTooLarge, BackupOutdated)
+REFUSED_BY_KEEPER = (BackupNotAllowed, BackupTooLarge, BackupOutdated, BackupUnproven)
 
 
 class BackupKeyMissing(GotongError):
@@ -72,19 +72,25 @@ class BackingUp:
     async def to(self, peer: PeerRow) -> list[Deposited]:
         """Return what was deposited with a peer of everything that changed since the last time.
 
-        Raises BackupKeyMissing, BackupNotAllowed, BackupTooLarge, BackupOutdated (a clock that went back), and the Peer
-        errors.
+        Raises BackupKeyMissing, BackupNotAllowed, BackupTooLarge, BackupOutdated (a clock that went back), the Peer
+        errors, and, when all others are there, BackupUnproven: the keeper has not heard of one's newest key yet.
         """
         async with self.database.acquire() as connection:
             hosted = await participants.hosted(connection)
             operator = await participants.operator(connection)
         done = []
+        unheard: BackupUnproven | None = None
         async with self.client(peer) as client:
             for row in hosted:
                 if row.ended:
                     continue
                 with_node = operator is not None and row.id == operator.id
-                done.append(await self._deposit(client, peer, row.id, row.scid, with_node=with_node))
+                try:
+                    done.append(await self._deposit(client, peer, row.id, row.scid, with_node=with_node))
+                except BackupUnproven as error:
+                    unheard = unheard or error
+        if unheard is not None:
+            raise unheard
         return done
 
     async def to_targets(self) -> None:

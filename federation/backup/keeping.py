@@ -2,15 +2,18 @@
 
 A backup counts when all its chunks are here; until then the one before it is given. Of each participant the newest
 VERSIONS_KEPT complete ones stay, fewer where the peer's allowance does not hold them, but never none for an unfinished
-one. Of those that hold what was erased since none stays.
+one. Of those that hold what was erased since none stays. Nothing is kept that the participant's log did not sign, as
+its identity is known here (rule Z1.2).
 """
 
 from typing import ClassVar
 
 from domain.errors import GotongError
 from federation.backup import sealed
-from federation.backup.sealed import Manifest
-from store import backups
+from federation.backup.sealed import BackupUnproven, Manifest
+from federation.identity.states import DidStates
+from federation.log.service import log_service
+from store import backups, participants
 from store.backups import Kept
 from store.database import Connection, Database
 
@@ -42,16 +45,22 @@ class BackupNotKept(GotongError):
     code: ClassVar[str] = "BACKUP_NOT_KEPT"
 
 
-async def take_manifest(database: Database, peer_id: int, data: bytes) -> list[int]:
+async def take_manifest(database: Database, states: DidStates, peer_id: int, data: bytes) -> list[int]:
     """Return which chunks of the backup are still missing, none when it is complete.
 
-    Raises BackupMalformed, BackupNotAllowed, BackupOutdated (whose `version` is the newest kept), BackupTooLarge.
+    Raises BackupMalformed, BackupNotAllowed, BackupUnproven, BackupOutdated (whose `version` is the newest kept),
+    BackupTooLarge.
     """
     manifest = sealed.read_manifest(data)
     async with database.transaction() as connection:
-        allowed = await backups.allowance(connection, peer_id)
-        if not allowed:
-            raise BackupNotAllowed("this node keeps no backups for that peer")
+        await _allowed(connection, peer_id)
+        owner = await participants.find(connection, manifest.scid)
+    state = None if owner is None else await states.of(database, owner.scid, owner.did_version)
+    if state is None:
+        raise BackupUnproven("the participant's identity is not known here", scid=manifest.scid)
+    sealed.check_manifest(manifest, log_service(state).keys)
+    async with database.transaction() as connection:
+        allowed = await _allowed(connection, peer_id)
         kept = await backups.kept(connection, peer_id, manifest.scid)
         same = next((each for each in kept if each.version == manifest.version), None)
         if same is not None and same.manifest == data:
@@ -109,6 +118,13 @@ async def chunk(database: Database, reader: bytes, scid: str, version: int, numb
     if found is None:
         raise BackupNotKept("there is no such chunk, or it is not fetched by that")
     return found
+
+
+async def _allowed(connection: Connection, peer_id: int) -> int:
+    allowed = await backups.allowance(connection, peer_id)
+    if not allowed:
+        raise BackupNotAllowed("this node keeps no backups for that peer")
+    return allowed
 
 
 async def _make_room(connection: Connection, peer_id: int, kept: list[Kept], manifest: Manifest, allowed: int) -> None:

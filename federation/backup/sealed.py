@@ -11,7 +11,8 @@ Rules, with the error that answers each:
 - Z1.1 a manifest has at most MANIFEST_BYTES_MAX bytes and is canonical JSON with exactly the members of `Manifest`,
   each of its form; a chunk has at most CHUNK_BYTES_MAX and CHUNK_SEAL_BYTES bytes: BACKUP_MALFORMED.
 - Z1.2 `signature` is Ed25519 over the line `gotong backup` and the canonical manifest without `signature`, by a key
-  that the DID document states for that log; a retired one only up to the size it was retired at: BACKUP_UNPROVEN.
+  that the DID document states for that log; a retired one only up to the size it was retired at: BACKUP_UNPROVEN. Who
+  keeps it checks this as well, before anything of it is kept, and keeps none of an identity that it does not hold.
 - Z1.3 chunk n has the SHA-256 that the manifest lists, and all chunks together at most the bytes it states:
   BACKUP_DAMAGED.
 - Z1.4 `erased` is one more than the index of the newest entry that erases restricted parts in that log, 0 if there is
@@ -51,7 +52,7 @@ class BackupMalformed(GotongError):
 
 
 class BackupUnproven(GotongError):
-    """A backup's manifest is not signed by the participant's log."""
+    """A backup's manifest is not signed by the participant's log, as far as whoever was to keep or use it knows it."""
 
     code: ClassVar[str] = "BACKUP_UNPROVEN"
 

@@ -39,6 +39,8 @@ def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson
     """Deposit a sealed backup with a peer, now and from then on by itself; only two recovery cards open it."""
     import asyncio
 
+    from federation.backup.backing_up import Deposited
+    from federation.backup.sealed import BackupUnproven
     from federation.moderation.trust import PeerNotFound
     from federation.sync.client import checked_url
     from node.settings import Settings
@@ -55,9 +57,16 @@ def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson
                 if stop:
                     await backups.remove_target(connection, peer.id)
                     return []
-            done = await node.backing_up.to(peer)
+            unheard: BackupUnproven | None = None
+            done: list[Deposited] = []
+            try:
+                done = await node.backing_up.to(peer)
+            except BackupUnproven as error:  # comes by itself when the peer has heard
+                unheard = error
             async with node.database.acquire() as connection:
                 await backups.add_target(connection, peer.id)
+        if unheard is not None:
+            raise unheard
         return [{"id": f"gotong:{each.scid}", "version": each.version, "bytes": each.bytes} for each in done]
 
     done = asyncio.run(run())

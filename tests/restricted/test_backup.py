@@ -15,6 +15,7 @@ from federation.backup.backing_up import BackingUp
 from federation.backup.restore import Hosting, Source
 from federation.erasing.overview import overview
 from federation.identity.keys import KeyRing
+from federation.lifecycle.custody import rotate
 from federation.publish.prepare import Draft, unchanged
 from federation.requests.addresses import TEST
 from federation.sealing.vault import Vault
@@ -220,6 +221,33 @@ async def test_a_backup_signed_by_somebody_else_is_passed_by(home: Side, keeper:
     found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"))
     assert (found.contents, list(found.refused.values())) == (None, ["BACKUP_UNPROVEN"])
     assert missing == [2]
+
+
+async def test_nothing_is_kept_that_no_owner_signed(home: Side, keeper: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    await home.publish()
+    sign, stranger = sealed.sign_manifest, keeper.sync.node.keys.get(f"log-{keeper.guest.scid}-0-0")
+    monkeypatch.setattr(sealed, "sign_manifest", lambda manifest, _key: sign(manifest, stranger))
+    assert await refused(deposit(home, keeper)) == "BACKUP_UNPROVEN"
+    monkeypatch.setattr(sealed, "sign_manifest", sign)
+    nobody = await home.sync.node.participant("orang-baru", host="desa.gotong.test")
+    assert await refused(deposit(home, keeper)) == "BACKUP_UNPROVEN"
+    kept = "select scid from backup where is_complete order by 1"
+    others = sorted((home.sync.node.operator.scid, home.guest.scid))
+    assert [scid for (scid,) in await keeper.sync.rows(kept)] == others
+    await keeper.sync.pull(home.sync.url)
+    assert await deposit(home, keeper)
+    assert [scid for (scid,) in await keeper.sync.rows(kept)] == sorted((*others, nobody.scid))
+
+
+async def test_a_keeper_that_has_not_heard_of_a_new_key_is_asked_again(home: Side, keeper: Side) -> None:
+    await home.publish()
+    node = home.sync.node
+    now = node.clock.advance(minutes=1)
+    await rotate(node.database, node.keys, home.guest.scid, seed_of("baca-yuk"), now=now)
+    assert await refused(deposit(home, keeper)) == "BACKUP_UNPROVEN"
+    assert await keeper.sync.value("select count(*) from backup where scid = $1", home.guest.scid) == 0
+    await keeper.sync.pull(home.sync.url)
+    assert sorted(bool(each) for each in await deposit(home, keeper)) == [False, True]
 
 
 async def test_the_wrong_cards_open_and_change_nothing(home: Side, keeper: Side, bare: Bare) -> None:
