@@ -97,7 +97,8 @@ def _read_heads(given: Input) -> Any:
 
 
 def _read_news(given: Input) -> Any:
-    told = news.read_news([each.encode() for each in given["events"]])
+    events, _ = news.split_events(given["text"].encode())
+    told = news.read_news(events)
     return None if told is None else {"resume_from": told.id, "grown": dict(told.sizes), "mail": told.mail}
 
 

@@ -7,7 +7,7 @@ is sealed on the way, and how to reach the person stays with the operator who wa
 Rules, with the error that answers each:
 - A4.1 who fetches sends JSON of `key`, an X25519 key made for this one time, and `taken`, at most EXCHANGED_MAX letters
   that it has; what it is given is JSON of `sealed`: JSON of `requests`, at most EXCHANGED_MAX, each of the form of
-  `Letter`: REMOVALS_MALFORMED.
+  `Letter`, no reason with a NUL: REMOVALS_MALFORMED.
 - A4.2 what is given is sealed to `key` (X2.1) and bound to the SHA-256 of what was sent: SEAL_BROKEN.
 """
 
@@ -49,7 +49,7 @@ class Letter(msgspec.Struct, frozen=True):
 
     letter: _Name
     record: Annotated[str, Meta(min_length=1, max_length=256)]
-    reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARS_MAX)]
+    reason: Annotated[str, Meta(pattern=r"^[^\x00]+\Z", max_length=REASON_CHARS_MAX)]
 
 
 class _Given(msgspec.Struct, frozen=True):

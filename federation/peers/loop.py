@@ -9,6 +9,7 @@ decided in `plan`, and losing any message costs no more than a poll.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -143,8 +144,10 @@ class Syncer:
             fetched = await self.fetch_mail(await self._peer(url), client)
         except GotongError as error:
             _log.warning("mail_failed", peer=url, code=error.code, message=error.message)
+        except Exception:
+            _log.exception("mail_failed", peer=url)
         else:
-            _log.info("mail_fetched", peer=url, requests=fetched)
+            _log.log(logging.INFO if fetched else logging.DEBUG, "mail_fetched", peer=url, requests=fetched)
 
     def _exchange_with(self, peer: PeerRow, client: PeerClient) -> Exchange:
         return Exchange(

@@ -39,7 +39,7 @@ from federation.sync.messages import (
     read_heads,
     write_pull,
 )
-from federation.sync.news import News, read_news
+from federation.sync.news import News, read_news, split_events
 from federation.sync.sections import DID_BYTES_MAX
 
 URL_CHARS_MAX = 512
@@ -263,7 +263,7 @@ class PeerClient:
             rest = b""
             with _peer_errors():
                 async for data in response.aiter_raw():
-                    *events, rest = (rest + data).split(b"\n\n")
+                    events, rest = split_events(rest + data)
                     if len(rest) > NEWS_BUFFER_BYTES_MAX:
                         raise PeerTooMuch("an event without an end", bytes_max=NEWS_BUFFER_BYTES_MAX)
                     news = read_news(events)

@@ -86,9 +86,9 @@ class Heads(msgspec.Struct, frozen=True, omit_defaults=True):
     logs: list[HeadOfLog]
     evidence: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)] = 0
     """The number of the newest evidence there; another one than last time is a reason to ask for it."""
-    left_out: Annotated[int, Meta(ge=0)] = 0
+    left_out: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)] = 0
     listed: bool = False
-    mail: Annotated[int, Meta(ge=0)] = 0
+    mail: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)] = 0
 
     @property
     def at(self) -> datetime:

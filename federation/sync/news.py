@@ -5,14 +5,23 @@ understand them asks for heads instead.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from federation.log.merkle import TREE_SIZE_MAX
+from federation.sync.frames import ORIGIN_BYTES_MAX
+from federation.sync.messages import SINCE_CHARS_MAX
 
 NEWS_LOGS_MAX = 64
 """Logs pulled by name; when more have grown at once, their heads are asked for."""
+
+_ID = re.compile(rb"[!-~]{1,%d}" % SINCE_CHARS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,19 @@ class News:
 
 
 class _Grown(msgspec.Struct, frozen=True):
-    origin: str
-    size: int
+    origin: Annotated[str, Meta(max_length=ORIGIN_BYTES_MAX)]
+    size: Annotated[int, Meta(ge=0, le=TREE_SIZE_MAX)]
+
+
+def split_events(stream: bytes) -> tuple[list[bytes], bytes]:
+    """Return the whole events at the beginning of a stream, their lines ended by LF alone, and what follows them.
+
+    A line of server-sent events ends with CR LF, with LF or with CR; an event with an empty line.
+    """
+    undecided = b"\r" if stream.endswith(b"\r") else b""  # an LF may follow
+    lines = stream.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    *events, rest = lines.split(b"\n\n")
+    return events, rest + undecided
 
 
 def read_news(events: Iterable[bytes]) -> News | None:
@@ -37,20 +57,29 @@ def read_news(events: Iterable[bytes]) -> News | None:
     told, mail, last_id = False, False, None
     sizes: dict[str, int] = {}
     for event in events:
-        mail = mail or event.startswith(b"event: mail")
-        if b"event: head" not in event:
+        fields = _fields(event)
+        mail = mail or fields.get(b"event") == b"mail"
+        if fields.get(b"event") != b"head":
             continue
         told = True
-        for line in event.split(b"\n"):
-            if line.startswith(b"id: ") and line.isascii():
-                last_id = line[4:].decode().strip()
-            elif line.startswith(b"data: "):
-                try:
-                    grown = msgspec.json.decode(line[6:], type=_Grown)
-                except (msgspec.DecodeError, ValueError, RecursionError):
-                    return News(last_id)
-                sizes[grown.origin] = grown.size
+        try:
+            grown = msgspec.json.decode(fields.get(b"data", b""), type=_Grown)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return News(last_id)
+        sizes[grown.origin] = grown.size
+        if _ID.fullmatch(given := fields.get(b"id", b"")):
+            last_id = given.decode()
     return News(last_id, sizes, mail) if told or mail else None
+
+
+def _fields(event: bytes) -> dict[bytes, bytes]:
+    """Return an event's fields; of one that is given twice the last, but of data, which go on, all."""
+    fields: dict[bytes, bytes] = {}
+    for line in event.split(b"\n"):
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        fields[name] = fields[name] + b"\n" + value if name == b"data" and name in fields else value
+    return fields
 
 
 class Bell:

@@ -120,5 +120,9 @@ def _removals() -> Cases:
     yield refused(name, malformed, "no-member", "not of the form", given="{}", **known)
     other = {**known, "fetch": removal.write_fetch(_FETCH_KEY, []).decode()}
     yield refused(name, "SEAL_BROKEN", "other-fetch", "the answer to another", given=given, **other)
-    bad = removal.write_given(bytes.fromhex(_SEALED_ONCE["removals-no-record"])).decode()
-    yield refused(name, malformed, "no-record", "what is sealed is not of the form", given=bad, **known)
+    for case, about in {
+        "no-record": "what is sealed is not of the form",
+        "nul": "no text holds a NUL",
+    }.items():
+        bad = removal.write_given(bytes.fromhex(_SEALED_ONCE[f"removals-{case}"])).decode()
+        yield refused(name, malformed, case, about, given=bad, **known)

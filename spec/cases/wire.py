@@ -159,18 +159,32 @@ def _streams() -> Cases:
 
 def _news() -> Cases:
     """Nothing is refused: who does not understand an event looks at everything."""
-    grown = "event: head\ndata: " + json.dumps({"origin": ORIGIN, "size": 8}) + "\nid: a:1"
-    mail = "event: mail\ndata: {}"
+    log = json.dumps({"origin": ORIGIN, "size": 8})
+    grown = f"event: head\ndata: {log}\nid: a:1\n\n"
+    mail, silence = "event: mail\ndata: {}\n\n", ": still here\n\n"
+    first, second = log.split(" ", 1)
     cases = {
-        "grown": ("A log grew, and where to resume from.", [grown]),
-        "mail": ("Something waits for whoever signed the request.", [mail]),
-        "both": ("Mail and a log; a comment is no news.", [mail, grown, ": still here"]),
-        "silence": ("A comment keeps the connection alive.", [": still here"]),
-        "not-understood": ("An event of a log that cannot be read: all is looked at.", ["event: head\ndata: {"]),
-        "other-event": ("An event that a newer version sends is left alone.", ["event: weather\ndata: {}"]),
+        "grown": ("A log grew, and where to resume from.", grown),
+        "mail": ("Something waits for whoever signed the request.", mail),
+        "both": ("Mail and a log; a comment is no news.", mail + grown + silence),
+        "silence": ("A comment keeps the connection alive.", silence),
+        "not-understood": ("An event of a log that cannot be read: all is looked at.", "event: head\ndata: {\n\n"),
+        "no-resuming-beyond": ("One that cannot be read is not left behind.", "event: head\ndata: {\nid: a:1\n\n"),
+        "resume-before": ("It is resumed from before it.", grown + "event: head\ndata: {}\nid: a:2\n\n" + grown),
+        "other-event": ("An event that a newer version sends is left alone.", "event: weather\ndata: {}\n\n"),
+        "mailbox": ("Another name that begins like one of these is another event.", "event: mailbox\ndata: {}\n\n"),
+        "named-in-passing": ("What an event is says its own field.", ": event: head\ndata: {}\n\n"),
+        "cr-lf": ("Lines may end with CR LF.", (mail + grown).replace("\n", "\r\n")),
+        "other-order": (
+            "Fields in any order, a space behind the colon or not.",
+            f"id:a:1\ndata:{log}\nevent:head\n\n",
+        ),
+        "two-lines": ("Data may be of several lines.", f"event: head\ndata: {first}\ndata: {second}\nid: a:1\n\n"),
+        "unfinished": ("An event that is cut off is none.", mail + grown[:-1]),
+        "long-id": ("An id of more than 256 characters is none.", grown.replace("a:1", "a" * 257)),
     }
-    for name, (about, events) in cases.items():
-        yield valid("read_news", name, about, events=events)
+    for name, (about, text) in cases.items():
+        yield valid("read_news", name, about, text=text)
 
 
 def _heads() -> Cases:
@@ -196,6 +210,7 @@ def _heads() -> Cases:
         yield valid("read_heads", name, about, body=json.dumps(value))
     wrong = {
         "no-json": ("It is JSON.", "{"),
+        "many-left-out": ("A count is below 2^53.", json.dumps(heads | {"left_out": 2**53})),
         "a-number": ("It is an object.", "5"),
         "no-network": ("A member is missing.", json.dumps({k: v for k, v in heads.items() if k != "network"})),
         "other-network": ("There are two networks.", json.dumps(heads | {"network": "main"})),

@@ -13,7 +13,7 @@ from federation.peers import loop
 from federation.sync import serve
 from federation.sync.client import PeerClient, PeerTooMuch
 from federation.sync.messages import Wanted
-from federation.sync.news import NEWS_LOGS_MAX, Bell, News, read_news
+from federation.sync.news import NEWS_LOGS_MAX, Bell, News, read_news, split_events
 from federation.sync.plan import grown
 from store.held import Held
 from tests.clock import START
@@ -47,6 +47,18 @@ def test_events_name_logs_and_the_place_to_resume_from() -> None:
 def test_mail_is_told_beside_logs_and_alone() -> None:
     assert read_news([MAIL]) == News(mail=True)
     assert read_news([MAIL, TWO]) == News("x:7", {"gotong/b/0": 8}, mail=True)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_events_are_found_however_their_lines_end_and_wherever_the_stream_is_cut(end: bytes) -> None:
+    stream = b"".join(event.replace(b"\n", end) + end + end for event in (ONE, MAIL, TWO)) + b":" + end
+    for piece_bytes in (1, 2, 3, 7, len(stream)):
+        found: list[bytes] = []
+        rest = b""
+        for start in range(0, len(stream), piece_bytes):
+            events, rest = split_events(rest + stream[start : start + piece_bytes])
+            found += events
+        assert found == [ONE, MAIL, TWO]
 
 
 async def test_mail_rings_for_mail_alone_and_everything_has_it_looked_at_too() -> None:
