@@ -139,23 +139,31 @@ async def relayed(connection: Connection, origins: Sequence[str]) -> dict[str, R
 
 
 async def did_lines_after(
-    connection: Connection, wanted: Collection[tuple[int, int]]
+    connection: Connection, wanted: Collection[tuple[int, int]], bytes_max: int
 ) -> dict[tuple[int, int], list[bytes]]:
     """Return by (participant id, version) that participant's DID lines after that version, in order.
 
-    Two logs of one participant may be asked for at once, an epoch that is past and the present one: each pair counts
-    once, or every line would come as often as there are logs.
+    What comes is cut where `bytes_max` is reached, at least one line comes. Two logs of one participant may be asked
+    for at once, an epoch that is past and the present one: each pair counts once, or every line would come as often as
+    there are logs.
     """
-    distinct = sorted(set(wanted))
+    distinct = list(dict.fromkeys(wanted))
     records = await connection.fetch(
         """
-        select did_line.participant_id, wanted.version, did_line.line
-        from unnest($1::integer[], $2::integer[]) as wanted (participant_id, version)
-        join did_line on did_line.participant_id = wanted.participant_id and did_line.version > wanted.version
-        order by did_line.participant_id, did_line.version
+        select participant_id, version, line from (
+            select wanted.number, wanted.participant_id, wanted.version, did_line.version as its_version, did_line.line,
+                   sum(length(did_line.line))
+                       over (order by wanted.number, did_line.version rows unbounded preceding) as total,
+                   row_number() over (order by wanted.number, did_line.version) as place
+            from unnest($1::integer[], $2::integer[]) with ordinality as wanted (participant_id, version, number)
+            join did_line on did_line.participant_id = wanted.participant_id and did_line.version > wanted.version
+        ) page
+        where total <= $3 or place = 1
+        order by number, its_version
         """,
         [participant_id for participant_id, _ in distinct],
         [version for _, version in distinct],
+        bytes_max,
     )
     found: dict[tuple[int, int], list[bytes]] = {}
     for record in records:
@@ -163,12 +171,12 @@ async def did_lines_after(
     return found
 
 
-async def witnesses(connection: Connection, participant_ids: Sequence[int]) -> dict[int, bytes]:
-    """Return by participant the witness proofs that go with its DID log, where there are any."""
+async def witnessed(connection: Connection, participant_ids: Sequence[int]) -> set[int]:
+    """Return the participants among these with whose DID log witness proofs go."""
     records = await connection.fetch(
-        "select participant_id, proofs from did_witness where participant_id = any($1)", list(participant_ids)
+        "select participant_id from did_witness where participant_id = any($1)", list(participant_ids)
     )
-    return {record["participant_id"]: record["proofs"] for record in records}
+    return {record["participant_id"] for record in records}
 
 
 async def entries(connection: Connection, ranges: Sequence[Range], bytes_max: int) -> list[RelayEntry]:

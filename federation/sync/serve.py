@@ -7,7 +7,8 @@ is being extended is relayed up to its last complete checkpoint.
 
 The stream is made page by page: one statement for a page's entries, however
 many logs it spans, and one for the hashes of a proof where a page ends inside
-a log. Between pages nothing is held in the database.
+a log. Between pages nothing is held in the database. What a caller can make this
+node hold at once is about a page, however large identities are.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -39,6 +40,8 @@ PAGE_ENTRIES_MAX = 1_024
 PAGE_BYTES_MAX = 1024 * 1024
 IDENTITIES_PER_PAGE = 16
 """Logs whose DID lines are read by one statement."""
+IDENTITIES_BYTES_MAX = 1024 * 1024
+"""DID lines read by one statement; an identity that is larger is sent in parts."""
 
 
 # ---- heads ----------------------------------------------------------------------------------------------------------
@@ -118,11 +121,16 @@ async def pull(database: Database, asked: Pull) -> AsyncIterator[bytes]:
 async def sections(database: Database, asked: Pull) -> AsyncIterator[bytes]:
     """Yield the frames of a pull's answer without the one that ends it."""
     sent_bytes = 0
-    for start in range(0, len(asked.logs), IDENTITIES_PER_PAGE):
-        wanted = asked.logs[start : start + IDENTITIES_PER_PAGE]
+    at = 0
+    while at < len(asked.logs):
         async with database.acquire() as connection:
-            opened = await _sections(connection, wanted)
-        stream = _Stream(database, opened, asked.bytes_max - sent_bytes)
+            opened, looked_at = await _sections(connection, asked.logs[at : at + IDENTITIES_PER_PAGE])
+        at += looked_at
+        for section in opened[:1]:  # the others are whole
+            async for frames in section.large_identity(database):
+                sent_bytes += len(frames)
+                yield frames
+        stream = _Stream(database, opened, max(1, asked.bytes_max - sent_bytes))
         async for frames in stream.frames():
             sent_bytes += len(frames)
             yield frames
@@ -133,12 +141,39 @@ async def sections(database: Database, asked: Pull) -> AsyncIterator[bytes]:
 class _Section:
     """One log's part of the stream: what precedes its entries, and which entries are still to come."""
 
-    def __init__(self, row: RelayRow, wanted: Wanted, opening: bytes) -> None:
+    def __init__(self, row: RelayRow, wanted: Wanted, lines: Sequence[bytes], *, is_witnessed: bool) -> None:
         self.row = row
-        self.opening = opening
         self.at = wanted.size
         self.stop = row.size if wanted.upto is None else min(row.size, wanted.upto)
+        self._begun = [encode(Log(row.origin)), *(encode(DidLine(line)) for line in lines)]
+        self._told = wanted.did_version + len(lines)  # DID lines that the asker has or that are in `_begun`
+        self._is_witnessed = is_witnessed
         self._tiles: dict[TileId, bytes] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all DID lines that the asker lacks were read."""
+        return self._told >= self.row.did_version
+
+    async def large_identity(self, database: Database) -> AsyncIterator[bytes]:
+        """Yield the beginning of the section for as long as not all DID lines were read; what is left opens it."""
+        while not self.is_whole:
+            yield b"".join(self._begun)
+            known = (self.row.participant_id, self._told)
+            async with database.acquire() as connection:
+                found = await relay.did_lines_after(connection, [known], IDENTITIES_BYTES_MAX)
+            lines = found.get(known, [])
+            self._begun = [encode(DidLine(line)) for line in lines]
+            self._told += len(lines) or self.row.did_version  # lines never go away; should they, this still ends
+
+    async def opening(self, database: Database) -> bytes:
+        """Return the frames before the entries, without what was yielded before; once."""
+        pieces, self._begun = self._begun, []
+        if self._is_witnessed:
+            async with database.acquire() as connection:
+                witness = await participants.did_witness(connection, self.row.participant_id)
+            pieces += [] if witness is None else [encode(Witness(witness))]
+        return b"".join([*pieces, encode(CheckpointNote(self.row.checkpoint))])
 
     def next_range(self, entries_max: int) -> Range:
         """Return the next entries to read; a page inside a log ends at a multiple of a page, where proofs are short."""
@@ -202,8 +237,8 @@ class _Stream:
         pieces: list[bytes] = []
         for number, each in enumerate(ranges, 1):
             section = self._sections[first]
-            if first == self._opened and sum(map(len, pieces)) >= self._left_bytes:
-                break  # identities take room too: what is opened beyond would be more than was asked for
+            if first == self._opened and sum(map(len, pieces)) >= min(self._left_bytes, PAGE_BYTES_MAX):
+                break  # identities take room too: what is opened beyond would be more than was asked for, or too much
             pieces += await self._section_frames(first, section, by_number.get(number, []))
             if section.at < each.stop or section.at < section.stop:
                 break
@@ -214,7 +249,7 @@ class _Stream:
     async def _section_frames(self, number: int, section: _Section, page: list[RelayEntry]) -> list[bytes]:
         pieces: list[bytes] = []
         if number >= self._opened:
-            pieces.append(section.opening)
+            pieces.append(await section.opening(self._database))
             self._opened = number + 1
         if page:
             pieces += [encode_entry(entry.data, entry.salt, entry.body) for entry in page]
@@ -223,23 +258,27 @@ class _Stream:
         return pieces
 
 
-async def _sections(connection: Connection, wanted: Sequence[Wanted]) -> list[_Section]:
+async def _sections(connection: Connection, wanted: Sequence[Wanted]) -> tuple[list[_Section], int]:
+    """Return the sections to send next, and how many of the logs wanted these are, with those that are not served.
+
+    Only the first one can lack DID lines: it is larger than what is read at once.
+    """
     rows = await relay.relayed(connection, [each.origin for each in wanted])
     found = [(rows[each.origin], each) for each in wanted if each.origin in rows]
     behind = [(row.participant_id, each.did_version) for row, each in found if row.did_version > each.did_version]
-    lines = await relay.did_lines_after(connection, behind) if behind else {}
-    proofs = await relay.witnesses(connection, [number for number, _ in behind]) if behind else {}
-
-    def opening(row: RelayRow, each: Wanted) -> bytes:
-        number = row.participant_id
-        return _opening(row, lines.get((number, each.did_version), []), proofs.get(number))
-
-    return [_Section(row, each, opening(row, each)) for row, each in found]
-
-
-def _opening(row: RelayRow, lines: Sequence[bytes], witness: bytes | None) -> bytes:
-    pieces = [encode(Log(row.origin)), *(encode(DidLine(line)) for line in lines)]
-    if witness is not None:
-        pieces.append(encode(Witness(witness)))
-    pieces.append(encode(CheckpointNote(row.checkpoint)))
-    return b"".join(pieces)
+    lines = await relay.did_lines_after(connection, behind, IDENTITIES_BYTES_MAX) if behind else {}
+    witnessed = await relay.witnessed(connection, [number for number, _ in behind]) if behind else set()
+    sections: list[_Section] = []
+    for looked_at, each in enumerate(wanted):
+        if each.origin not in rows:
+            continue
+        row = rows[each.origin]
+        is_behind = row.did_version > each.did_version
+        told = lines.get((row.participant_id, each.did_version), [])
+        section = _Section(row, each, told, is_witnessed=is_behind and row.participant_id in witnessed)
+        if not section.is_whole and sections:
+            return sections, looked_at
+        sections.append(section)
+        if not section.is_whole:
+            return sections, looked_at + 1
+    return sections, len(wanted)
