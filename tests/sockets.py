@@ -1,4 +1,4 @@
-"""Serve an ASGI app on a real socket for the length of a test."""
+"""Serve an ASGI app on a real socket for the length of a test, and ask it."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,10 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import uvicorn
+
+from tests.waiting import PATIENCE_S
 
 
 def open_socket() -> socket.socket:
@@ -17,6 +20,11 @@ def open_socket() -> socket.socket:
 def url_of(listening: socket.socket) -> str:
     """Return the base URL under which an app on this socket answers."""
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def http_client() -> httpx.AsyncClient:
+    """Return a client that waits as long as tests do, and that no proxy of this machine diverts."""
+    return httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False, verify=False)  # whom it asks has no TLS
 
 
 @contextlib.asynccontextmanager

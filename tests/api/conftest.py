@@ -34,6 +34,7 @@ from store.wake import Wake
 from tests.clock import FrozenClock
 from tests.nodes import TestNode, fixed, start_test_node
 from tests.schema.world import organization_body
+from tests.sockets import http_client
 
 REGIONS = Path(__file__).parents[2] / "domain" / "data" / "regions.csv"
 ISSUER = "https://node.test"
@@ -179,5 +180,5 @@ async def served(node: TestNode, services: Services) -> AsyncIterator[Served]:
     await node.appender.append(guest.scid, [Draft("organization", None, fixed(organization_body()))])
     async with node.database.acquire() as connection:
         await connection.execute("update participant set trust = 'allowed'")
-    async with serving(services) as (url, endpoint), httpx.AsyncClient(timeout=10) as http:
+    async with serving(services) as (url, endpoint), http_client() as http:
         yield Served(url, http, node, guest, _KEYS.pop(id(services)), services, endpoint)

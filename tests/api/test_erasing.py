@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from store import outbox, removals
+from store import removals
 from tests.api.conftest import Served
+from tests.api.test_following import everything_is_numbered
 from tests.api.test_writing import REVISE, published
 
 ERASE = """
@@ -135,9 +136,7 @@ async def test_followers_and_pollers_are_told_what_is_gone_and_nothing_of_what_i
       changes(filter: $filter) { nodes { kind recordId record { id ... on Need { title publisher { name } } } } } }"""
 
     async def told(**filter_: Any) -> list[tuple[str, str, Any]]:
-        async with served.node.database.acquire() as connection:
-            while await outbox.sequence(connection):
-                pass
+        await everything_is_numbered(served)
         answer = await served.ask(query, filter=filter_)
         assert MARKER not in str(answer)
         nodes = answer["data"]["changes"]["nodes"]

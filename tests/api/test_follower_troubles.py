@@ -12,7 +12,7 @@ from schema.compile.follow import FollowPlan
 from schema.engine import Engine
 from store.database import StatementTimedOut
 from tests.api.conftest import Served
-from tests.api.test_following import opened, publish, settled
+from tests.api.test_following import followed, opened, publish
 from tests.api.test_writing import PUBLISH, need
 
 
@@ -44,7 +44,7 @@ async def test_a_question_that_cannot_be_answered_keeps_nobody_else_waiting(
     async with opened(served.url, init={}) as client:
         await client.follow("too dear", f={"text": "beras"})
         await client.follow("cheap")
-        await settled()
+        await followed(served.endpoint, 2)
         await publish(served, "Beras")
         told = {message["id"]: message for message in [await client.take(), await client.take()]}
         assert told["cheap"]["payload"]["data"]["needPublished"]["need"]["title"] == "Beras"

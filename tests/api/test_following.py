@@ -13,18 +13,20 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from api import graphql_ws
+from api.graphql import GraphQLEndpoint
 from schema.compile.follow import FollowPlan
+from schema.following import Group
 from store import database as store_database
 from store.wake import Wake
 from tests.api.conftest import Served, serving
 from tests.api.test_writing import PUBLISH, need
+from tests.waiting import PATIENCE_S, eventually
 
 FOLLOW = """
 subscription ($f: NeedFilter, $after: String) {
   needPublished(filter: $f, after: $after) { cursor kind need { title } }
 }
 """
-PATIENCE_S = 5
 
 
 class Client:
@@ -67,7 +69,8 @@ async def opened(
     headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Client]:
     protocols = [Subprotocol(protocol)]
-    async with connect(url.replace("http", "ws"), subprotocols=protocols, additional_headers=headers) as socket:
+    address = url.replace("http", "ws")
+    async with connect(address, subprotocols=protocols, additional_headers=headers, open_timeout=PATIENCE_S) as socket:
         client = Client(socket)
         if init is not None:
             await client.send(type="connection_init", payload=init)
@@ -80,16 +83,24 @@ async def publish(served: Served, title: str, **changes: Any) -> None:
     assert answer["data"]["publishNeed"]["userErrors"] == []
 
 
-async def settled() -> None:
-    """Let a subscription that was just taken in reach its place."""
-    await asyncio.sleep(0.2)
+def groups_of(endpoint: GraphQLEndpoint) -> list[Group]:
+    return list(endpoint._sockets.following._groups.values())
+
+
+async def followed(endpoint: GraphQLEndpoint, count: int = 1) -> None:
+    """Return when so many subscriptions have reached their place: whatever is published from now on is told to them."""
+
+    async def are_there() -> bool:
+        return sum(len(group.followers) for group in groups_of(endpoint)) == count
+
+    await eventually(are_there)
 
 
 async def test_a_published_need_reaches_who_follows_and_its_filter(served: Served) -> None:
     async with opened(served.url, init={}) as client:
         await client.follow("a")
         await client.follow("b", f={"urgencyAtLeast": "CRITICAL"})
-        await settled()
+        await followed(served.endpoint, 2)
         await publish(served, "Beras", urgency="LOW")
         await publish(served, "Ambulans", urgency="CRITICAL")
         got = [await client.take() for _ in range(3)]
@@ -100,7 +111,7 @@ async def test_a_published_need_reaches_who_follows_and_its_filter(served: Serve
 async def test_a_cursor_replays_what_was_missed_without_gap_or_duplicate(served: Served) -> None:
     async with opened(served.url, init={}) as client:
         await client.follow()
-        await settled()
+        await followed(served.endpoint)
         await publish(served, "first")
         cursor = (await client.event())["cursor"]
     for number in range(7):
@@ -116,7 +127,7 @@ async def test_a_cursor_replays_what_was_missed_without_gap_or_duplicate(served:
 async def test_followers_that_join_while_needs_are_published_miss_and_repeat_nothing(served: Served) -> None:
     async with opened(served.url, init={}) as client:
         await client.follow()
-        await settled()
+        await followed(served.endpoint)
         await publish(served, "start")
         start = (await client.event())["cursor"]
 
@@ -141,10 +152,15 @@ async def test_two_processes_on_one_database_both_tell(served: Served) -> None:
     dsn = served.node.database.dsn
     async with store_database.Database(dsn, connections=3) as second:
         services = replace(served.services, database=second, wake=Wake(lambda: store_database.connect(dsn)))
-        async with serving(services) as (url, _), opened(url, init={}) as other, opened(served.url, init={}) as own:
+        async with (
+            serving(services) as (url, theirs),
+            opened(url, init={}) as other,
+            opened(served.url, init={}) as own,
+        ):
             await other.follow()
             await own.follow()
-            await settled()
+            for endpoint in (theirs, served.endpoint):
+                await followed(endpoint)
             await publish(served, "Beras")
             assert (await own.event())["need"]["title"] == "Beras"
             assert (await other.event())["need"]["title"] == "Beras"
@@ -160,10 +176,11 @@ async def test_one_statement_serves_all_who_ask_the_same(served: Served, monkeyp
         return await read(*args)
 
     monkeypatch.setattr(FollowPlan, "read", counted)
+    await everything_is_numbered(served)
     async with opened(served.url, init={}) as client:
         for number in range(40):
             await client.follow(str(number))
-        await settled()
+        await followed(served.endpoint, 40)
         await publish(served, "Beras")
         assert len([await client.event() for _ in range(40)]) == 40
     assert reads <= 3
@@ -186,12 +203,11 @@ async def test_a_cursor_of_another_numbering_says_how_to_catch_up(served: Served
 async def test_what_may_not_be_seen_is_not_told(served: Served) -> None:
     async with opened(served.url, init={}) as client:
         await client.follow()
-        await settled()
+        await followed(served.endpoint)
         async with served.node.database.acquire() as connection:
             await connection.execute("update participant set trust = 'quarantined'")
         await publish(served, "hidden")
         async with served.node.database.acquire() as connection:
-            await asyncio.sleep(0.3)
             await connection.execute("update participant set trust = 'allowed'")
         await publish(served, "shown")
         assert (await client.event())["need"]["title"] == "shown"
@@ -212,10 +228,10 @@ async def test_queries_and_mutations_go_over_the_socket_too(served: Served) -> N
 async def test_completing_a_subscription_ends_it(served: Served) -> None:
     async with opened(served.url, init={}) as client:
         await client.follow()
-        await settled()
+        await followed(served.endpoint)
         await client.send(type="complete", id="1")
-        await settled()
-        assert served.endpoint._sockets.following._groups == {}
+        await followed(served.endpoint, 0)
+        assert groups_of(served.endpoint) == []
 
 
 async def test_the_legacy_protocol_is_not_spoken(served: Served) -> None:
@@ -271,7 +287,7 @@ async def test_who_reads_too_slowly_is_cut_off_and_goes_on_by_its_cursor(
     monkeypatch.setattr(graphql_ws, "FRAMES_QUEUED_MAX", 3)
     async with opened(served.url, init={}) as client:
         await client.follow()
-        await settled()
+        await followed(served.endpoint)
         client.socket.transport.pause_reading()
         (socket,) = served.endpoint._sockets._sockets
         for _ in range(4):
@@ -293,9 +309,12 @@ subscription ($after: String) { recordChanged(after: $after) {
 
 async def everything_is_numbered(served: Served) -> None:
     """Return when no change waits to become an event: what came before a subscription is not told by it."""
-    async with asyncio.timeout(30):
-        while (await served.ask("{ thisNode { changesWaiting } }"))["data"]["thisNode"]["changesWaiting"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+
+    async def is_none_left() -> bool:
+        answer = await served.ask("{ thisNode { changesWaiting } }")
+        return bool(answer["data"]["thisNode"]["changesWaiting"] == 0)
+
+    await eventually(is_none_left)
 
 
 async def test_records_of_every_type_are_followed_and_polled_by_one_cursor(served: Served) -> None:
@@ -303,7 +322,7 @@ async def test_records_of_every_type_are_followed_and_polled_by_one_cursor(serve
     async with opened(served.url, init={}) as client:
         await client.follow("1", "subscription { needChanged { kind need { id revision } } }")
         await client.follow("2", EVERYTHING)
-        await settled()
+        await followed(served.endpoint, 2)
         answer = await served.ask(PUBLISH, served.token(), input=need(served))
         need_id = answer["data"]["publishNeed"]["need"]["id"]
         told = [(await client.take())["payload"]["data"]]

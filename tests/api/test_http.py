@@ -13,6 +13,7 @@ from api import patience
 from api.graphql_request import BODY_BYTES_MAX
 from tests.api.conftest import Served, serving
 from tests.api.test_writing import PUBLISH, need
+from tests.waiting import PATIENCE_S
 
 STRICT = {"accept": "application/graphql-response+json"}
 
@@ -151,20 +152,23 @@ async def test_what_would_cost_much_is_refused_at_once(served: Served, query: st
 
 
 async def test_a_client_that_leaves_cancels_its_query(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = asyncio.Event()
+    began, left = asyncio.Event(), asyncio.Event()
 
     async def forever(*_: Any) -> Any:
+        began.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             left.set()
             raise
 
     monkeypatch.setattr(served.endpoint._engine, "execute", forever)
-    with pytest.raises(httpx.ReadTimeout):
-        await served.http.post(served.url, json={"query": "{ __typename }"}, timeout=0.3)
-    async with asyncio.timeout(5):
+    asking = asyncio.create_task(served.http.post(served.url, json={"query": "{ __typename }"}))
+    async with asyncio.timeout(PATIENCE_S):
+        await began.wait()
+        asking.cancel()
         await left.wait()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_a_stopped_database_is_an_error_with_a_code(served: Served) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api.http_protocol import WHOLE, HttpProtocol
+from tests.waiting import eventually
 
 LARGE_BYTES = 3_000_000
 
@@ -142,6 +143,9 @@ async def test_a_connection_leaves_nothing_to_the_garbage_collector(port: int, m
         cycles.append(weakref.ref(cycle))
         init(cycle, *args, **named)
 
+    async def is_gone() -> bool:
+        return cycles[-1]() is None
+
     monkeypatch.setattr(RequestResponseCycle, "__init__", noting)
     gc.disable()
     try:
@@ -152,8 +156,6 @@ async def test_a_connection_leaves_nothing_to_the_garbage_collector(port: int, m
         assert [cycle() is None for cycle in cycles] == [True, True, False]
         writer.close()
         await writer.wait_closed()
-        async with asyncio.timeout(5):
-            while cycles[-1]() is not None:  # noqa: ASYNC110 - it goes by itself
-                await asyncio.sleep(0.01)
+        await eventually(is_gone)
     finally:
         gc.enable()

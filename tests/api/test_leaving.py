@@ -12,9 +12,10 @@ from schema.context import Services
 from store.database import Connection, Database, connect
 from tests.api.conftest import Served, serving
 from tests.api.test_following import opened
+from tests.sockets import http_client
+from tests.waiting import eventually
 
 QUERY = "{ needs { nodes { id } } }"
-PATIENCE_S = 5
 RUNNING = """
     select count(*) from pg_stat_activity
     where datname = current_database() and state = 'active' and query like '%from need t%' and pid <> pg_backend_pid()
@@ -35,19 +36,24 @@ async def slow_questions(database: Database) -> AsyncIterator[Connection]:
 
 
 async def running_becomes(connection: Connection, expected: int) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while await connection.fetchval(RUNNING) != expected:  # noqa: ASYNC110 - PostgreSQL has no event for it
-            await asyncio.sleep(0.02)
+    async def are_so_many() -> bool:
+        return bool(await connection.fetchval(RUNNING) == expected)
+
+    await eventually(are_so_many)
+
+
+async def leave(asking: asyncio.Task[httpx.Response]) -> None:
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_client_that_leaves_stops_its_statement(served: Served, method: str) -> None:
-    async with slow_questions(served.node.database) as connection, httpx.AsyncClient() as leaving:
+    async with slow_questions(served.node.database) as connection, http_client() as leaving:
         given = {"params": {"query": QUERY}} if method == "GET" else {"json": {"query": QUERY}}
-        asking = asyncio.create_task(leaving.request(method, served.url, **given, timeout=60))  # type: ignore[arg-type]
+        asking = asyncio.create_task(leaving.request(method, served.url, **given))  # type: ignore[arg-type]
         await running_becomes(connection, 1)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        await leave(asking)
         await running_becomes(connection, 0)
     assert (await served.ask(QUERY))["data"] == {"needs": {"nodes": []}}
 
@@ -55,9 +61,10 @@ async def test_a_client_that_leaves_stops_its_statement(served: Served, method: 
 async def test_a_connection_whose_statement_was_stopped_serves_the_next_question(served: Served) -> None:
     async with slow_questions(served.node.database) as connection:
         for _ in range(12):  # more than there are connections
-            with contextlib.suppress(httpx.TimeoutException):
-                await served.http.post(served.url, json={"query": QUERY}, timeout=0.1)
-        await running_becomes(connection, 0)
+            asking = asyncio.create_task(served.http.post(served.url, json={"query": QUERY}))
+            await running_becomes(connection, 1)
+            await leave(asking)
+            await running_becomes(connection, 0)
     answers = await asyncio.gather(*[served.ask(QUERY) for _ in range(12)])
     assert [answer["data"] for answer in answers] == [{"needs": {"nodes": []}}] * 12
 
@@ -75,10 +82,10 @@ async def test_a_query_over_a_socket_stops_when_it_is_completed_or_the_socket_cl
 
 async def test_a_statement_that_takes_too_long_is_stopped_and_told(services: Services) -> None:
     async with (
-        Database(services.database.dsn, statement_timeout_s=0.2) as hurried,
+        Database(services.database.dsn, statement_timeout_s=1.0) as hurried,
         serving(replace(services, database=hurried)) as (url, _),
         slow_questions(hurried) as connection,
-        httpx.AsyncClient() as http,
+        http_client() as http,
     ):
         response = await http.post(url, json={"query": QUERY})
         await running_becomes(connection, 0)

@@ -11,6 +11,7 @@ from schema.compile.cost import QUERY_COST_MAX
 from schema.context import UNMETERED, Services
 from tests.api.conftest import Served, serving
 from tests.api.test_following import opened
+from tests.sockets import http_client
 
 PAGE = "{ needs(first: 99) { nodes { id } } }"
 STRICT = {"accept": "application/graphql-response+json", "x-forwarded-for": "198.51.100.7", "x-client-id": "phone"}
@@ -25,7 +26,7 @@ async def limited(services: Services) -> AsyncIterator[str]:
 
 async def ask(url: str, query: str = PAGE, **headers: str) -> httpx.Response:
     given = {**STRICT, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         return await http.post(url, json={"query": query}, headers=given)
 
 

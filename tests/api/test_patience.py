@@ -3,6 +3,7 @@
 import asyncio
 
 from api.patience import Overdue
+from tests.waiting import PATIENCE_S, eventually
 
 
 async def test_who_is_not_dropped_in_time_is_called_once_and_in_order() -> None:
@@ -26,7 +27,7 @@ async def test_who_is_not_dropped_in_time_is_called_once_and_in_order() -> None:
         overdue.add(each, loop)
     overdue.drop(dropped)
     overdue.drop(dropped)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await all_called.wait()
     assert called == ["first", "second", "third"]
 
@@ -34,7 +35,9 @@ async def test_who_is_not_dropped_in_time_is_called_once_and_in_order() -> None:
 async def test_an_empty_queue_has_no_timer() -> None:
     overdue = Overdue(0.01)
     overdue.add(lambda: None, asyncio.get_running_loop())
-    async with asyncio.timeout(5):
-        while overdue._timer is not None:  # noqa: ASYNC110 - nothing is told
-            await asyncio.sleep(0.01)
+
+    async def is_done() -> bool:
+        return overdue._timer is None
+
+    await eventually(is_done)
     assert overdue._due_s == {}

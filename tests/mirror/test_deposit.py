@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from domain.errors import GotongError
@@ -20,6 +19,7 @@ from federation.sync.client import PeerClient, PeerProtocolError, PeerUnreachabl
 from store import depositors
 from tests.mirror.conftest import NEEDS, Laptop, MakeLaptop, MakeNode, Mirror
 from tests.nodes import BASE_URL, need_draft, seed_of
+from tests.sockets import http_client
 from tests.sync.conftest import client_of
 
 
@@ -53,7 +53,7 @@ async def test_the_mirror_answers_for_the_identity_and_for_all_static_reads(mirr
     )
     await laptop.node.publish_needs(guest.scid, "Beras")
     await laptop.deposit(mirror.url)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         for slug, who in (("dapur-ibu", scid), ("dapur-ibu-rt03", guest.scid)):
             lines = (await http.get(f"{mirror.url}/o/{slug}/did.jsonl")).content
             assert [
@@ -142,7 +142,7 @@ async def test_a_deposit_of_a_quarantined_node_is_kept_unseen_until_its_operator
     scid = laptop.node.operator.scid
     await laptop.node.publish_needs(scid, "Beras")
     await laptop.deposit(mirror.url)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         assert (await http.get(f"{mirror.url}/o/pos-tani/did.jsonl")).status_code == 404
         heads = (await http.get(f"{mirror.url}/federation/v1/heads")).json()
     assert len(heads["logs"]) == 1
@@ -181,7 +181,7 @@ async def test_who_was_not_invited_deposits_nothing(mirror: Mirror, make_laptop:
     stranger = await make_laptop(invitation)
     async with stranger.client(mirror.url) as client:
         assert await refused(hand_over(stranger.database, client)) == "CALLER_UNKNOWN"
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         answer = await http.post(f"{mirror.url}/federation/v1/deposit", content=b"")
     assert (answer.status_code, answer.json()["code"]) == (401, "SIGNATURE_REQUIRED")
 

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from domain.errors import GotongError
@@ -23,6 +22,7 @@ from store import peers
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, Laptop, Mirror
 from tests.nodes import need_draft
+from tests.sockets import http_client
 from tests.sync import liar
 from tests.sync.liar import FrameTamper
 
@@ -99,7 +99,7 @@ async def test_a_deposit_that_was_heard_before_is_not_heard_again_and_another_bo
 ) -> None:
     body = await deposit_of(laptop)
     signer = Signer(laptop.database, laptop.node.keys, laptop.node.clock)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         request = http.build_request(
             "POST", f"{mirror.url}/federation/v1/deposit", content=body, headers={"content-type": FRAMES_TYPE}
         )

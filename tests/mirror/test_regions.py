@@ -1,12 +1,12 @@
 """A node on prepaid data copies the logs of some regions and says what it left out."""
 
-import httpx
 import pytest
 
 from federation.lifecycle.enroll import Enrolled
 from store import choices, peers
 from tests.mirror.conftest import MakeNode, SyncNode
 from tests.nodes import need_draft
+from tests.sockets import http_client
 
 CIANJUR, LEBAK = "32.03.28", "36.02.08"
 
@@ -73,6 +73,6 @@ async def test_a_relay_that_names_logs_of_elsewhere_is_not_followed_twice(make_n
 @pytest.mark.parametrize("query", ["region=Cianjur", "region=", "scid=x", "region=32.03&scid=x"])
 async def test_what_is_no_region_is_told_so(make_node: MakeNode, query: str) -> None:
     a = await make_node("a")
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         answer = await http.get(f"{a.url}/federation/v1/heads?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "INTEREST_MALFORMED")

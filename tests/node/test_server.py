@@ -25,6 +25,7 @@ from store.database import Database
 from tests.driver.people import need
 from tests.house.source import ROOT
 from tests.node.conftest import Gotong
+from tests.sockets import http_client
 
 STARTED_TIMEOUT_S = 180
 PUBLISH = """
@@ -222,7 +223,7 @@ async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with http_client() as http:
             async with asyncio.timeout(STARTED_TIMEOUT_S):
                 while not await _is_ready(http, f"http://127.0.0.1:{port}/readyz"):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)

@@ -26,6 +26,7 @@ from store.peers import PeerRow
 from tests.clock import FrozenClock
 from tests.nodes import seed_of
 from tests.restricted.nodes import PART, PHONE, Side
+from tests.sockets import http_client
 from tests.sync.conftest import client_of
 
 NODE = {"base_url": "http://desa.gotong.test", "network": "test"}
@@ -375,12 +376,11 @@ async def test_a_deposit_that_was_cut_off_goes_on_and_hides_nothing(
 
 
 async def test_a_reader_fetches_its_own_backups_only(home: Side, keeper: Side) -> None:
-    import httpx
 
     await home.publish()
     await deposit(home, keeper)
     url = f"{keeper.sync.url}/federation/v1/backup"
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         for header in ({}, {"authorization": "Gotong-Backup 00"}, {"authorization": "Gotong-Backup " + "0" * 64}):
             response = await http.get(url, headers=header)
             assert (response.status_code, response.json()["code"]) == (404, "BACKUP_NOT_KEPT")

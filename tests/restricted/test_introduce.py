@@ -1,6 +1,5 @@
 """A peer learns of changed keys from DID entries that prove themselves, whoever brings them."""
 
-import httpx
 import pytest
 
 from api.federation_backup import BackupEdge
@@ -11,6 +10,7 @@ from federation.lifecycle.introduce import take_lines, tell_operator
 from store import participants
 from tests.nodes import seed_of
 from tests.restricted.nodes import Side
+from tests.sockets import http_client
 from tests.sync.conftest import client_of
 
 
@@ -70,6 +70,6 @@ async def test_lines_of_others_and_of_strangers_are_refused(home: Side, asker: S
 async def test_what_is_too_large_is_not_read(asker: Side) -> None:
     serve_identities(asker)
     url = f"{asker.sync.url}/federation/v1/did/{asker.guest.scid}/did.jsonl"
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         response = await http.post(url, content=b"x" * (4 * 1024 * 1024 + 1))
     assert (response.status_code, response.json()["code"]) == (413, "BODY_TOO_LARGE")

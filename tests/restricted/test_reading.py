@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from store import outbox
 from tests.api.conftest import Served
-from tests.api.test_following import opened, settled
+from tests.api.test_following import everything_is_numbered, followed, opened
 from tests.api.test_writing import need
 
 ASK = """
@@ -103,7 +102,7 @@ async def test_an_event_holds_no_contact_whoever_follows(served: Served) -> None
     async with opened(served.url, init=init) as own, opened(served.url, init={}) as stranger:
         for client in (own, stranger):
             await client.follow(query=query)
-        await settled()
+        await followed(served.endpoint, 2)
         answer = await served.ask(PUBLISH, served.token(scopes=READ), input=reachable(served))
         id_ = answer["data"]["publishNeed"]["need"]["id"]
         for client in (own, stranger):
@@ -112,8 +111,7 @@ async def test_an_event_holds_no_contact_whoever_follows(served: Served) -> None
 
 async def test_a_poller_of_changes_reads_its_own_only(served: Served, written: dict[str, Any]) -> None:
     query = "{ changes(first: 5) { nodes { record { ... on Need { contact { phone } } } } } }"
-    async with served.node.database.acquire() as connection:
-        await outbox.sequence(connection)  # unless the background has done it already
+    await everything_is_numbered(served)
     for scopes, phone in ((READ, {"phone": PHONE}), (["records:write"], None)):
         answer = await served.ask(query, served.token(scopes=scopes))
         assert {"contact": phone} in [each["record"] for each in answer["data"]["changes"]["nodes"]]

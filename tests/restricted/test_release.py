@@ -22,6 +22,7 @@ from federation.sealing import sealed_to
 from federation.sync.client import PeerProtocolError
 from store import restricted
 from tests.restricted.nodes import PART, PHONE, Side, introduce, side_of
+from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, client_of
 
 
@@ -174,11 +175,10 @@ async def test_a_request_made_for_one_node_is_of_no_use_to_another(
 async def test_without_a_signature_or_as_a_stranger_nothing_is_answered(
     home: Side, asker: Side, make_node: MakeNode
 ) -> None:
-    import httpx
 
     key = asker.sync.node.keys.get(log_key_name(asker.guest.scid, 0, 0))
     body = await request_by(home, asker, key, who=asker.guest.scid, node=asker.sync.node.operator.scid)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         url = f"{home.sync.url}/federation/v1/restricted"
         response = await http.post(url, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (401, "SIGNATURE_REQUIRED")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import httpx
 
 from federation.requests.signer import Signer
+from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
 
 HEADS = "/federation/v1/heads"
@@ -50,6 +51,6 @@ async def become_acquainted(make_node: MakeNode) -> Acquainted:
 
 async def answer(request: httpx.Request) -> tuple[int, str | None]:
     """Return the status and, of an error, the code."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         response = await http.send(request)
     return response.status_code, None if response.is_success else response.json()["code"]

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import httpx
 from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from federation.sync.frames import CheckpointNote, Decoder, DidLine, EntryData, Frame, encode
+from tests.sockets import http_client
 
 FrameTamper = Callable[[list[Frame]], list[Frame]]
 BytesTamper = Callable[[bytes], bytes]
@@ -40,7 +40,7 @@ class Liar:
         if request.url.path.endswith("/stream"):
             return Response("it tells no news", 404)
         url = f"{self.truth}{request.url.path}?{request.url.query}"
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             true = await http.request(
                 request.method, url, content=await request.body(), headers={"accept-encoding": "identity"}
             )

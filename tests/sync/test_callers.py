@@ -18,7 +18,7 @@ from api.peer_budget import Allowance, PeerBudgets, PeerRates
 from federation.requests.caller import Requests
 from federation.requests.signatures import authority_of
 from federation.sync.client import PeerClient, PeerProtocolError
-from tests.sockets import serving
+from tests.sockets import http_client, serving
 from tests.sync.acquainted import HEADS, JSON, PULL, Acquainted, answer, become_acquainted
 from tests.sync.conftest import MakeNode, SyncNode, callers_of, client_of
 
@@ -103,7 +103,7 @@ async def budgeted(node: SyncNode, rates: PeerRates) -> AsyncIterator[str]:
 
 async def test_a_known_peer_has_a_budget_of_its_own(acquainted: Acquainted) -> None:
     rates = PeerRates(peer=Allowance(4, 2**30), stranger=Allowance(2, 2**30))
-    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with budgeted(acquainted.a, rates) as url, http_client() as http:
         for _ in range(2):
             assert (await http.get(f"{url}{HEADS}", headers=FOREIGN)).status_code == 200
         response = await http.get(f"{url}{HEADS}", headers=FOREIGN)
@@ -124,7 +124,7 @@ async def test_a_known_peer_has_a_budget_of_its_own(acquainted: Acquainted) -> N
 async def test_identities_are_read_within_the_budget_as_well(acquainted: Acquainted, path: str) -> None:
     rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
     url_of = path.format(scid=acquainted.a.node.operator.scid)
-    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with budgeted(acquainted.a, rates) as url, http_client() as http:
         statuses = [(await http.get(f"{url}{url_of}", headers=FOREIGN)).status_code for _ in range(3)]
     assert statuses[2] == 429
     assert set(statuses[:2]) <= {200, 404}
@@ -134,7 +134,7 @@ async def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_what_the_
     acquainted: Acquainted,
 ) -> None:
     rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
-    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with budgeted(acquainted.a, rates) as url, http_client() as http:
         for forged, status in (("127.0.0.1", 200), ("198.51.100.1", 200), ("127.0.0.1", 429), ("198.51.100.2", 429)):
             lines = [("x-forwarded-for", forged), ("x-forwarded-for", "203.0.113.9")]
             assert (await http.get(f"{url}{HEADS}", headers=lines)).status_code == status
@@ -142,7 +142,7 @@ async def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_what_the_
 
 async def test_a_bad_signature_is_paid_for_by_its_address_not_by_the_peer_it_names(acquainted: Acquainted) -> None:
     rates = PeerRates(peer=Allowance(1, 2**30), stranger=Allowance(2, 2**30))
-    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with budgeted(acquainted.a, rates) as url, http_client() as http:
         for status in (401, 401, 429):
             signed = await acquainted.signed(httpx.Request("GET", f"{acquainted.a.url}{HEADS}?x"))
             response = await http.get(f"{url}{HEADS}", headers=dict(signed.headers) | FOREIGN)
@@ -154,7 +154,7 @@ async def test_a_bad_signature_is_paid_for_by_its_address_not_by_the_peer_it_nam
 async def test_bytes_are_paid_for_after_they_were_sent(acquainted: Acquainted) -> None:
     rates = PeerRates(peer=Allowance(100, 100), stranger=Allowance(100, 1_000))
     body = f'{{"logs":[{{"origin":"{acquainted.a.node.operator.origin}"}}]}}'.encode()
-    async with budgeted(acquainted.a, rates) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with budgeted(acquainted.a, rates) as url, http_client() as http:
         pulled = await http.post(f"{url}{PULL}", content=body, headers=JSON | FOREIGN)
         assert pulled.status_code == 200
         assert len(pulled.content) > 1_000

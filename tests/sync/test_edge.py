@@ -6,7 +6,6 @@ import importlib
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 import api.errors
@@ -15,6 +14,7 @@ from domain.errors import GotongError, error_classes
 from federation.sync.inflate import PIECE_BYTES_MAX, Inflater
 from tests.house.source import modules
 from tests.nodes import need_draft
+from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
 
 
@@ -51,7 +51,7 @@ async def test_pulls_that_nobody_reads_are_ended_and_others_are_told_to_wait(
     head = f"POST /federation/v1/pull HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     reader, writer = await connected(a, head)
     await reader.readexactly(100)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         refused = await http.post(f"{a.url}/federation/v1/pull", content=body)
         assert (refused.status_code, refused.json()["code"]) == (503, "PULLS_EXHAUSTED")
         assert int(refused.headers["retry-after"]) > 0
@@ -64,14 +64,14 @@ async def test_pulls_that_nobody_reads_are_ended_and_others_are_told_to_wait(
 @pytest.mark.parametrize("path", ["o/%00", "federation/v1/did/%00", "federation/v1/did/a%00b"])
 async def test_a_name_with_a_nul_in_it_is_nobody_s(make_node: MakeNode, path: str) -> None:
     a = await make_node("a")
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         assert (await http.get(f"{a.url}/{path}/did.jsonl")).status_code == 404
 
 
 async def test_a_reader_that_goes_away_frees_its_place(make_node: MakeNode) -> None:
     a = await make_node("a")
     body: Any = {"logs": [{"origin": a.node.operator.origin}]}
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         for _ in range(40):
             async with http.stream("POST", f"{a.url}/federation/v1/pull", json=body) as response:
                 assert response.status_code == 200

@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
-import httpx
 import pytest
 
 from federation.identity import identities
@@ -23,6 +22,7 @@ from federation.sync.plan import QUARANTINE_ENTRIES_MAX
 from store.database import connect
 from store.outbox import sequence
 from tests.nodes import need_draft
+from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.raw import append_raw, hand_built
 
@@ -260,7 +260,7 @@ async def test_the_static_files_make_a_tree_that_the_checkpoint_signs(make_node:
     guest = await a.node.participant("ojol", host="a.gotong.test")
     await publish_many(a, guest.scid, 700)
     base = f"{a.url}/federation/v1/log/{guest.scid}/0"
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         note = parse_note((await http.get(f"{base}/checkpoint")).content)
         head = parse_checkpoint(note.text)
         leaves: list[bytes] = []
@@ -302,7 +302,7 @@ async def test_a_pull_request_that_makes_no_sense_is_told_so(make_node: MakeNode
     a = await make_node("a")
     url = f"{a.url}/federation/v1/pull"
     twice = {"origin": a.node.operator.origin}
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         for body in (b"", b"{", b"[]", b'{"logs":[]}', b'{"logs":[{"origin":"x"}]}', b'{"logs":[{"origin":7}]}'):
             answer = await http.post(url, content=body)
             assert (answer.status_code, answer.json()["code"]) == (400, "PULL_MALFORMED"), body

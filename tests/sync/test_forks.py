@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-import httpx
 import pytest
 
 from federation.identity.keys import log_key_name
@@ -17,7 +16,7 @@ from federation.witness import forks
 from federation.witness.freeze import accept
 from store.outbox import sequence
 from tests.nodes import need_draft
-from tests.sockets import serving
+from tests.sockets import http_client, serving
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.liar import Liar
 
@@ -121,7 +120,7 @@ async def test_a_frozen_log_is_relayed_up_to_where_it_was_frozen(make_node: Make
     assert await late.value("select size from log where origin = $1", found.guest.origin) == 4
     assert (await late.pull(found.left.url)).entries == 0
     assert await found.frozen(late) == 4
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         base = f"{found.left.url}/federation/v1/log/{found.guest.scid}/0"
         assert (await http.get(f"{base}/tile/0/000.p/4")).status_code == 200
         assert (await http.get(f"{base}/tile/0/000.p/5")).status_code == 404
@@ -202,7 +201,7 @@ async def test_evidence_is_kept_once_and_served_to_whoever_asks(make_node: MakeN
     await found.left.pull(found.home.url)
     await found.left.pull(found.home.url)
     assert await found.left.value("select count(*) from evidence") == 1
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         base = f"{found.left.url}/federation/v1/evidence"
         [listed] = (await http.get(base)).json()["evidence"]
         assert listed["scid"] == found.guest.scid

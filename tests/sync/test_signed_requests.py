@@ -22,7 +22,7 @@ from federation.requests.signer import LIFETIME_S
 from federation.sync.client import PeerProtocolError
 from store.database import Database
 from tests.clock import FrozenClock
-from tests.sockets import serving
+from tests.sockets import http_client, serving
 from tests.sync.acquainted import HEADS, PULL, Acquainted, answer, become_acquainted
 from tests.sync.conftest import MakeNode, client_of
 
@@ -151,7 +151,7 @@ async def test_an_operator_may_name_the_node_twice(acquainted: Acquainted) -> No
 async def test_an_old_request_is_told_how_old_it_is(acquainted: Acquainted) -> None:
     request = await acquainted.signed(httpx.Request("GET", f"{acquainted.a.url}{HEADS}"))
     acquainted.a.node.clock.advance(seconds=LIFETIME_S + SKEW_S_MAX + 1)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         told = (await http.send(request)).json()
     assert told["code"] == "SIGNATURE_SKEW"
     assert -122_000 < told["details"]["skew_ms"] < -120_000

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx
 import pytest
 from starlette.responses import Response
 
@@ -14,7 +13,7 @@ from federation.moderation.trust import set_peer_trust
 from federation.requests.addresses import TEST
 from federation.sync.client import Limits, PeerClient
 from federation.sync.news import News
-from tests.sockets import serving, url_of
+from tests.sockets import http_client, serving, url_of
 from tests.sync.conftest import MakeNode, SyncNode, sync_node
 from tests.sync.liar import Liar
 
@@ -223,7 +222,7 @@ async def test_news_name_what_grew_and_can_be_resumed(make_node: MakeNode) -> No
         assert resumed is not None
         assert later is not None  # may equal `resumed`: a transaction of another database can hold both back
         async with (
-            httpx.AsyncClient() as http,
+            http_client() as http,
             http.stream("GET", f"{a.url}/federation/v1/stream", headers={"last-event-id": before}) as response,
         ):
             seen = b""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from domain.records.registry import RECORDS
@@ -23,7 +22,7 @@ from federation.publish.append import Draft
 from store import epochs, evidence, logs
 from store.logs import StoredEntry
 from tests.nodes import fixed, need_body, seed_of
-from tests.sockets import serving
+from tests.sockets import http_client, serving
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.liar import Liar, kept_in
 from tests.sync.raw import append_raw, hand_built
@@ -170,7 +169,7 @@ async def test_an_epoch_that_begins_between_heads_and_pull_accuses_nobody(theft:
         await theft.home.node.publish_needs(theft.guest.scid, "Uang lagi")
         await theft.reader.pull(url)
         await theft.home.node.publish_needs(theft.guest.scid, "Dan lagi")
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             told.append((await http.get(f"{url}/federation/v1/heads")).content)
         await theft.recover(3)
         relay.heads = lambda _body: told[-1]

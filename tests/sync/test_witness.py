@@ -17,6 +17,7 @@ from federation.log.evidence import LogFrozen
 from federation.log.merkle import EMPTY_ROOT
 from federation.log.note import Checkpoint, Signer
 from spec.cases import naive
+from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
 
 PATH = "/federation/v1/add-checkpoint"
@@ -60,7 +61,7 @@ async def asked(make_node: MakeNode) -> AsyncIterator[Asked]:
     await home.node.publish_needs(guest.scid, "Beras", "Air bersih", "Selimut", "Obat")
     await witness.add_peer(home.url)
     await witness.pull(home.url)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         yield Asked(home, guest, witness, http)
 
 
@@ -206,7 +207,7 @@ async def test_peers_cosign_what_is_published_and_pass_cosignatures_on(make_node
     assert await c.rows(query, guest.origin) == [(b.node.operator.scid, 2)]
     await a.node.publish_needs(guest.scid, "Air bersih")
     assert await a.ask_for_cosignatures() == 1
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         served = await http.get(f"{a.url}/federation/v1/log/{guest.scid}/0/checkpoint")
     names = [each.name for each in note.parse_note(served.content).signatures]
     assert names == [guest.origin, cosigner_name(b.node.operator.scid)]
