@@ -278,15 +278,16 @@ class EmbeddedServer:
 
         Such a one notices by itself within a minute, and then takes its socket away: by that time ours.
         """
-        deleted = f"{self.cluster.resolve()} (deleted)"
-        orphans = [each for each in psutil.process_iter(["name", "cwd"]) if each.info["cwd"] == deleted]
-        orphans = [each for each in orphans if each.info["name"].startswith("postgres")]
+        servers = [each for each in psutil.process_iter(["name"]) if each.info["name"].startswith("postgres")]
+        orphans = [each for each in servers if _was_deleted_under(each, self.cluster.resolve())]
         for each in orphans:
             with contextlib.suppress(psutil.Error):
                 each.send_signal(signal.SIGQUIT)
-        for each in psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_S)[1]:
+        unmoved = psutil.wait_procs(orphans, timeout=ORPHAN_TIMEOUT_S)[1]
+        for each in unmoved:
             with contextlib.suppress(psutil.Error):
                 each.kill()
+        psutil.wait_procs(unmoved, timeout=ORPHAN_TIMEOUT_S)
 
     def _pid_file(self) -> list[str] | None:
         """Return the lines of postmaster.pid: pid, directory, start, port, socket directory, address, memory, state."""
@@ -306,6 +307,14 @@ class EmbeddedServer:
             if process.name().startswith("postgres") and Path(process.cwd()) == self.cluster.resolve():
                 return process
         return None
+
+
+def _was_deleted_under(process: psutil.Process, directory: Path) -> bool:
+    """Return whether a process works in a directory that had this name, as Linux tells it; psutil leaves that out."""
+    try:
+        return str(Path(f"/proc/{process.pid}/cwd").readlink()) == f"{directory} (deleted)"
+    except OSError:
+        return False
 
 
 def _dsn(socket_dir: Path) -> str:

@@ -25,6 +25,7 @@ from tests.nodes import need_draft
 from tests.sockets import http_client
 from tests.sync import liar
 from tests.sync.liar import FrameTamper
+from tests.waiting import PATIENCE_S
 
 KILLS = 6
 
@@ -148,7 +149,7 @@ async def test_killed_at_any_point_a_depositor_goes_on_and_the_mirror_holds_all_
 
 async def deposit_when_free(laptop: Laptop, mirror: Mirror) -> depositor.Handed:
     """Deposit until the mirror has noticed that nobody else is depositing any more; return what came of it."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while "LOG_IN_USE" in (done := await laptop.deposit(mirror.url)).refused.values():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return done
@@ -208,7 +209,7 @@ async def test_what_is_published_is_deposited_by_itself_also_after_the_mirror_wa
     scid, origin = laptop.node.operator.scid, laptop.node.operator.origin
 
     async def arrived(size: int) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await mirror.served.value("select max(size) from log where origin = $1", origin) != size:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

@@ -20,7 +20,7 @@ from tests.restricted.nodes import PART
 from tests.restricted.test_release import told
 from tests.sync.conftest import MakeNode
 from tests.sync.test_quiet_logs import alive
-from tests.sync.test_syncer import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -159,7 +159,7 @@ async def test_a_home_hears_of_mail_over_the_stream_that_it_keeps_open(
         async with alive([mirror.served]):
             await eventually(lambda: _is_listened_to(mirror))
             assert isinstance(await asker.ask(uri), Waiting)
-            await eventually(is_answered, timeout_s=60)
+            await eventually(is_answered)
             assert await told(asker.ask(uri)) == PART
     finally:
         for each in tasks:
@@ -173,7 +173,7 @@ async def test_what_waited_before_the_stream_was_opened_is_told_when_it_is_and_o
     uri = await home.publish()
     await asker.online()
     assert isinstance(await asker.ask(uri), Waiting)
-    async with alive([mirror.served]), asyncio.timeout(60):
+    async with alive([mirror.served]), asyncio.timeout(PATIENCE_S):
         async with home.laptop.client(mirror.url) as client:
             heard = [news async for news in _until_mail(client)]
             assert heard[-1].mail

@@ -18,7 +18,7 @@ from tests.restricted.away import Away, MakeAway
 from tests.restricted.nodes import Side
 from tests.sync.conftest import MakeNode
 from tests.sync.test_quiet_logs import alive
-from tests.sync.test_syncer import eventually
+from tests.waiting import eventually
 
 WHY = "Nomor telepon ibu saya ada di sini"
 WHO = "sari@example.org"
@@ -94,7 +94,7 @@ async def test_it_is_told_over_the_stream(mirror: Mirror, laptop: Away) -> None:
     try:
         async with alive([mirror.served]):
             await ask(mirror.served.database, uri)
-            await eventually(has_come, timeout_s=60)
+            await eventually(has_come)
     finally:
         for each in tasks:
             each.cancel()

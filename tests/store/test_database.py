@@ -10,13 +10,14 @@ import pytest
 
 from store.database import Database, DatabaseBusy, DatabaseUnavailable, DiskFull, StatementTimedOut, connect, translated
 from tests.dsn import dsn_of
+from tests.waiting import PATIENCE_S, eventually
 
 PASSWORD = "s3cr3t-pangkal"
 
 
 @pytest.fixture
 async def single(database_dsn: str) -> AsyncIterator[Database]:
-    async with Database(database_dsn, connections=1, acquire_timeout_s=5.0) as database:
+    async with Database(database_dsn, connections=1, acquire_timeout_s=PATIENCE_S) as database:
         yield database
 
 
@@ -28,9 +29,18 @@ async def pid(connection: asyncpg.Connection) -> int:
 async def kill(dsn: str, backend: int) -> None:
     connection = await connect(dsn)
     try:
-        assert await connection.fetchval("select pg_terminate_backend($1, 5000)", backend)
+        assert await connection.fetchval("select pg_terminate_backend($1)", backend)
     finally:
         await connection.close()
+
+
+async def noticed(connection: asyncpg.Connection) -> None:
+    """Return when a connection knows that it is dead."""
+
+    async def is_closed() -> bool:
+        return connection.is_closed()
+
+    await eventually(is_closed)
 
 
 async def test_a_connection_is_used_again_and_keeps_its_prepared_statements(single: Database) -> None:
@@ -107,22 +117,31 @@ async def test_a_cancelled_waiter_loses_no_connection(single: Database) -> None:
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
-        async with asyncio.timeout(2), single.acquire() as connection:
+        async with asyncio.timeout(PATIENCE_S), single.acquire() as connection:
             assert await connection.fetchval("select 1") == 1
 
 
-async def test_a_query_cancelled_halfway_leaves_the_connection_usable(single: Database) -> None:
+async def test_a_query_cancelled_halfway_leaves_the_connection_usable(single: Database, database_dsn: str) -> None:
+    watcher = await connect(database_dsn)
+    sleepers = """
+        select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
+    """
+
+    async def sleeps() -> bool:
+        return bool(await watcher.fetchval(sleepers))
+
     async def slow() -> None:
         async with single.transaction() as connection:
             await connection.execute("create table left_behind ()")
-            await connection.execute("select pg_sleep(30)")
+            await connection.execute("select pg_sleep(600)")
 
     task = asyncio.create_task(slow())
-    await asyncio.sleep(0.2)
+    await eventually(sleeps)
+    await watcher.close()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5), single.acquire() as connection:
+    async with asyncio.timeout(PATIENCE_S), single.acquire() as connection:
         assert await connection.fetchval("select to_regclass('left_behind')") is None
 
 
@@ -151,7 +170,7 @@ async def test_an_idle_connection_that_died_is_replaced(single: Database, databa
     async with single.acquire() as connection:
         first = await pid(connection)
     await kill(database_dsn, first)
-    await asyncio.sleep(0.05)
+    await noticed(connection)
     async with single.acquire() as connection:
         assert await pid(connection) != first
 
@@ -178,15 +197,15 @@ async def test_a_waiter_gets_a_new_connection_when_the_one_in_use_dies(single: D
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)
         await kill(database_dsn, first)
-        await asyncio.sleep(0.05)
+        await noticed(connection)
     assert await waiting != first
 
 
 async def test_a_slow_statement_is_cut_off(database_dsn: str) -> None:
-    async with Database(database_dsn, connections=1, statement_timeout_s=0.05) as database:
+    async with Database(database_dsn, connections=1, statement_timeout_s=1.0) as database:
         with pytest.raises(StatementTimedOut):
             async with database.acquire() as connection:
-                await connection.execute("select pg_sleep(10)")
+                await connection.execute("select pg_sleep(600)")
         async with database.acquire() as connection:
             assert await connection.fetchval("select 1") == 1
 
@@ -249,14 +268,18 @@ async def test_a_closed_database_refuses_and_its_waiters_too(database_dsn: str) 
 async def test_close_waits_for_the_work_in_hand(database_dsn: str) -> None:
     database = Database(database_dsn, connections=1)
 
+    begun = asyncio.Event()
+
     async def work() -> int:
         async with database.acquire() as connection:
+            begun.set()
             value: int = await connection.fetchval("select 1 from pg_sleep(0.2)")
             return value
 
     working = asyncio.create_task(work())
-    await asyncio.sleep(0.1)
+    await begun.wait()
     await database.close()
+    assert working.done()
     assert await working == 1
 
 

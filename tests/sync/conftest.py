@@ -44,6 +44,7 @@ from tests.clock import FrozenClock
 from tests.nodes import TestNode, start_test_node
 from tests.sockets import open_socket, serving, url_of
 from tests.sync.liar import Liar
+from tests.waiting import PATIENCE_S
 
 ANSWERS = ("need", "activity", "organization", "update_post", "outbox", "event")
 RATES = PeerRates(Allowance(1_000_000, 2**40), Allowance(1_000_000, 2**40))
@@ -84,7 +85,7 @@ class SyncNode:
 
         What a killed or cancelled task had claimed is free when the database has noticed that its connection is gone.
         """
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while (done := await self.pull(url)).busy:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         return done

@@ -11,8 +11,7 @@ from store.outbox import Change
 from tests.schema.world import uuid
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.test_exchange import publish_many
-
-WAITED_TIMEOUT_S = 30
+from tests.waiting import PATIENCE_S
 
 
 async def _behind(node: SyncNode) -> int:
@@ -64,7 +63,7 @@ async def test_a_bulk_pull_goes_on_when_another_process_has_caught_up(make_node:
             await asyncio.sleep(3 * LOOK_AGAIN_S)
             assert not waiting.done()
             await indexer.execute("update text_progress set indexed_seq = 20")
-        async with asyncio.timeout(WAITED_TIMEOUT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await waiting
     await mine.close()
 

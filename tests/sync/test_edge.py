@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 import api.errors
@@ -16,6 +17,7 @@ from tests.house.source import modules
 from tests.nodes import need_draft
 from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
+from tests.waiting import PATIENCE_S, eventually
 
 
 async def connected(node: SyncNode, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -31,34 +33,50 @@ async def test_a_body_that_never_comes_is_given_up(make_node: MakeNode, monkeypa
     monkeypatch.setattr(api.federation, "BODY_TIMEOUT_S", 0.2)
     a = await make_node("a")
     reader, writer = await connected(a, "POST /federation/v1/pull HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert b" 408 " in await reader.readline()
     writer.close()
+
+
+async def unread(node: SyncNode, origin: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection on which a pull of a log has begun to be answered, and is not read."""
+    body = f'{{"logs":[{{"origin":"{origin}"}}]}}'
+    head = f"POST /federation/v1/pull HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+    reader, writer = await connected(node, head)
+    await reader.readexactly(100)
+    return reader, writer
 
 
 async def test_pulls_that_nobody_reads_are_ended_and_others_are_told_to_wait(
     make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.federation, "PULLS_AT_ONCE_MAX", 1)
-    monkeypatch.setattr(api.federation, "SEND_TIMEOUT_S", 0.5)
     a = await make_node("a")
     guest = await a.node.participant("ojol", host="a.gotong.test")
     long = [{"lang": "id", "text": "beras " * 600}]
     for _ in range(2):
         drafts = [need_draft(f"Beras {number}", description=long) for number in range(1_000)]
         await a.node.appender.append(guest.scid, drafts)
-    body = f'{{"logs":[{{"origin":"{guest.origin}"}}]}}'
-    head = f"POST /federation/v1/pull HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}"
-    reader, writer = await connected(a, head)
-    await reader.readexactly(100)
+
     async with http_client() as http:
-        refused = await http.post(f"{a.url}/federation/v1/pull", content=body)
+
+        async def asked(origin: str) -> httpx.Response:
+            return await http.post(f"{a.url}/federation/v1/pull", json={"logs": [{"origin": origin}]})
+
+        async def is_served() -> bool:
+            """Return whether there is a place, with a log so short that nobody has to wait for its reader."""
+            return (await asked(a.node.operator.origin)).status_code == 200
+
+        _, writer = await unread(a, guest.origin)
+        refused = await asked(guest.origin)
         assert (refused.status_code, refused.json()["code"]) == (503, "PULLS_EXHAUSTED")
         assert int(refused.headers["retry-after"]) > 0
-        async with asyncio.timeout(10):
-            while (await http.post(f"{a.url}/federation/v1/pull", content=body)).status_code != 200:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-    writer.close()
+        writer.close()
+        await eventually(is_served)
+        monkeypatch.setattr(api.federation, "SEND_TIMEOUT_S", 0.5)
+        _, writer = await unread(a, guest.origin)
+        await eventually(is_served)
+        writer.close()
 
 
 @pytest.mark.parametrize("path", ["o/%00", "federation/v1/did/%00", "federation/v1/did/a%00b"])

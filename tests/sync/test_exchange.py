@@ -25,8 +25,8 @@ from tests.nodes import need_draft
 from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.raw import append_raw, hand_built
+from tests.waiting import PATIENCE_S
 
-SETTLED_TIMEOUT_S = 30
 NEEDS = "select title_text::text, state, revision, published_at from need order by log_id, index"
 
 
@@ -213,7 +213,7 @@ async def settled(client: PeerClient) -> Heads:
 
     A hint is held back by whatever writes on the same PostgreSQL, other tests' databases included.
     """
-    async with asyncio.timeout(SETTLED_TIMEOUT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while (await client.heads((everything := await client.heads()).since)).logs:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return everything

@@ -15,6 +15,7 @@ from store.database import Database
 from tests.house.source import ROOT
 from tests.nodes import need_draft
 from tests.sync.conftest import MakeNode, SyncNode
+from tests.waiting import PATIENCE_S
 
 NEEDS = 4_000
 KILLS = 8
@@ -67,7 +68,7 @@ async def test_killed_at_any_point_the_sync_goes_on_and_ends_the_same(
         await asyncio.sleep(chance.uniform(0.0, 0.2))  # it is taking what it got, or waits for more
 
     async def some_of_it() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await size() <= 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

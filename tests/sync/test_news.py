@@ -19,7 +19,8 @@ from store.held import Held
 from tests.clock import START
 from tests.sync.conftest import MakeNode
 from tests.sync.test_quiet_logs import alive
-from tests.sync.test_syncer import eventually, holds
+from tests.sync.test_syncer import holds
+from tests.waiting import eventually
 
 ONE = b'event: head\ndata: {"origin":"gotong/a/0","size":3}'
 MAIL = b"event: mail\ndata: {}"
@@ -159,5 +160,5 @@ async def test_what_is_announced_is_pulled_without_asking_for_heads(
             asked.clear()
             count += 1
             await a.node.publish_needs(guest.scid, f"Beras nomor {count}")
-            await eventually(partial(holds, b, count), 60)
+            await eventually(partial(holds, b, count))
             assert count < 20

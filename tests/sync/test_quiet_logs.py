@@ -14,6 +14,7 @@ from store import relay
 from store.locks import Claims
 from store.relay import Position
 from tests.sync.conftest import MakeNode, SyncNode
+from tests.waiting import PATIENCE_S
 
 
 async def linked(*nodes: SyncNode) -> None:
@@ -32,7 +33,7 @@ async def titles(node: SyncNode) -> list[tuple[Any, ...]]:
 
 async def position(node: SyncNode) -> Position:
     """Return a point that no writer in another database of this server holds back."""
-    async with asyncio.timeout(60), node.database.acquire() as connection:
+    async with asyncio.timeout(PATIENCE_S), node.database.acquire() as connection:
         while True:
             found = await relay.position(connection)
             held_back = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint > $1"
@@ -89,7 +90,7 @@ async def test_an_exchange_without_news_asks_the_database_nothing_about_logs(
         return await held(*arguments)
 
     monkeypatch.setattr(held_, "held", noted)
-    async with b.syncer.client(await b.syncer._peer(a.url)) as client, asyncio.timeout(60):
+    async with b.syncer.client(await b.syncer._peer(a.url)) as client, asyncio.timeout(PATIENCE_S):
         while True:  # a writer in another database of this server may hold the hint back for a while
             looked_up.clear()
             assert (await b.syncer._exchange(a.url, client, in_full=False)).entries == 0
@@ -153,7 +154,7 @@ async def test_relays_in_a_circle_come_to_rest(make_node: MakeNode) -> None:
             if node is not other:
                 await node.add_peer(other.url)
     guest = await nodes[0].node.participant("ojol", host="a.gotong.test")
-    async with alive(nodes), asyncio.timeout(60):
+    async with alive(nodes), asyncio.timeout(PATIENCE_S):
         await nodes[0].node.publish_needs(guest.scid, "Beras", "Air bersih", "Selimut")
         while await _moves(nodes) or [await titles(node) for node in nodes] != [await titles(nodes[0])] * 3:
             pass
