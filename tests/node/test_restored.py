@@ -107,6 +107,29 @@ def version_of(machine: Machine, scid: str) -> int:
     return next((int(each["did_version"]) for each in logs if scid[7:] in each["origin"]), 0)
 
 
+async def test_a_mirror_that_is_put_back_gets_what_it_lost_from_a_laptop_that_nobody_can_ask(
+    machines: Machines,
+) -> None:
+    mirror, laptop = await machines.begin("cermin"), await machines.begin("laptop")
+    author = _operator(mirror)
+    people.publish(mirror, author, "Air")
+    laptop.gotong("peer", "join", mirror.gotong("peer", "invite", "--allow")["link"])
+    laptop.gotong("peer", "allow", mirror.url)
+    shows(laptop, author, "Air")
+    mirror.stop()
+    restored = await machines.copy(mirror, "cermin-restored", port=mirror.port)
+    mirror.up()
+    people.publish(mirror, author, "Beras")
+    shows(laptop, author, "Air", "Beras")
+    mirror.stop()
+    restored.up()
+    shows(restored, author, "Air", "Beras")
+    restored.gotong("confirm", "--yes")
+    people.signed(restored, author, "Selimut")
+    shows(laptop, author, "Air", "Beras", "Selimut")
+    assert people.accusations(laptop) == []
+
+
 async def test_who_has_nobody_to_hear_from_serves_all_the_same(machines: Machines) -> None:
     home, other = await machines.begin("desa"), await machines.begin("lsm")
     author = _operator(home)
