@@ -22,9 +22,9 @@ def url_of(listening: socket.socket) -> str:
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def http_client() -> httpx.AsyncClient:
+def http_client(**options: Any) -> httpx.AsyncClient:
     """Return a client that waits as long as tests do, and that no proxy of this machine diverts."""
-    return httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False, verify=False)  # whom it asks has no TLS
+    return httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False, verify=False, **options)  # whom it asks has no TLS
 
 
 @contextlib.asynccontextmanager

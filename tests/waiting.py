@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 """After which a test says that something did not come about: nothing takes so long, however slow and busy a machine."""
 POLL_S = 0.01
 

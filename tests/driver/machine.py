@@ -23,13 +23,15 @@ import httpx
 import psutil
 
 from tests.house.source import ROOT
+from tests.waiting import PATIENCE_S
 
-STARTED_TIMEOUT_S = 90.0
-COMMAND_TIMEOUT_S = 180.0
-STOPPED_TIMEOUT_S = 60.0
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.1
 PORTS = range(20_000, 32_000)  # no port of a machine that restarts may be given to somebody's outgoing connection
+WORKERS_MAX = 8
+"""Of pytest-xdist: each gives out ports of its own, for one that is free now may be another worker's in a moment."""
+
+_given: set[int] = set()
 
 
 class Refused(Exception):
@@ -105,7 +107,7 @@ class Machine:
         """Return how a command ended; `environment` is for it alone."""
         with self.start(*arguments, **environment) as command:
             try:
-                out, err = command.communicate(stdin or "", timeout=COMMAND_TIMEOUT_S)
+                out, err = command.communicate(stdin or "", timeout=PATIENCE_S)
             finally:
                 command.kill()
         return Ran(command.returncode, out, err)
@@ -135,13 +137,13 @@ class Machine:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait(lambda: self.get("/readyz").status_code == 200, STARTED_TIMEOUT_S, "it does not start")
+        self.wait(lambda: self.get("/readyz").status_code == 200, PATIENCE_S, "it does not start")
 
     def stop(self) -> None:
         """Stop the server as an operator does."""
         if self.server is not None:
             self.server.send_signal(signal.SIGTERM)
-            self.server.wait(STOPPED_TIMEOUT_S)
+            self.server.wait(PATIENCE_S)
             self.server = None
 
     def kill(self) -> None:
@@ -225,13 +227,21 @@ class Machine:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on now and that the system gives nobody by itself; raise Refused for none."""
+    """Return ports that nothing listens on now, that were not given before and that the system gives nobody by itself.
+
+    Raises Refused for none.
+    """
     found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ours = PORTS[worker % WORKERS_MAX :: WORKERS_MAX]
+    for port in random.sample(ours, len(ours)):
+        if port in _given:
+            continue
         with socket.socket() as tried, contextlib.suppress(OSError):
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(("127.0.0.1", port))
             found.append(port)
+            _given.add(port)
         if len(found) == count:
             return found
     raise Refused("there are no free ports")

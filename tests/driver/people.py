@@ -1,10 +1,11 @@
 """What people do: publish and read through GraphQL, look for accusations, begin nodes."""
 
+import uuid
 from typing import Any
 
 from tests.driver.machine import Machine, Refused
+from tests.waiting import PATIENCE_S
 
-SIGNED_TIMEOUT_S = 60.0
 PUBLISH = """
 mutation Publish($input: PublishNeedInput!) {
   publishNeed(input: $input) { need { id } userErrors { code message field } }
@@ -70,15 +71,16 @@ def refusal(machine: Machine, author: str, given: str) -> str:
 
 
 def signed(machine: Machine, author: str, title: str, **more: Any) -> None:
-    """Publish a need at once; while the node cannot be sure of its logs yet, again."""
+    """Publish a need at once; while the node cannot be sure of its logs yet, ask again: it is kept, and signed once."""
+    key = uuid.uuid4().hex
 
     def is_signed() -> bool:
-        answer = publish(machine, author, title, **more)
+        answer = publish(machine, author, title, idempotencyKey=key, **more)
         if answer["userErrors"]:
             raise Refused(str(answer["userErrors"]))
         return bool(answer["need"])
 
-    machine.wait(is_signed, SIGNED_TIMEOUT_S, f"{title!r} is not published")
+    machine.wait(is_signed, PATIENCE_S, f"{title!r} is not published")
 
 
 def needs(machine: Machine, text: str) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,17 +17,17 @@ import httpx
 import pytest
 
 from store.database import connect
+from tests.driver.machine import free_ports
 from tests.dsn import dsn_of
 from tests.house.source import ROOT
+from tests.waiting import PATIENCE_S
 
-STARTED_TIMEOUT_S = 60
 NEIGHBOUR_ID = "gotong:QmTetanggaTetanggaTetanggaTetanggaTetangga1234"
 NEIGHBOUR = f"""
 insert into participant (scid, did, host, slug)
 values ('{NEIGHBOUR_ID[7:]}', 'did:webvh:{NEIGHBOUR_ID[7:]}:a.gotong.test:o:t', 'a.gotong.test', 't')
 """
 """Somebody of another node, who waits for an operator's decision."""
-TOLD_TIMEOUT_S = 60
 PUBLISH = """
 mutation($need: PublishNeedInput!) { publishNeed(input: $need) { need { id } userErrors { code message } } }
 """
@@ -57,7 +56,7 @@ class ExampleNode:
         """Return the JSON answer to a question asked with the organization's token."""
         headers = {"authorization": f"Bearer {self.token}"}
         sent = {"query": query, "variables": variables}
-        return httpx.post(f"{self.url}/graphql", json=sent, headers=headers, trust_env=False, timeout=30).json()
+        return httpx.post(f"{self.url}/graphql", json=sent, headers=headers, trust_env=False, timeout=PATIENCE_S).json()
 
     def publish(self, title: str, **changes: Any) -> str:
         """Return the id of a new need."""
@@ -87,14 +86,14 @@ class ExampleNode:
         )
 
     def _wait_until_told(self, region: str, done: Callable[[list[Any]], bool]) -> None:
-        deadline = time.monotonic() + TOLD_TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while not done(self.ask(CHANGES, region=region)["data"]["changes"]["nodes"]):
             assert time.monotonic() < deadline, "nothing was told"
             time.sleep(0.02)
 
     def publish_until(self, done: Callable[[], bool], **changes: Any) -> None:
         """Publish again and again until `done`: who follows is told what comes after it has subscribed."""
-        deadline = time.monotonic() + TOLD_TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while not done():
             assert time.monotonic() < deadline, "nobody was told"
             self.publish("Ikuti", **changes)
@@ -119,9 +118,7 @@ def example_node(
     asyncio.run(_execute(database_server, f'create database "{name}" template "{template_database}"'))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GOTONG_")}
     environment |= {"GOTONG_DATABASE_URL": dsn_of(database_server, name), "GOTONG_DATA_DIR": str(directory / "data")}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
 
     def gotong(*arguments: str) -> str:
         command = [sys.executable, "-m", "node.cli", *arguments]
@@ -144,7 +141,7 @@ def example_node(
 
 
 def _wait_until_ready(node: ExampleNode, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STARTED_TIMEOUT_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{node.url}/readyz", trust_env=False).status_code == 200:

@@ -5,9 +5,9 @@ import sys
 
 from tests.examples.conftest import ExampleNode
 from tests.house.source import ROOT
+from tests.waiting import PATIENCE_S
 
 EXAMPLES = ROOT / "examples"
-TIMEOUT_S = 60
 
 
 def run(node: ExampleNode, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -18,6 +18,6 @@ def run(node: ExampleNode, program: str, *arguments: str, **environment: str) ->
         capture_output=True,
         text=True,
         env=node.environment | environment,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         check=False,
     )

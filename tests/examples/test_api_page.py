@@ -13,6 +13,7 @@ from graphql import FieldNode, OperationDefinitionNode, OperationType, parse
 from schema.root import SCHEMA
 from tests.examples.conftest import NEIGHBOUR_ID, ExampleNode
 from tests.house.source import ROOT
+from tests.waiting import PATIENCE_S
 
 BLOCK = re.compile(
     r"^```graphql\n(?P<query>.*?)^```\n(?:\n```json\n(?P<variables>.*?)^```\n)?", re.MULTILINE | re.DOTALL
@@ -93,11 +94,12 @@ def _stir(node: ExampleNode) -> None:
 
 async def _is_told(node: ExampleNode, query: str) -> None:
     address = node.url.replace("http://", "ws://") + "/graphql"
-    async with websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as socket:
+    protocols = [websockets.Subprotocol("graphql-transport-ws")]
+    async with websockets.connect(address, subprotocols=protocols, open_timeout=PATIENCE_S) as socket:
         await socket.send('{"type":"connection_init"}')
         assert json.loads(await socket.recv())["type"] == "connection_ack"
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": query}}))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             told = asyncio.ensure_future(socket.recv())
             while not told.done():  # it is told what comes after it has subscribed
                 await asyncio.to_thread(_stir, node)

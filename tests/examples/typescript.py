@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tests.examples.conftest import ExampleNode
 from tests.house.source import ROOT
+from tests.waiting import PATIENCE_S
 
 FOLDER = ROOT / "examples" / "typescript"
-TIMEOUT_S = 60
 
 
 def run(node: ExampleNode, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=FOLDER, env=node.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        command, cwd=FOLDER, env=node.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

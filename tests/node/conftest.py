@@ -10,10 +10,10 @@ import pytest
 from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Ran, free_ports
+from tests.waiting import PATIENCE_S
 
 Gotong = Callable[..., Ran]
 
-FOLLOWED_S = 60.0
 POLL_S = "2"
 WAITS = """
     select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
@@ -110,7 +110,7 @@ def titles_of(machine: Machine, publisher: str) -> list[str]:
 def shows(machine: Machine, publisher: str, *titles: str) -> None:
     """Wait until a machine answers with exactly these needs of a publisher."""
     machine.wait(
-        lambda: sorted(titles) == titles_of(machine, publisher), FOLLOWED_S, f"it does not show {titles} alone"
+        lambda: sorted(titles) == titles_of(machine, publisher), PATIENCE_S, f"it does not show {titles} alone"
     )
 
 

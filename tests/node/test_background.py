@@ -11,6 +11,7 @@ from node import background
 from store.database import Connection, Database
 from tests.clock import FrozenClock
 from tests.nodes import need_draft, start_test_node
+from tests.waiting import PATIENCE_S
 
 
 async def test_work_that_ends_by_something_unforeseen_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +26,7 @@ async def test_work_that_ends_by_something_unforeseen_begins_again(monkeypatch: 
         await asyncio.Event().wait()
 
     task = asyncio.create_task(background.lasting(work))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

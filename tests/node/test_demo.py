@@ -24,7 +24,7 @@ def test_the_demo_federates_four_processes_and_another_node_answers_with_a_prove
             text=True,
             cwd=ROOT,
             env=environment,
-            timeout=180,
+            timeout=600,
             check=False,
         )
         left = [each for each in psutil.process_iter(["cmdline"]) if directory in " ".join(each.info["cmdline"] or [])]

@@ -8,7 +8,8 @@ import pytest
 from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Refused
-from tests.node.conftest import FOLLOWED_S, WAITS, Machines, shows
+from tests.node.conftest import WAITS, Machines, shows
+from tests.waiting import PATIENCE_S
 
 ENDED = "query Ended($ids: [ID!]!) { nodes(ids: $ids) { ... on Organization { ended } } }"
 CONTACT = {"contact": people.CONTACT, "exactPlace": people.EXACT_PLACE}
@@ -30,7 +31,7 @@ async def test_a_participant_moves_to_another_host_and_back_again(
     made = old.gotong("org", "create", "Dapur Ibu", "--region", "34.71", "--cards", str(tmp_path / "dapur-ibu"))
     scid = made["id"]
     people.signed(old, scid, "Beras", **CONTACT)
-    old.wait(lambda: people.needs(old, "Beras"), 60, "its text is not indexed")
+    old.wait(lambda: people.needs(old, "Beras"), PATIENCE_S, "its text is not indexed")
     need = people.needs(old, "Beras")["Beras"][0]
     for node in hosts:
         shows(node, scid, "Beras")
@@ -137,7 +138,7 @@ async def test_what_has_ended_stays_readable_and_nobody_adds_to_it(machines: Mac
         with pytest.raises(Refused, match="PARTICIPANT_ENDED"):
             home.gotong(*command, "dapur-ibu", *cards)
     for node in (home, reader):
-        node.wait(partial(has_ended, node, scid), FOLLOWED_S, "it does not know that this has ended")
+        node.wait(partial(has_ended, node, scid), PATIENCE_S, "it does not know that this has ended")
         shows(node, scid, "Beras")
         assert node.gotong("verify", "--deep")["differences"] == []
     identity = home.get("/o/dapur-ibu/did.jsonl").text.splitlines()[-1]

@@ -8,7 +8,8 @@ import pytest
 from store.database import connect
 from tests.driver import people
 from tests.driver.machine import Machine, Refused
-from tests.node.conftest import FOLLOWED_S, WAITS, Machines, cards_of, shows
+from tests.node.conftest import WAITS, Machines, cards_of, shows
+from tests.waiting import PATIENCE_S
 
 BACKUP_BYTES = str(10_000_000)
 
@@ -45,7 +46,7 @@ async def test_a_node_that_is_taken_to_another_address_is_followed_there(machine
     assert [known[slug]["trust"] for slug in ("rumah", "dapur-ibu")] == ["allowed"] * 2
 
     people.signed(reader, reader.gotong("org", "list")[0]["id"], "Obat")  # and it still copies, signing as itself
-    new.wait(lambda: "Obat" in people.needs(new, "Obat"), FOLLOWED_S, "it does not copy from its new address")
+    new.wait(lambda: "Obat" in people.needs(new, "Obat"), PATIENCE_S, "it does not copy from its new address")
     for node in (new, reader):
         assert people.accusations(node) == []
         assert node.gotong("verify", "--deep")["differences"] == []
@@ -103,7 +104,7 @@ async def test_an_operator_becomes_a_guest_elsewhere_when_its_node_is_given_up(m
     shows(late, scid, "Beras", "Selimut")
     home.up()
     befriend(home, steward)
-    home.wait(lambda: home.gotong("org", "list") == [], FOLLOWED_S, "its old node does not hear of it")
+    home.wait(lambda: home.gotong("org", "list") == [], PATIENCE_S, "its old node does not hear of it")
     shows(home, scid, "Beras", "Selimut")
 
 
@@ -117,7 +118,7 @@ def once_confirmed(machine: Machine, *command: str) -> Any:
         said.append(ran.json)
         return ran.code == 0
 
-    machine.wait(is_done, FOLLOWED_S, "nobody confirms that it lacks nothing")
+    machine.wait(is_done, PATIENCE_S, "nobody confirms that it lacks nothing")
     return said[-1]
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from tests.driver import people
 from tests.driver.machine import Machine
-from tests.node.conftest import FOLLOWED_S, Machines, cards_of, shows, titles_of
+from tests.node.conftest import Machines, cards_of, shows, titles_of
+from tests.waiting import PATIENCE_S
 
 ERASE = """
 mutation Erase($input: EraseRecordInput!) { eraseRecord(input: $input) { erasedId userErrors { code message } } }
@@ -88,7 +89,7 @@ async def test_a_new_log_is_begun_from_no_identity_that_may_be_older_than_what_p
     recover = ("keys", "recover", "desa", "--size", "2")
     home.up()
     home.gotong("keys", "kit", "desa", "--cards", str(new), *cards)
-    mirror.wait(lambda: version_of(mirror, author) == 2, FOLLOWED_S, "nobody hears of the new cards")
+    mirror.wait(lambda: version_of(mirror, author) == 2, PATIENCE_S, "nobody hears of the new cards")
     home.stop()
 
     mirror.kill()

@@ -6,11 +6,10 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,15 @@ import httpx
 import pytest
 import websockets
 
-from node.server import SHUTDOWN_TIMEOUT_S
 from store import outbox
 from store.database import Database
+from tests.driver.machine import free_ports
 from tests.driver.people import need
 from tests.house.source import ROOT
 from tests.node.conftest import Gotong
 from tests.sockets import http_client
+from tests.waiting import PATIENCE_S, eventually
 
-STARTED_TIMEOUT_S = 180
 PUBLISH = """
 mutation Publish($input: PublishNeedInput!) {
   publishNeed(input: $input) { need { id title } userErrors { code field message } }
@@ -44,9 +43,7 @@ class Server:
         self.process = process
         self.url = url
         self.organization = organization
-        self.http = httpx.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=30
-        )
+        self.http = http_client(base_url=url, headers={"authorization": f"Bearer {token}"})
 
     async def ask(self, query: str, **variables: Any) -> httpx.Response:
         return await self.http.post("/graphql", json={"query": query, "variables": variables})
@@ -71,9 +68,7 @@ def serve(begun: Gotong, database_dsn: str, tmp_path: Path) -> Serve:
 
     @contextlib.asynccontextmanager
     async def serve() -> AsyncIterator[Server]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GOTONG_")}
         environment |= {"GOTONG_DATABASE_URL": database_dsn, "GOTONG_DATA_DIR": str(tmp_path / "data")}
         log = (tmp_path / f"up-{port}.log").open("wb")
@@ -94,12 +89,11 @@ def serve(begun: Gotong, database_dsn: str, tmp_path: Path) -> Serve:
 
 
 async def _until_ready(server: Server) -> None:
-    deadline = time.monotonic() + STARTED_TIMEOUT_S
-    while time.monotonic() < deadline and server.process.poll() is None:
-        if await _is_ready(server.http, "/readyz"):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the server did not start")
+    async def is_ready() -> bool:
+        assert server.process.poll() is None, "the server did not start"
+        return await _is_ready(server.http, "/readyz")
+
+    await eventually(is_ready)
 
 
 async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
@@ -119,7 +113,7 @@ async def test_what_is_published_is_answered_by_every_process_and_followers_of_a
         await one.publish("satu")
         await other.publish("dua")
         for follower in followers:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 told = [json.loads(await follower.recv()) for _ in range(3)]
             titles = [message["payload"]["data"]["needPublished"]["need"]["title"] for message in told]
             assert titles == ["nol", "satu", "dua"]
@@ -136,7 +130,7 @@ async def _beginning(database: Database) -> str:
 async def _following(server: Server, after: str) -> AsyncIterator[websockets.ClientConnection]:
     address = server.url.replace("http://", "ws://") + "/graphql"
     protocol = websockets.Subprotocol("graphql-transport-ws")
-    async with websockets.connect(address, subprotocols=[protocol]) as follower:
+    async with websockets.connect(address, subprotocols=[protocol], open_timeout=PATIENCE_S) as follower:
         await follower.send('{"type":"connection_init"}')
         assert json.loads(await follower.recv())["type"] == "connection_ack"
         payload = {"query": FOLLOW, "variables": {"after": after}}
@@ -177,8 +171,14 @@ async def test_a_database_that_stops_is_named_and_serving_goes_on_when_it_is_bac
     async with serve() as server:
         await server.publish("sebelum")
         admin = await asyncpg.connect(database_server)
+
+        async def nobody_is_left() -> bool:
+            """Return whether all are gone, those too that were about to connect when that was forbidden."""
+            left = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1"
+            return bool(await admin.fetchval(left, name) == 0)
+
         await admin.execute(f'alter database "{name}" with allow_connections false')
-        await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        await eventually(nobody_is_left)
         ready = await server.http.get("/readyz")
         assert (ready.status_code, ready.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
         assert (await server.http.get("/healthz")).status_code == 200
@@ -203,17 +203,16 @@ async def test_a_stop_ends_open_streams_cleanly(serve: Serve, tmp_path: Path) ->
     async with serve() as server, server.http.stream("GET", "/federation/v1/stream") as stream:
         await anext(stream.aiter_bytes())
         server.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(server.process.wait, SHUTDOWN_TIMEOUT_S - 2)  # sooner than streams would be cut
+        await asyncio.to_thread(server.process.wait, PATIENCE_S)
         log = next(tmp_path.glob("up-*.log")).read_text()
     assert "Application shutdown complete" in log
+    assert "timeout graceful shutdown exceeded" not in log, "the stream was cut"
     assert "Traceback" not in log
 
 
 async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_path: Path) -> None:
     """The settings given on the command line reach the worker processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GOTONG_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "node.cli", "up", "--port", str(port), "--workers", "2"),
@@ -224,9 +223,7 @@ async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_
     )
     try:
         async with http_client() as http:
-            async with asyncio.timeout(STARTED_TIMEOUT_S):
-                while not await _is_ready(http, f"http://127.0.0.1:{port}/readyz"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            await eventually(partial(_is_ready, http, f"http://127.0.0.1:{port}/readyz"))
             answer = await http.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ thisNode { network } }"})
             assert answer.json()["data"] == {"thisNode": {"network": "test"}}
     finally:

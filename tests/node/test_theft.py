@@ -8,7 +8,8 @@ import pytest
 
 from tests.driver import people
 from tests.driver.machine import Machine
-from tests.node.conftest import FOLLOWED_S, Machines, cards_of, shows, titles_of
+from tests.node.conftest import Machines, cards_of, shows, titles_of
+from tests.waiting import PATIENCE_S
 
 
 @dataclass
@@ -65,7 +66,7 @@ async def test_a_thief_who_publishes_from_a_copy_is_left_behind_and_the_owner_go
         shows(node, village.scid, "Beras", "Obat", "Selimut")
     carry(thief, reader, tmp_path / "satu")
     for node in village.everybody:
-        node.wait(partial(forked, node), FOLLOWED_S, "the fork is not known")
+        node.wait(partial(forked, node), PATIENCE_S, "the fork is not known")
     shows(reader, village.scid, "Beras", "Selimut")
     shows(home, village.scid, "Beras", "Selimut")
     refused = people.publish(home, village.scid, "Lampu")

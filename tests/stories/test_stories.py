@@ -10,6 +10,7 @@ import pytest
 from tests.driver.machine import free_ports
 from tests.house.source import ROOT
 from tests.stories.cable import Cable
+from tests.waiting import PATIENCE_S
 
 
 def test_what_is_sent_while_a_cable_is_cut_arrives_when_it_is_mended_and_nobody_is_told() -> None:
@@ -34,9 +35,9 @@ def test_what_is_sent_while_a_cable_is_cut_arrives_when_it_is_mended_and_nobody_
                 with pytest.raises(TimeoutError):
                     accepted.recv(16)
                 cable.mend()
-                accepted.settimeout(10)
+                accepted.settimeout(PATIENCE_S)
                 assert accepted.recv(16) == b"meanwhile"
-                there.settimeout(10)
+                there.settimeout(PATIENCE_S)
                 there.accept()[0].close()
 
 
@@ -47,7 +48,7 @@ def test_where_networks_cannot_be_made_the_story_says_so_and_is_not_told() -> No
         text=True,
         cwd=ROOT,
         env={**os.environ, "PATH": ""},
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
