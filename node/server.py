@@ -62,6 +62,9 @@ from store.wake import Wake
 BACKLOG_CONNECTIONS_MAX = 2_048
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
+WORKER_ANSWER_S = 60
+"""After which a worker that does not answer its parent is taken for hung and replaced. One that begins answers once it
+has read the program: on a small or busy machine that takes longer than uvicorn's five seconds, and it began again."""
 MIB = 1024 * 1024
 
 _log = structlog.get_logger()
@@ -94,6 +97,7 @@ def serve(settings: Settings) -> None:
         backlog=BACKLOG_CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
 
 

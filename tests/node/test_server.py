@@ -211,16 +211,21 @@ async def test_a_stop_ends_open_streams_cleanly(serve: Serve, tmp_path: Path) ->
 
 
 async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_path: Path) -> None:
-    """The settings given on the command line reach the worker processes."""
+    """The settings given on the command line reach the worker processes, which may take their time to begin."""
+    slowly = "import sys, time\nif any('spawn_main' in each for each in sys.orig_argv): time.sleep(7)\n"
+    log = tmp_path / "up.log"
+    (tmp_path / "sitecustomize.py").write_text(slowly)
     (port,) = free_ports(1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GOTONG_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "node.cli", "up", "--port", str(port), "--workers", "2"),
-        *("--data", str(tmp_path / "data"), "--database-url", database_dsn),
-        cwd=ROOT,
-        env=environment,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "node.cli", "up", "--port", str(port), "--workers", "2"),
+            *("--data", str(tmp_path / "data"), "--database-url", database_dsn),
+            cwd=ROOT,
+            env=environment | {"PYTHONPATH": str(tmp_path)},
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+        )
     try:
         async with http_client() as http:
             await eventually(partial(_is_ready, http, f"http://127.0.0.1:{port}/readyz"))
@@ -229,3 +234,4 @@ async def test_two_workers_serve_one_node(begun: Gotong, database_dsn: str, tmp_
     finally:
         process.send_signal(signal.SIGTERM)
         await process.wait()
+    assert "died" not in log.read_text()  # as uvicorn says of who is replaced
