@@ -13,6 +13,7 @@ import structlog
 from domain.errors import GotongError
 from domain.records.need import URGENCY_RANK, Urgency
 from federation.backup.backing_up import BackingUp
+from federation.identity.room import IDENTITY_ROOM
 from federation.projection.project import advance_states, make_known_types_due, settle
 from federation.requests import caller
 from federation.restricted import mailbox
@@ -90,7 +91,7 @@ async def watch_alerts(database: Database, clock: Clock) -> None:
 async def tell_alerts(database: Database, now: datetime) -> list[AlertRow]:
     """Return what began to need an operator since this was last done, each of it logged."""
     async with database.transaction() as connection:
-        began = await alerts.refresh(connection, now=now, critical=CRITICAL, quotas=QUOTAS)
+        began = await alerts.refresh(connection, now=now, critical=CRITICAL, quotas=QUOTAS, room=IDENTITY_ROOM)
     for each in began:
         _log.warning("alert", kind=each.kind.value, subject=each.subject)
     return began

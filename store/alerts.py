@@ -14,6 +14,8 @@ ALERTS_MAX = 200
 PEER_SILENT_AFTER = timedelta(days=1)
 RULES_BROKEN_WITHIN = timedelta(days=7)
 PUBLICATION_WAITS_AFTER = timedelta(minutes=15)
+IDENTITY_PERCENT_TOLD = 75
+"""Of what an identity can hold: some thirty changes of keys are left, of one log's keys eight."""
 
 
 class AlertKind(Enum):
@@ -24,6 +26,7 @@ class AlertKind(Enum):
     PUBLICATION_WAITS = "PUBLICATION_WAITS"
     QUOTA_REACHED = "QUOTA_REACHED"
     ERASURE_OVERDUE = "ERASURE_OVERDUE"
+    IDENTITY_NEARLY_FULL = "IDENTITY_NEARLY_FULL"
     RULES_BROKEN = "RULES_BROKEN"
     PEER_SILENT = "PEER_SILENT"
     PARTICIPANT_WAITS = "PARTICIPANT_WAITS"
@@ -63,6 +66,15 @@ _REASONS = {
         ) overdue
         where participant.hosted and exists (select from erasure where log_id = log.id) and overdue.count > 0
     """,
+    AlertKind.IDENTITY_NEARLY_FULL: """
+        select 'gotong:' || scid, used.percent from participant
+        join log on log.participant_id = participant.id and log.is_projected
+        cross join lateral (
+            select greatest(sum(length(line)) * 100 / $9, did_version * 100 / $10, (log.key_number + 1) * 100 / $11)
+            from did_line where participant_id = participant.id
+        ) used (percent)
+        where hosted and not ended and used.percent >= $12
+    """,
     AlertKind.RULES_BROKEN: f"""
         select {PEER_NAME_SQL}, count(*) from refusal join peer on peer.id = peer_id
         where at > $1::timestamptz - $3::interval and trust <> 'blocked' group by peer.id
@@ -92,6 +104,15 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What an identity can hold: bytes of DID lines, versions, and keys in a document."""
+
+    bytes_max: int
+    versions_max: int
+    keys_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRow:
     """A participant, a peer or a log that needs an operator; how many of what the kind counts, and since when."""
 
@@ -101,10 +122,13 @@ class AlertRow:
     since: datetime
 
 
-async def refresh(connection: Connection, *, now: datetime, critical: int, quotas: Quotas) -> list[AlertRow]:
+async def refresh(
+    connection: Connection, *, now: datetime, critical: int, quotas: Quotas, room: Room
+) -> list[AlertRow]:
     """Remember what needs an operator now, forget what no longer does, and return what is new; in a transaction.
 
-    `critical` is the rank of the most urgent needs. A count is of what its kind is about: needs, publications, rules.
+    `critical` is the rank of the most urgent needs. A count is of what its kind is about: needs, publications, rules;
+    for identities it is percent of `room`.
     """
     await connection.execute("lock table alert in share row exclusive mode")
     records = await connection.fetch(
@@ -115,12 +139,14 @@ async def refresh(connection: Connection, *, now: datetime, critical: int, quota
         select kind, subject, $1 from current on conflict do nothing returning kind, subject, since
         """,
         now,
-        *_parameters(critical, quotas),
+        *_parameters(critical, quotas, room),
     )
     return [AlertRow(AlertKind(record["kind"]), record["subject"], 0, record["since"]) for record in records]
 
 
-async def current(connection: Connection, *, now: datetime, critical: int, quotas: Quotas) -> list[AlertRow]:
+async def current(
+    connection: Connection, *, now: datetime, critical: int, quotas: Quotas, room: Room
+) -> list[AlertRow]:
     """Return what needs an operator, the most urgent kind first, at most ALERTS_MAX of each."""
     records = await connection.fetch(
         f"""
@@ -132,12 +158,12 @@ async def current(connection: Connection, *, now: datetime, critical: int, quota
         where number <= {ALERTS_MAX} order by place, number
         """,
         now,
-        *_parameters(critical, quotas),
+        *_parameters(critical, quotas, room),
     )
     return [AlertRow(AlertKind(each["kind"]), each["subject"], int(each["count"]), each["since"]) for each in records]
 
 
-def _parameters(critical: int, quotas: Quotas) -> tuple[object, ...]:
+def _parameters(critical: int, quotas: Quotas, room: Room) -> tuple[object, ...]:
     return (
         PEER_SILENT_AFTER,
         RULES_BROKEN_WITHIN,
@@ -146,4 +172,8 @@ def _parameters(critical: int, quotas: Quotas) -> tuple[object, ...]:
         quotas.entries_max,
         quotas.bytes_max,
         ERASURE_DEADLINE,
+        room.bytes_max,
+        room.versions_max,
+        room.keys_max,
+        IDENTITY_PERCENT_TOLD,
     )

@@ -16,6 +16,7 @@ from federation.identity import create, identities, rekey
 from federation.identity.cards import backup_access, update_key
 from federation.identity.create import public_key
 from federation.identity.keys import KeyRing, document_key_name, log_key_name
+from federation.identity.room import Purpose, require_keys, require_room
 from federation.identity.writing import writable_head
 from federation.lifecycle.enroll import KeepCards, no_cards
 from federation.log import merkle
@@ -71,6 +72,7 @@ class Change:
     request: tuple[DocumentKey, ...]
     cosign: tuple[DocumentKey, ...]
     place: create.Place | None = None
+    purpose: Purpose = Purpose.NEEDED
     _update_key_number: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +85,8 @@ class Change:
 
     def rotate_online_keys(self) -> None:
         """Have a new key sign the log from here on, and for an operator new ones its requests and cosignatures."""
+        stated = len(self.service.keys) + len(self.request) + len(self.cosign)
+        require_keys(stated + 1, self.purpose)
         number = rekey.next_number(self.service.keys)
         public = self._new_key(log_key_name(self.log.scid, self.service.epoch, number))
         self.service = rekey.rotated(self.service, self.head, public)
@@ -121,6 +125,7 @@ class Change:
 
     async def end(self, now: datetime) -> Changed:
         """Return what the identity states after its last entry, which closes the log at its head."""
+        self.purpose = Purpose.END
         last = create.deactivate(
             self.state,
             update_key=update_key(self.seed, self._update_key_number),
@@ -132,6 +137,7 @@ class Change:
     async def write(self, line: bytes, now: datetime) -> Changed:
         """Return what the identity states after this line, written and told to whoever listens."""
         state = did.extend(self.state, [line], now=now)
+        require_room(state, self.purpose)
         await identities.extend(self.connection, self.log.participant_id, state, [line])
         service = log_service(state)
         signing = None if state.deactivated else rekey.signing_key(service)
@@ -161,11 +167,12 @@ class Change:
 async def rotate(database: Database, keys: KeyRing, scid: str, seed: bytes, *, now: datetime) -> Changed:
     """Return the identity with new online keys: the log's, and an operator's for requests and cosigning.
 
-    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, LogFrozen, CardsDoNotFit, LogIncomplete, or the
-    DidError of a clock that is behind.
+    Raises ParticipantNotHosted, ParticipantMoved, ParticipantEnded, LogFrozen, CardsDoNotFit, LogIncomplete,
+    IdentityFull, LogKeysFull, or the DidError of a clock that is behind.
     """
     async with database.transaction() as connection:
         change = await begin(connection, keys, scid, seed)
+        change.purpose = Purpose.CHOSEN
         change.rotate_online_keys()
         return await change.commit(now)
 
@@ -189,6 +196,7 @@ async def renew_kit(
     async with database.transaction() as connection:
         change = await begin(connection, keys, scid, seed, frozen_too=not rotating)
         if rotating:
+            change.purpose = Purpose.CHOSEN
             change.rotate_online_keys()
         return await change.commit(now, NewKit(new_seed, keep_cards))
 

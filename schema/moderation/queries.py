@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from federation.identity.room import IDENTITY_ROOM
 from federation.sync.plan import QUOTAS
 from schema.common import pages
 from schema.common.pages import AFTER, FIRST, PAGE_COST, Listed, Page, pages_of
@@ -28,7 +29,9 @@ async def _participants(services: Services, caller: Caller, arguments: Mapping[s
 async def _alerts(services: Services, caller: Caller, _arguments: Mapping[str, Any]) -> list[AlertRow]:
     async with services.database.acquire() as connection:
         await pages.require_operator(connection, caller)
-        return await alerts_.current(connection, now=services.clock(), critical=rank(Urgency.CRITICAL), quotas=QUOTAS)
+        return await alerts_.current(
+            connection, now=services.clock(), critical=rank(Urgency.CRITICAL), quotas=QUOTAS, room=IDENTITY_ROOM
+        )
 
 
 @strawberry.type(description="What operators ask.")

@@ -120,6 +120,9 @@ class AlertKind(Enum):
         description="What was erased here more than 72 hours ago is in files still, or not acknowledged by all peers. "
         "The subject is the log.",
     )
+    IDENTITY_NEARLY_FULL = strawberry.enum_value(
+        "IDENTITY_NEARLY_FULL", description="An identity here has not much room for more changes of its keys."
+    )
     PEER_SILENT = strawberry.enum_value("PEER_SILENT", description="A peer has not answered for a day.")
     PARTICIPANT_WAITS = strawberry.enum_value("PARTICIPANT_WAITS", description="A participant waits for a decision.")
     PEER_WAITS = strawberry.enum_value("PEER_WAITS", description="A peer waits for a decision.")
@@ -133,7 +136,7 @@ class Alert:
     subject: str = value(
         "Who or what: a participant's id, a peer's address (without one, its operator's id), or a log's origin."
     )
-    count: BigInt = value("How many: needs, publications, erasures, entries, broken rules or failures.")
+    count: BigInt = value("How many: needs, publications, erasures, entries, broken rules, failures or percent.")
     since: DateTime = value("Since when.")
 
 
