@@ -41,12 +41,10 @@ async def tables_with(connection: Connection, *needles: str | bytes) -> list[str
             "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1"
         )
     ]
-    found = []
-    for name in names:
-        query = f'select true from "{name}" each where each::text ilike any($1) limit 1'
-        if await connection.fetchval(query, patterns):
-            found.append(name)
-    return found
+    each_table = " union all ".join(
+        f"select '{name}' where exists (select from \"{name}\" each where each::text ilike any($1))" for name in names
+    )
+    return [name for (name,) in await connection.fetch(each_table, patterns)]
 
 
 def files_with(directory: Path, *needles: str | bytes) -> list[str]:

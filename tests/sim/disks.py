@@ -20,6 +20,7 @@ class Disks:
         self._prefix = prefix
         self._made: list[str] = []
         self._wiping: str | None = None
+        self._administering: Connection | None = None
 
     def dsn(self, number: int) -> str:
         """Return the address of database `number`."""
@@ -64,6 +65,7 @@ class Disks:
         async with self._admin() as admin:
             for name in self._made:
                 await admin.execute(f'drop database if exists "{name}" with (force)')
+            await admin.close()
 
     async def quiesce(self, number: int) -> None:
         """Return once nobody is connected to a database: what a killed process left has ended."""
@@ -83,11 +85,10 @@ class Disks:
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[Connection]:
-        admin = await connect(self._server_dsn, statement_timeout_s=None)
-        try:
-            yield admin
-        finally:
-            await admin.close()
+        """Yield one connection, the same every time."""
+        if self._administering is None or self._administering.is_closed():
+            self._administering = await connect(self._server_dsn, statement_timeout_s=None)
+        yield self._administering
 
     async def _clone(self, source: str, target: str) -> None:
         async with self._admin() as admin:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from domain.errors import GotongError
 from federation.backup.restore import Hosting, begin_again
-from federation.erasing import acknowledge
 from federation.identity.writing import ParticipantNotHosted
 from federation.lifecycle import moving
 from federation.requests.caller import NONCES_KEPT_S, forget_nonces
-from store import peers
-from tests.sim import acts, hints, invariants
+from tests.sim import acts, hints, invariants, settling
 from tests.sim.machine import Machine
 from tests.sim.people import Author, log_of
 
@@ -57,23 +55,7 @@ async def care(world: "World", machine: Machine) -> None:
     """Have a machine ask a peer for what no pull brings: cosignatures, bodies, who has erased."""
     url = world.chance.choice(world.known_to(machine))
     world.tell(f"{machine.name} looks after {url}")
-    await world.mortally(machine, lambda: look_after(machine, url), other=world.machine_at(url))
-
-
-async def look_after(machine: Machine, url: str) -> int:
-    """Return how much one round with a peer brought."""
-    process = machine.running
-    async with process.database.acquire() as connection:
-        await connection.execute("update erasure set swept_at = executed_at where swept_at is null")  # as a disk would
-        peer = await peers.find(connection, url)
-    assert peer is not None
-    said = await acknowledge.acknowledge(process.database, process.keys, machine.clock)
-    aftercare = process.aftercare()
-    try:
-        bodies, statements = await aftercare.once(peer)
-    finally:
-        await aftercare.close()
-    return said + bodies + statements + await process.witnessing.once(peer)
+    await world.mortally(machine, lambda: settling.look_after(machine, url), other=world.machine_at(url))
 
 
 # ---- misfortunes -----------------------------------------------------------------------------------------------------
@@ -162,11 +144,11 @@ async def bring_home(world: "World") -> None:
         await acts.leave(world, author)
     coming = [each for each in world.authors if each.heading is not None]
     if coming:
-        await world.settle()
+        await settling.settle(world)
     for author in coming:
         await acts.arrive(world, author)
     if coming:
-        await world.settle()
+        await settling.settle(world)
     for author in world.authors:
         log = await log_of(author)
         if not log.hosted:

@@ -39,6 +39,16 @@ async def nobody_is_kept_in_the_dark(world: "World", asked: "Machine") -> None:
             await nothing_is_hidden(asker, asked)
 
 
+async def nobody_lacks_anything(world: "World") -> None:
+    """Raise if somebody has less of a log than one that it asks, when all have asked each other."""
+    for asked in world.machines:
+        heads = await _heads(asked, None)
+        for asker in world.machines:
+            if asked.url in world.known_to(asker):
+                lacking = await _lacks(asker, heads)
+                assert lacking == [], f"{asker.name} has less of {lacking} than {asked.name}, and asks no more"
+
+
 async def _heads(machine: "Machine", since: str | None) -> Heads:
     return read_heads(await serve.heads(machine.running.database, "test", since, machine.clock()))
 

@@ -248,6 +248,7 @@ class Process:
         self.database = database
         self.lifeline = lifeline
         self.keys = KeyRing(machine.directory / "keys")
+        self.signer = Signer(database, self.keys, machine.clock)
         self.guard = Guard(self._connected, machine.directory)
         self.appender = Appender(database, self.keys, machine.clock, self.guard.check if machine.is_honest else at_once)
         releases = Releases(database, self.keys, self.appender.vault, machine.clock)
@@ -284,7 +285,7 @@ class Process:
         return PeerClient(
             url,
             limits=QUICK,
-            signer=Signer(self.database, self.keys, machine.clock),
+            signer=self.signer,
             skew_ms=skew_ms,
             transport=machine.network.transport(machine.host),
         )

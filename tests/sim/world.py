@@ -16,10 +16,11 @@ from typing import Any
 
 from domain.errors import GotongError
 from federation.log.erasure import NothingToErase
-from federation.moderation.trust import add_peer, set_participant_trust
+from federation.moderation.trust import add_peer
+from federation.requests.signer import KEY_KEPT_S
 from store import depositors
 from tests.clock import START
-from tests.sim import acts, again, confidence, fortune, hints, invariants, keepsakes
+from tests.sim import acts, again, confidence, fortune, hints, invariants, keepsakes, settling
 from tests.sim.confidence import Confidence
 from tests.sim.crash import Crashed, Lifeline, mortal, real_connect
 from tests.sim.disks import Disks
@@ -28,13 +29,13 @@ from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, WorldTime
 from tests.sim.network import Network
 from tests.sim.people import Author, Ledger
+from tests.sim.settling import Settling
 from tests.sim.small import small_numbers
 
 STEPS = 40
 STATEMENTS_BEFORE_CRASH_MAX = 60
 STATEMENTS_OF_AN_APPEND = 20
 """So many a publication takes, its commit among them."""
-SETTLE_ROUNDS_MAX = 14
 BOOTS_MAX = 20
 """Whoever brings back a lost machine may die of it more than once."""
 MOODS = 3
@@ -63,6 +64,7 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     confidence: Confidence = field(default_factory=Confidence)
     keepsakes: Keepsakes = field(default_factory=Keepsakes)
+    settling: Settling = field(default_factory=Settling)
     told: list[str] = field(default_factory=list)
     backups: set[str] = field(default_factory=set)
     bundles: list[bytes] = field(default_factory=list)
@@ -181,7 +183,7 @@ class World:
         for liar in self.liars:
             liar.be_honest(self.network)
         self.time.pass_(4 * 3_600)  # longer than any clock was ahead: what it let be shown early, all show by then
-        await self.settle()
+        await settling.settle(self)
         if self.janus is not None and self.seed % 8 == 7:
             self.tell(f"{self.janus.name} repents")
             await self.janus.repent(self.machines[0].url)
@@ -190,47 +192,9 @@ class World:
             with contextlib.suppress(NothingToErase):
                 await asked.work(asked.author, asked.key)
         assert not self.ledger.unsure, "a writer got no answer although nothing was wrong any more"
-        await self.settle(caring=True)
-
-    async def settle(self, *, caring: bool = False) -> None:
-        """Have everybody pull what is new until nothing comes any more; then asking for everything brings no more.
-
-        `caring`: also what is asked for from time to time.
-        """
-        await self._settle(in_full=False, caring=caring)
-        assert not await self._round(in_full=True, caring=caring), "a peer's hint hid something"
-
-    async def _settle(self, *, in_full: bool, caring: bool) -> None:
-        quiet = 0
-        for _ in range(SETTLE_ROUNDS_MAX + len(self.machines)):
-            quiet = 0 if await self._round(in_full=in_full, caring=caring) else quiet + 1
-            if quiet > 1:  # what is gossiped beside the logs goes on for a round
-                return
-        raise AssertionError("something still moves")
-
-    async def _round(self, *, in_full: bool, caring: bool) -> int:
-        """Return how much everybody got by asking everybody they know once; liars only tell what others do by now."""
-        moved = 0
-        for machine in self.machines:
-            moved += await self._welcome(machine)
-            for url in self.known_to(machine):
-                honest = self.machine_at(url) is not None
-                if honest or in_full or (self.janus is not None and url == self.janus.url):
-                    moved += (await machine.running.syncer.once(url, in_full=in_full)).entries
-                if honest and caring:
-                    moved += await fortune.look_after(machine, url)
-            if machine.mirror is not None:
-                moved += (await machine.running.depositor.once(machine.mirror.url)).entries
-        return moved
-
-    async def _welcome(self, machine: Machine) -> int:
-        """Have the machine's operator allow everybody who waits, so that everything is relayed; return how many."""
-        database = machine.running.database
-        async with database.acquire() as connection:
-            waiting = await connection.fetch("select scid from participant where trust = 'quarantined' order by scid")
-        for (scid,) in waiting:
-            await set_participant_trust(database, scid, "allowed", actor="simulation")
-        return len(waiting)
+        self.time.pass_(2 * KEY_KEPT_S)  # whoever has new keys signs with them from now on
+        await settling.settle(self, caring=True)
+        await settling.ask_for_everything(self)
 
     async def boot(self, machine: Machine) -> None:
         """Turn a machine on, or go on bringing it back."""
