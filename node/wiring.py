@@ -1,6 +1,7 @@
 """Put a node's parts together: database, keys, appender, regions. What commands and the server share."""
 
 import contextlib
+import functools
 import gc
 import importlib.metadata
 from collections.abc import AsyncIterator
@@ -46,7 +47,11 @@ class Node:
     keys: KeyRing
     guard: Guard
     appender: Appender
-    regions: Regions
+
+    @property
+    def regions(self) -> Regions:
+        """The code list, read when it is first asked for: most commands need none of it."""
+        return load_regions()
 
     def client(self, peer: PeerRow) -> PeerClient:
         """Return a client for a peer: signs as this node's operator, reaches what was permitted for that peer."""
@@ -137,7 +142,7 @@ async def opened(settings: Settings, *, migrating: bool = False) -> AsyncIterato
             if migrating:
                 await reseal(database, appender.vault)
             try:
-                yield Node(settings, dsn, database, keys, guard, appender, load_regions())
+                yield Node(settings, dsn, database, keys, guard, appender)
             finally:
                 await guard.close()
 
@@ -153,8 +158,9 @@ def settle_memory() -> None:
     gc.set_threshold(COLLECT_AFTER)
 
 
+@functools.cache
 def load_regions() -> Regions:
-    """Return the packaged code list of regions."""
+    """Return the packaged code list of regions; it is read once."""
     text = resources.files("domain.data").joinpath("regions.csv").read_text(encoding="utf-8")
     return Regions(parse_regions(text.splitlines()))
 

@@ -1,6 +1,5 @@
 """`gotong confirm`: an operator says that nothing was lost, so that what waits is published."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts of peo
 
 def confirm(yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say that this node lost nothing of its logs and that its clock is right; then what waits is published."""
+    import asyncio
+
     from node.settings import Settings
 
     settings = Settings.load(data_dir)
