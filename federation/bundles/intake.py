@@ -53,8 +53,8 @@ from federation.witness.tellings import SectionTelling, contradicts, fork_eviden
 from store import evidence as evidence_rows
 from store import guard, logs, peers
 from store import held as held_
-from store.database import OUR_OWN, Database
-from store.held import Held
+from store.database import OUR_OWN, Connection, Database
+from store.held import Held, Quarantine
 from store.locks import Claims
 
 REPORTS_MAX = 100
@@ -134,6 +134,7 @@ class Intake:
         self._stop: int | None = None  # no batch that begins here or later is taken
         self._is_open = False  # whether what comes of this section is wanted
         self._claimed: set[str] = set()
+        self._quarantine = Quarantine()  # as it was counted last
         self._telling: SectionTelling | None = None  # of the log being taken, if it says something else than ours
         self.taken: dict[str, Taken] = {}
         self.findings: list[Finding] = []
@@ -202,7 +203,7 @@ class Intake:
         await self._claim(event.origin)
         async with self._database.acquire() as connection:
             held = (await held_.held(connection, [(scid, event.origin)])).get(event.origin)
-            quarantine = await held_.quarantine(connection)
+            quarantine = await self._quarantine_for(connection, held)
         if held is None:
             if quarantine.participants >= QUARANTINED_PARTICIPANTS_MAX:
                 raise QuarantineFull("too many publishers wait for a decision", count_max=QUARANTINED_PARTICIPANTS_MAX)
@@ -230,6 +231,19 @@ class Intake:
             return None
         lines = new_lines(event.lines, 0 if held is None else held.did_version)
         return Opened(event.origin, lines, event.witness, event.note)
+
+    async def _quarantine_for(self, connection: Connection, held: Held | None) -> Quarantine:
+        """Return how full quarantine is if that matters for a section; it is counted while there is room in it.
+
+        Counting looks at everybody there, sections come by the thousand, and only a person makes room.
+        """
+        known = self._quarantine
+        is_full = known.bytes >= QUARANTINE_TOTAL_BYTES_MAX
+        if held is None:
+            is_full = is_full or known.participants >= QUARANTINED_PARTICIPANTS_MAX
+        if not is_full and (held is None or held.trust == QUARANTINED):
+            self._quarantine = await held_.quarantine(connection)
+        return self._quarantine
 
     async def _take_back(self, log_id: int, event: Opened, held: Held, state: DidState) -> None:
         """Have nothing signed in a log of ours until what was lost of it is back; raise what is wrong with its note."""
