@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from api import http_limits
 from api.http_limits import HEAD_BYTES_MAX, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX, LimitedProtocol, connections_max
-from api.http_protocol import HttpProtocol
 from api.payer import client_address
+from tests.api.edge import answering, port_of
 from tests.waiting import PATIENCE_S, eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n"
@@ -43,15 +42,8 @@ async def _application(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     """A port where `_application` answers over HttpProtocol."""
-    config = uvicorn.Config(_application, http=HttpProtocol, lifespan="off", log_config=None, port=0)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        await server.shutdown()
+    async with answering(_application) as server:
+        yield port_of(server)
 
 
 @pytest.fixture

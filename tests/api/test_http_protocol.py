@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from api.http_protocol import WHOLE, HttpProtocol
+from api.http_protocol import WHOLE
+from tests.api.edge import answering, port_of
 from tests.waiting import eventually
 
 LARGE_BYTES = 3_000_000
@@ -50,16 +50,9 @@ async def _application(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     """A port where `_application` answers over HttpProtocol."""
-    config = uvicorn.Config(_application, http=HttpProtocol, lifespan="off", log_config=None, port=0)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    server.server_state.default_headers = [(b"date", b"now")]
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        await server.shutdown()
+    async with answering(_application) as server:
+        server.server_state.default_headers = [(b"date", b"now")]
+        yield port_of(server)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

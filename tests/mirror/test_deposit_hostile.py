@@ -19,6 +19,7 @@ from federation.requests.signer import Signer
 from federation.sync.client import FRAMES_TYPE
 from federation.sync.frames import Decoder, DidLine, encode
 from store import peers
+from tests.beside import beside
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, Laptop, Mirror
 from tests.nodes import need_draft
@@ -194,13 +195,8 @@ async def test_cancelled_at_any_point_a_mirror_has_whole_batches_and_the_next_de
 
 @contextlib.asynccontextmanager
 async def running(laptop: Laptop) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(work) for work in (laptop.wake.run(), laptop.depositor.run())]
-    try:
+    async with beside(laptop.wake.run(), laptop.depositor.run()):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_what_is_published_is_deposited_by_itself_also_after_the_mirror_was_away(

@@ -13,6 +13,7 @@ from federation.restricted.asking import Waiting
 from federation.sync.client import PeerClient
 from federation.sync.news import News
 from store.peers import PeerRow
+from tests.beside import beside
 from tests.mirror.conftest import Mirror
 from tests.restricted.away import Away, MakeAway
 from tests.restricted.conftest import keeping_mail
@@ -150,21 +151,15 @@ async def test_a_home_hears_of_mail_over_the_stream_that_it_keeps_open(
     laptop = home.laptop
     laptop.syncer.poll_s = 3_600.0
     await laptop.syncer.once(mirror.url)  # the next look is an hour away
-    tasks = [asyncio.create_task(each) for each in (laptop.wake.run(), laptop.syncer.run())]
 
     async def is_answered() -> bool:
         return bool(await mirror.served.value("select count(*) from restricted_mail where answer is not null"))
 
-    try:
-        async with alive([mirror.served]):
-            await eventually(lambda: _is_listened_to(mirror))
-            assert isinstance(await asker.ask(uri), Waiting)
-            await eventually(is_answered)
-            assert await told(asker.ask(uri)) == PART
-    finally:
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with alive([mirror.served]), beside(laptop.wake.run(), laptop.syncer.run()):
+        await eventually(lambda: _is_listened_to(mirror))
+        assert isinstance(await asker.ask(uri), Waiting)
+        await eventually(is_answered)
+        assert await told(asker.ask(uri)) == PART
 
 
 async def test_what_waited_before_the_stream_was_opened_is_told_when_it_is_and_only_to_its_home(

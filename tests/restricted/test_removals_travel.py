@@ -1,6 +1,5 @@
 """What people ask to have removed, anywhere, comes to the list of the node where the record is at home."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from federation.requests.caller import CallerUnknown
 from store import peers, removals
 from store.database import Database
 from store.removals import Removal
+from tests.beside import beside
 from tests.mirror.conftest import Mirror
 from tests.restricted.away import Away, MakeAway
 from tests.restricted.nodes import Side
@@ -86,19 +86,13 @@ async def test_it_is_told_over_the_stream(mirror: Mirror, laptop: Away) -> None:
     away = laptop.laptop
     away.syncer.poll_s = 3_600.0
     await away.syncer.once(mirror.url)
-    tasks = [asyncio.create_task(each) for each in (away.wake.run(), away.syncer.run())]
 
     async def has_come() -> bool:
         return bool(await listed(away.database))
 
-    try:
-        async with alive([mirror.served]):
-            await ask(mirror.served.database, uri)
-            await eventually(has_come)
-    finally:
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with alive([mirror.served]), beside(away.wake.run(), away.syncer.run()):
+        await ask(mirror.served.database, uri)
+        await eventually(has_come)
 
 
 async def test_what_was_settled_or_is_about_others_is_not_given(

@@ -13,6 +13,7 @@ from store import held as held_
 from store import relay
 from store.locks import Claims
 from store.relay import Position
+from tests.beside import beside
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.waiting import PATIENCE_S
 
@@ -133,17 +134,9 @@ async def test_a_record_goes_through_a_chain_of_four_nodes(make_node: MakeNode) 
 @contextlib.asynccontextmanager
 async def alive(nodes: list[SyncNode]) -> AsyncIterator[None]:
     """Run what a node runs by itself, on each of them."""
-    tasks = [
-        asyncio.create_task(each)
-        for node in nodes
-        for each in (node.wake.run(), node.feed.run(), node.mail_feed.run(), node.syncer.run())
-    ]
-    try:
+    works = [[node.wake.run(), node.feed.run(), node.mail_feed.run(), node.syncer.run()] for node in nodes]
+    async with beside(*itertools.chain(*works)):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_relays_in_a_circle_come_to_rest(make_node: MakeNode) -> None:

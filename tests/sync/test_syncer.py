@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from federation.requests.addresses import TEST
 from federation.sync.client import PeerClient
 from federation.sync.news import News
 from store.wake import Watch
+from tests.beside import beside
 from tests.sockets import http_client, serving, url_of
 from tests.sync.conftest import MakeNode, SyncNode, sync_node
 from tests.sync.liar import Liar
@@ -25,18 +27,14 @@ NEED_COUNT = "select count(*) from need"
 @contextlib.asynccontextmanager
 async def running(*nodes: SyncNode) -> AsyncIterator[None]:
     """Run the background tasks of these nodes."""
-    tasks = [
-        asyncio.create_task(work) for node in nodes for work in (node.wake.run(), node.feed.run(), node.syncer.run())
-    ]
-    try:
-        yield
-        assert [task for task in tasks if task.done()] == []
-    finally:
-        for node in nodes:
-            node.stopping.set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    works = [[node.wake.run(), node.feed.run(), node.syncer.run()] for node in nodes]
+    async with beside(*itertools.chain(*works)) as tasks:
+        try:
+            yield
+            assert [task for task in tasks if task.done()] == []
+        finally:
+            for node in nodes:
+                node.stopping.set()
 
 
 async def holds(node: SyncNode, count: int) -> bool:
