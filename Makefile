@@ -10,13 +10,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PEERS := bench/read/node_modules/.gotong-installed
 SIZE ?= smoke
 N ?= 20000
+ROUNDS ?= 1
+PROPERTIES = $(shell grep -rl --include='test_*.py' 'from hypothesis' tests)
 SEEDS ?= 100
 FIRST ?= 1
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out story-away networks bench-sync
+.PHONY: help setup demo test test-url fuzz oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out story-away networks bench-sync
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +35,11 @@ test-url: setup ## all tests on a PostgreSQL of yours: make test-url DATABASE_UR
 	@test -n "$(DATABASE_URL)" || { echo "usage: make test-url DATABASE_URL=postgresql://user@host/name" >&2; exit 2; }
 	@GOTONG_TEST_DATABASE_URL="$(DATABASE_URL)" $(BIN)/pytest -n 2
 
+fuzz: setup ## draw new examples for every property, where tests always draw the same: make fuzz ROUNDS=20
+	@for round in $$(seq $(ROUNDS)); do $(BIN)/pytest -q -n 2 --hypothesis-profile=fuzz $(PROPERTIES) || exit 1; done
+
 oracle: setup ## ask N random questions (default 20000) of the compiler and of a naive oracle: make oracle N=50000
-	@GOTONG_ORACLE_EXAMPLES=$(N) $(BIN)/pytest -q tests/schema/test_oracle.py
+	@GOTONG_ORACLE_EXAMPLES=$(N) $(BIN)/pytest -q --hypothesis-profile=fuzz tests/schema/test_oracle.py
 
 sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partitions and wrong clocks: make sim SEEDS=1000 MOODS=rotate,move
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST) $(if $(MOODS),--moods $(MOODS))

@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from domain.errors import GotongError
 from store.database import Connection, Database, connect
@@ -38,7 +38,11 @@ MEMORY_DIR = Path("/dev/shm")
 MEMORY_BYTES_MIN = 4 * 1024**3
 """How much must be free there for the run's server: a database made and dropped is mostly files made and dropped."""
 
-settings.register_profile("gotong", deadline=None)  # a busy machine is no failure
+# The same examples in every run, or a change is refused for what it did not touch; `make fuzz` draws new ones, and what
+# it finds becomes a test by name. No deadline and no judgement about speed: a busy machine is no failure.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gotong", UNHURRIED, derandomize=True)
+settings.register_profile("fuzz", UNHURRIED, print_blob=True)
 settings.load_profile("gotong")
 
 _run_dir = pytest.StashKey[Path]()
