@@ -178,7 +178,8 @@ async def test_what_comes_late_of_an_erased_record_is_not_kept(node: TestNode) -
                 *late.values(),
             )
             sweeping = asyncio.create_task(sweep(connection, node.clock()))
-            while not await indexer.fetchval("select count(*) from pg_locks where not granted"):
+            waits = "select cardinality(pg_blocking_pids($1))"
+            while not await indexer.fetchval(waits, connection.get_server_pid()):
                 assert not sweeping.done()
             assert await tables_with(indexer, marker) == ["need_search"]
         swept = await sweeping

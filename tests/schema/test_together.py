@@ -12,6 +12,7 @@ from schema.engine import Engine
 from schema.errors import Formatted
 from tests.schema.test_statements import counting
 from tests.schema.world import World, scid, uuid
+from tests.waiting import PATIENCE_S
 
 QUERY = "query ($id: ID!) { node(id: $id) { id ... on Need { title } } }"
 MISSING = uuid(999)
@@ -82,7 +83,7 @@ async def test_a_statement_nobody_waits_for_is_stopped(
 
     monkeypatch.setattr(asyncpg.Connection, "fetch", endless)
     tasks = [asyncio.create_task(title_of(engine, need_id(1, number))) for number in (10, 11)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await started.wait()
         for task in tasks:
             task.cancel()
@@ -133,6 +134,6 @@ async def test_a_statement_that_hangs_holds_nobody_else_up(
     monkeypatch.setattr(asyncpg.Connection, "fetch", hangs_once)
     stuck = asyncio.create_task(title_of(engine, need_id(1, 10)))
     await hanging.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await title_of(engine, need_id(1, 11)) == ("Kebutuhan 11", [])
     stuck.cancel()
