@@ -10,13 +10,16 @@ from store.database import Database, connect
 from store.locks import Claims
 from tests.clock import FrozenClock
 
+NAME = "importing"
+"""How its connections are told from others."""
+
 
 async def import_bundle(dsn: str) -> None:
     """Take what comes in small pieces, and store nearly all of it before more is read."""
     bundle.READ_BYTES = 512
     receive.QUEUED_ENTRIES_MAX = 8
-    async with Database(dsn, connections=4) as database:
-        intake = Intake(database, "test", FrozenClock(), Claims(lambda: connect(dsn)))
+    async with Database(dsn, connections=4, application_name=NAME) as database:
+        intake = Intake(database, "test", FrozenClock(), Claims(lambda: connect(dsn, application_name=NAME)))
         await bundle.import_(intake, bundle.pieces_of(sys.stdin.buffer))
 
 

@@ -10,7 +10,9 @@ from federation.projection.rebuild import compare
 from federation.sync import serve
 from tests.house.source import ROOT
 from tests.mirror.conftest import NEEDS, MakeNode, SyncNode, exported, imported
+from tests.mirror.importing import NAME
 from tests.nodes import need_draft
+from tests.waiting import eventually
 
 ENTRIES = 601
 KILLS = 3
@@ -45,7 +47,19 @@ async def test_killed_in_the_middle_an_import_goes_on_and_ends_the_same(
 
 
 async def import_and_kill(node: SyncNode, data: bytes, origin: str, *, after: int) -> None:
-    """Have a process import what begins like the bundle; kill it without warning once it holds more than `after`."""
+    """Have a process import what begins like the bundle; kill it without warning once it holds more than `after`.
+
+    Return when the database has noticed: what it was told to commit is committed by then.
+    """
+
+    async def is_noticed() -> bool:
+        left = "select count(*) from pg_stat_activity where datname = current_database() and application_name = $1"
+        return bool(await node.value(left, NAME) == 0)
+
+    async def is_more() -> bool:
+        assert process.returncode is None
+        return bool(await node.value(SIZE, origin) > after)
+
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.mirror.importing", node.database.dsn, stdin=asyncio.subprocess.PIPE, cwd=ROOT
     )
@@ -53,9 +67,8 @@ async def import_and_kill(node: SyncNode, data: bytes, origin: str, *, after: in
     try:
         process.stdin.write(data)
         await process.stdin.drain()
-        while await node.value(SIZE, origin) <= after:
-            assert process.returncode is None
-            await asyncio.sleep(0.01)
+        await eventually(is_more)
     finally:
         process.kill()  # it waits for the rest of its bundle, or is in the midst of storing
         await process.wait()
+    await eventually(is_noticed)

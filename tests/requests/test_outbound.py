@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from federation.requests.addresses import PUBLIC, TEST, Address, PeerAddressPrivate, PeerAddressRefused
 from federation.requests.outbound import ADDRESSES_KEPT_S, OutboundTransport, check
 from federation.sync.client import PeerClient, PeerProtocolError, PeerUnreachable
+from tests.sockets import http_client
 
 Handler = Callable[[bytes], bytes]
 
@@ -59,7 +60,7 @@ def ok(_head: bytes) -> bytes:
 
 
 async def fetched(transport: OutboundTransport, url: str) -> str:
-    async with httpx.AsyncClient(transport=transport, trust_env=False) as http:
+    async with http_client(transport=transport) as http:
         return (await http.get(url)).text
 
 
@@ -90,7 +91,7 @@ async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
 async def test_a_kept_answer_is_checked_again_when_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(["127.0.0.1"], ["10.0.0.1"])
     transport = OutboundTransport(TEST, resolve=names)
-    async with listening(ok) as (port, _), httpx.AsyncClient(transport=transport, trust_env=False) as http:
+    async with listening(ok) as (port, _), http_client(transport=transport) as http:
         url = f"http://desa.example.org:{port}/"
         assert (await http.get(url)).text == "ok"
         loop = asyncio.get_running_loop()
