@@ -1,8 +1,9 @@
 """Get erased bytes out of the database's files, soon and without being in the way. Shell; runs until cancelled.
 
 Answers lose what is erased at once; the files lose it by rewriting the tables, which nobody can use meanwhile. So the
-rewriting waits SWEEP_PAUSE_S after the last one, and longer where it takes long: at most a hundredth of the time. Where
-somebody may still see the erased rows nothing is rewritten, and it is looked again soon. An operator may name hours.
+rewriting waits SWEEP_PAUSE_S after the last one, and longer where it takes long: at most a hundredth of the time. Large
+tables are rewritten at night, if the machine is on then. Where somebody may still see the erased rows nothing is
+rewritten, and it is looked again soon. An operator may name hours, for tables of any size.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ SWEEP_POLL_S = 5.0
 SWEEP_PAUSE_S = 600.0
 SWEEP_SHARE = 100
 """How many times as long as it took a rewrite is waited for the next one."""
+NIGHT = "1-4"
 SOON_OVER = (None, Hold.TRANSACTION, Hold.TABLE)
 
 _log = structlog.get_logger()
@@ -42,11 +44,12 @@ async def sweep_files(
     while True:
         pause_s = SWEEP_POLL_S
         began_s = elapsed_s()
-        if not is_in(hours, clock().astimezone().hour):
+        hour = clock().astimezone().hour
+        if not is_in(hours, hour):
             await asyncio.sleep(pause_s)
             continue
         try:
-            swept = await sweep_once(connect, clock())
+            swept = await sweep_once(connect, clock(), is_quiet=is_in(hours or NIGHT, hour))
         except GotongError as error:
             _log.warning("sweep_failed", code=error.code, message=error.message)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -64,10 +67,12 @@ async def sweep_files(
         await asyncio.sleep(pause_s)
 
 
-async def sweep_once(connect: Callable[[], Awaitable[Connection]], now: datetime) -> Swept | None:
+async def sweep_once(
+    connect: Callable[[], Awaitable[Connection]], now: datetime, *, is_quiet: bool = True
+) -> Swept | None:
     """Return what one run did on a connection of its own; raises the database's errors."""
     connection = await connect()
     try:
-        return await sweep(connection, now)
+        return await sweep(connection, now, is_quiet=is_quiet)
     finally:
         connection.terminate()

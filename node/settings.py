@@ -91,7 +91,8 @@ class Settings(BaseSettings):
         "",
         pattern=r"^((1?[0-9]|2[0-3])-(1?[0-9]|2[0-4]))?$",
         description="Hours of this machine's clock in which tables may be rewritten to get erased bytes out of the "
-        "files, such as `1-4` or `22-5`: nobody can use a table meanwhile. Any hour by default.",
+        "files, such as `1-4` or `22-5`: nobody can use a table meanwhile. By default any hour; tables of more than 64 "
+        "MiB wait for 1-4, a day at most.",
     )
 
     other_authorities: str = Field(

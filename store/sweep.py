@@ -21,7 +21,7 @@ its files (backups, archived segments, replicas, snapshots), and blocks that the
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 import asyncpg
@@ -37,6 +37,10 @@ LOCK_TIMEOUT_MS = 5_000
 HORIZON_WAIT_S = 5.0
 """How long a run waits for transactions that are under way; after that a later run looks again."""
 HORIZON_POLL_S = 0.05
+LARGE_BYTES = 64 * 1024 * 1024
+"""A table with its indexes that takes longer than a moment to write anew: about a second, one of 2 GB 41 s."""
+LARGE_WAIT = timedelta(hours=24)
+"""How long an erasure waits for a quiet hour where there are such tables."""
 SWEEP_LOCK = 0x676F746F6E670008  # "gotong" 8
 ALWAYS = ("payload", "unprojected", "refusal", "idempotency", "waiting")
 STATISTICS = "pg_statistic"
@@ -50,6 +54,7 @@ class Hold(Enum):
     STATISTICS = "STATISTICS"
     WRITE_AHEAD_LOG = "WRITE_AHEAD_LOG"
     DISK = "DISK"
+    QUIET_HOUR = "QUIET_HOUR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,10 @@ async def pending(connection: Connection) -> int:
     return count
 
 
-async def sweep(connection: Connection, now: datetime) -> Swept | None:
+async def sweep(connection: Connection, now: datetime, *, is_quiet: bool = True) -> Swept | None:
     """Return what was done and what keeps the rest; None when there is nothing to do, or another process does it.
 
+    Unless it is quiet, large tables are left alone for as long as nothing has waited for them longer than LARGE_WAIT.
     Raises the database's errors; nothing is said to be swept that is not.
     """
     if not await connection.fetchval("select pg_try_advisory_lock($1)", SWEEP_LOCK):
@@ -83,7 +89,9 @@ async def sweep(connection: Connection, now: datetime) -> Swept | None:
         await connection.execute(_DISOWN)
         tables: list[str] = []
         try:
-            hold = await _forget(connection) or await _rewrite(connection, tables)
+            hold = await _forget(connection) or await _rewrite(
+                connection, tables, None if is_quiet else now - LARGE_WAIT
+            )
         except asyncpg.LockNotAvailableError:
             hold = Hold.TABLE
         except asyncpg.DiskFullError:
@@ -192,14 +200,19 @@ async def _clear_statistics(connection: Connection, table: str) -> None:
 # ---- 2 rewritten -----------------------------------------------------------------------------------------------------
 
 
-async def _rewrite(connection: Connection, rewritten: list[str]) -> Hold | None:
-    """Write the tables anew of every erasure that nobody may see any more; return what keeps others."""
+async def _rewrite(connection: Connection, rewritten: list[str], waits_since: datetime | None) -> Hold | None:
+    """Write the tables anew of every erasure that nobody may see any more; return what keeps others.
+
+    Large ones are left alone where nothing was erased before `waits_since`.
+    """
     if not await connection.fetchval(f"select exists (select from ({_FORGOTTEN}) forgotten)"):
         return None
     ready = await _unseen(connection)
     if not ready or await orphans.empty(connection) is None:
         return Hold.TRANSACTION
     tables = (*tables_of(_shown(ready)), STATISTICS)
+    if waits_since is not None and await connection.fetchval(_CAN_WAIT, list(tables), LARGE_BYTES, waits_since):
+        return Hold.QUIET_HOUR
     for table in tables:
         await connection.execute(f"vacuum (full) {table}")
         rewritten.append(table)
@@ -247,6 +260,10 @@ _OLDEST = """
         union all select greatest(age(xmin), age(catalog_xmin)), format('replication slot %s', slot_name)
         from pg_replication_slots
     ) seeing where age is not null order by age desc limit 1
+"""
+_CAN_WAIT = """
+    select (select max(pg_total_relation_size(name::regclass)) from unnest($1::text[]) as given (name)) > $2
+       and not exists (select from erasure where swept_at is null and executed_at < $3)
 """
 _REMEMBER_REWRITTEN = """
     update erasure set rewritten_to = pg_current_wal_insert_lsn()

@@ -74,6 +74,7 @@ _HOLDS = {
     "TABLE": "A table is in use for too long to be written anew; it is tried again.",
     "STATISTICS": "The statistics of an empty table keep samples; PostgreSQL 18 or a superuser can drop them.",
     "WRITE_AHEAD_LOG": "The server's write-ahead log keeps them, or this user may not look: docs/operate.md, Erasing.",
+    "QUIET_HOUR": "A large table waits for the night, a day at most.",
     "DISK": "Writing a table anew needs as much free disk as the table has.",
 }
 

@@ -48,6 +48,9 @@ class ErasureHold(Enum):
         "WRITE_AHEAD_LOG", description="The database's write-ahead log, or nobody here may look whether it does."
     )
     DISK = strawberry.enum_value("DISK", description="Too little free disk to write a table anew.")
+    QUIET_HOUR = strawberry.enum_value(
+        "QUIET_HOUR", description="A large table, which nobody can use while it is written anew, waits for the night."
+    )
 
 
 @strawberry.type(description="What an author erased. For operators, and for the author's own people.")
