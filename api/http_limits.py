@@ -86,7 +86,20 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over; how many of these there are is for GraphQL to bound."""
+        """Hand the connection over; how many of these there are is for GraphQL to bound.
+
+        Refused is what would be answered by nobody, or beside the answer to a request before it.
+        """
+        _, cycle = self._begun()
+        if cycle is not None and not cycle.response_complete:
+            self.transport.abort()
+            return
+        if any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        ):
+            self.send_400_response("A WebSocket is opened by a request without a body.")
+            return
         self._count_no_more()
         super().handle_websocket_upgrade()
 

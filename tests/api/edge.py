@@ -12,7 +12,9 @@ from api.http_protocol import HttpProtocol
 @contextlib.asynccontextmanager
 async def answering(application: Any) -> AsyncIterator[uvicorn.Server]:
     """Yield a server on a free port where `application` answers over HttpProtocol."""
-    config = uvicorn.Config(application, http=HttpProtocol, lifespan="off", log_config=None, port=0)
+    config = uvicorn.Config(
+        application, http=HttpProtocol, ws="websockets-sansio", lifespan="off", log_config=None, port=0
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

@@ -17,6 +17,10 @@ from tests.waiting import PATIENCE_S, eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: a\r\n"
+HANDSHAKE = (
+    b"host: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 LEFT = asyncio.Event()
 
 
@@ -195,6 +199,29 @@ async def test_who_leaves_while_requests_wait_behind_one_leaves_that_one(port: i
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("before", "body"),
+    [
+        (b"", b"content-length: 5\r\n\r\nabcde"),
+        (b"", b"transfer-encoding: chunked\r\n\r\n"),
+        (b"GET /wait HTTP/1.1\r\n\r\n", b"\r\n"),
+    ],
+    ids=["a body", "chunks", "behind another request"],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_an_upgrade_that_nobody_would_answer_ends_the_connection(
+    port: int, method: bytes, before: bytes, body: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(before + method + b" / HTTP/1.1\r\n" + HANDSHAKE + body)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.read()
+    assert answer == b"" if before else answer.startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
 async def test_a_body_that_goes_on_after_its_answer_ends_the_connection(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(POST + b"content-length: 1000000\r\n\r\n")
