@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from store import outbox, texts
-from store.database import Connection, Database
+from store.database import Connection, Database, connect
 from store.embedded import EmbeddedServer
 from tests.conftest import _template
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,23 @@ async def tables_with(connection: Connection, *needles: str | bytes) -> list[str
         f"select '{name}' where exists (select from \"{name}\" each where each::text ilike any($1))" for name in names
     )
     return [name for (name,) in await connection.fetch(each_table, patterns)]
+
+
+async def reload(server_dsn: str) -> None:
+    """Return when the server has read its configuration anew and told all its processes to."""
+    admin = await connect(server_dsn)
+    before = await admin.fetchval("select pg_conf_load_time()")
+    await admin.execute("select pg_reload_conf()")
+    await admin.close()
+
+    async def is_read() -> bool:
+        later = await connect(server_dsn)  # a new session knows what the server knew when it began
+        try:
+            return bool(await later.fetchval("select pg_conf_load_time()") > before)
+        finally:
+            await later.close()
+
+    await eventually(is_read)
 
 
 def files_with(directory: Path, *needles: str | bytes) -> list[str]:

@@ -13,7 +13,7 @@ from store.migrate import migrate
 from store.sweep import Hold, sweep
 from tests.clock import FrozenClock
 from tests.dsn import dsn_of
-from tests.erasure.disk import database_server, files_with, index_texts, template_database
+from tests.erasure.disk import database_server, files_with, index_texts, reload, template_database
 from tests.erasure.story import erase
 from tests.nodes import TestNode, start_test_node
 
@@ -33,8 +33,8 @@ async def admin(database_server: str) -> AsyncIterator[Connection]:
     connection = await connect(dsn_of(database_server, USER))
     yield connection
     await connection.execute("alter system reset wal_recycle")
-    await connection.execute("select pg_reload_conf()")
     await connection.close()
+    await reload(database_server)
     await server.execute(f"drop database {USER} with (force)")
     await server.execute(f"drop owned by {USER}; drop role {USER}")
     await server.close()
@@ -81,12 +81,12 @@ async def test_a_user_who_may_not_look_at_the_write_ahead_log_says_nothing_is_go
 
 
 async def test_a_segment_that_the_server_reuses_is_waited_for_until_it_is_written_over(
-    node: TestNode, admin: Connection
+    node: TestNode, admin: Connection, database_server: str
 ) -> None:
     marker = f"zq{secrets.token_hex(9)}"
     await admin.execute(NEEDED)
     await admin.execute("alter system set wal_recycle = on")
-    await admin.execute("select pg_reload_conf()")
+    await reload(database_server)
     guest = await node.participant("baca-yuk")
     gone, _ = await node.publish_needs(guest.scid, marker, "Air")
     await erase(node, guest.scid, gone)
