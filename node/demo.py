@@ -30,9 +30,10 @@ from node.settings import Settings, write_file
 from node.wiring import TOKEN_KEY, Node, now, opened
 
 HOST_SUFFIX = "gotong.test"
-STARTED_TIMEOUT_S = 60.0
-FEDERATED_TIMEOUT_S = 60.0
-PROPAGATED_TIMEOUT_S = 30.0
+STARTED_TIMEOUT_S = 180.0
+FEDERATED_TIMEOUT_S = 180.0
+PROPAGATED_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 30.0
 STOPPED_TIMEOUT_S = 15.0
 POLL_INTERVAL_S = 0.1
 PROPAGATION_POLL_S = 0.005
@@ -127,7 +128,7 @@ async def run_until_one_ends(nodes: Sequence[DemoNode]) -> None:
 async def ask(node: DemoNode, query: str, variables: dict[str, Any] | None = None, token: str | None = None) -> Any:
     """Return the data of an answer, or raise DemoFailed with its errors."""
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_TIMEOUT_S) as client:
         response = await client.post(
             f"{node.url}/graphql", json={"query": query, "variables": variables or {}}, headers=headers
         )
@@ -261,7 +262,7 @@ async def _start(demo: DemoNode, lock: int) -> None:
 
 async def _wait_until_ready(demo: DemoNode) -> None:
     deadline = time.monotonic() + STARTED_TIMEOUT_S
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_TIMEOUT_S) as client:
         while time.monotonic() < deadline:
             assert demo.process is not None
             if demo.process.returncode is not None:
