@@ -36,6 +36,7 @@ class BackupEdge:
         return [
             Route(path, guarded(self.take_manifest), methods=["POST"]),
             Route(path, guarded(self.manifests), methods=["GET"]),
+            Route(f"{path}/{{scid}}", guarded(self.newest), methods=["GET"]),
             Route(chunk, guarded(self.take_chunk), methods=["POST"]),
             Route(chunk, guarded(self.chunk), methods=["GET"]),
         ]
@@ -51,6 +52,13 @@ class BackupEdge:
         body = await body_of(request, CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES)
         caller = await self.callers.requests.accept(heard, body)
         return _missing(await keeping.take_chunk(self.database, caller.peer_id, *_place(request), body))
+
+    async def newest(self, request: Request) -> Response:
+        heard, visit = await self.callers.known(request)
+        caller = await self.callers.requests.accept(heard, b"")
+        version = await keeping.newest(self.database, caller.peer_id, request.path_params["scid"])
+        body = orjson.dumps({"version": version})
+        return Response(visit.sent(body), headers=NO_STORE, media_type="application/json")
 
     async def manifests(self, request: Request) -> Response:
         visit = await self.callers.visit(request)

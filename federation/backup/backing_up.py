@@ -6,18 +6,20 @@ full before stays until the new one is complete. After a restricted part was era
 keeper drop those that hold it.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+import httpx
 import msgspec
 
 from domain.errors import GotongError
 from federation.backup import sealed
 from federation.backup.contents import collect, pack
-from federation.backup.keeping import BackupNotAllowed, BackupOutdated, BackupTooLarge
+from federation.backup.keeping import BackupNotAllowed, BackupNotKept, BackupOutdated, BackupTooLarge
 from federation.backup.sealed import BackupUnproven, Manifest
 from federation.identity.keys import SECRET_BYTES, KeyRing, log_key_name
 from federation.log.entry import instant
@@ -30,6 +32,8 @@ from store.database import Database
 from store.peers import PeerRow
 
 ANSWER_BYTES_MAX = 64 * 1024
+KEPT_ASKED_S = 3_600.0
+"""How often a keeper is asked whether it still has a backup of what has not changed."""
 REFUSED_BY_KEEPER = (BackupNotAllowed, BackupTooLarge, BackupOutdated, BackupUnproven)
 
 
@@ -68,9 +72,12 @@ class BackingUp:
     clock: Callable[[], datetime]
     settings: dict[str, str | int]
     _made: dict[tuple[int, int], _Made] = field(default_factory=dict)
+    _asked_s: dict[int, float] = field(default_factory=dict)  # when keepers were asked what they have, by peer
 
-    async def to(self, peer: PeerRow) -> list[Deposited]:
-        """Return what was deposited with a peer of everything that changed since the last time.
+    async def to(self, peer: PeerRow, *, asking: bool = True) -> list[Deposited]:
+        """Return what was deposited with a peer of all that changed since the last time.
+
+        `asking`: also of what the peer has no more.
 
         Raises BackupKeyMissing, BackupNotAllowed, BackupTooLarge, BackupOutdated (a clock that went back), the Peer
         errors, and, when all others are there, BackupUnproven: the keeper has not heard of one's newest key yet.
@@ -86,9 +93,11 @@ class BackingUp:
                     continue
                 with_node = operator is not None and row.id == operator.id
                 try:
-                    done.append(await self._deposit(client, peer, row.id, row.scid, with_node=with_node))
+                    done.append(await self._deposit(client, peer, row.id, row.scid, with_node=with_node, asking=asking))
                 except BackupUnproven as error:
                     unheard = unheard or error
+        if asking:
+            self._asked_s[peer.id] = asyncio.get_running_loop().time()
         if unheard is not None:
             raise unheard
         return done
@@ -98,24 +107,27 @@ class BackingUp:
         async with self.database.acquire() as connection:
             chosen = [await peers.get(connection, number) for number in await backups.due(connection)]
         failure: GotongError | None = None
+        now_s = asyncio.get_running_loop().time()
         for peer in chosen:
             try:
                 if peer is not None:
-                    await self.to(peer)
+                    asked_s = self._asked_s.get(peer.id)
+                    await self.to(peer, asking=asked_s is None or now_s - asked_s >= KEPT_ASKED_S)
             except GotongError as error:
                 failure = failure or error
         if failure is not None:
             raise failure
 
     async def _deposit(
-        self, client: PeerClient, peer: PeerRow, participant_id: int, scid: str, *, with_node: bool
+        self, client: PeerClient, peer: PeerRow, participant_id: int, scid: str, *, with_node: bool, asking: bool
     ) -> Deposited:
         async with self.database.transaction(isolation="repeatable_read", readonly=True) as connection:
             log = await logs.newest_log(connection, scid)
             assert log is not None
             fingerprint = await backups.fingerprint(connection, participant_id, log.id, with_node=with_node)
             last = await backups.sent(connection, peer.id, participant_id)
-        if last is not None and last.fingerprint == fingerprint:
+        is_same = last is not None and last.fingerprint == fingerprint
+        if last is not None and is_same and (not asking or await _keeps(client, scid, last.version)):
             return Deposited(scid, last.version, 0)
         made = self._made.get((peer.id, participant_id))
         if made is None or made.fingerprint != fingerprint:
@@ -163,6 +175,23 @@ def _required(access: Access, scid: str) -> tuple[bytes, str]:
     return access.key, access.reader_hash
 
 
+async def _keeps(client: PeerClient, scid: str, version: int) -> bool:
+    """Return whether the keeper has that version in full; who does not know the question is believed to."""
+    try:
+        answer = await client.get(
+            f"backup/{scid}", headers={}, answer_type="application/json", bytes_max=ANSWER_BYTES_MAX
+        )
+        return msgspec.json.decode(answer, type=_Newest).version >= version
+    except PeerProtocolError as error:
+        if error.details.get("cause") == BackupNotKept.code:
+            return False
+        if error.details.get("status") == httpx.codes.NOT_FOUND:
+            return True
+        raise
+    except msgspec.DecodeError:
+        raise PeerProtocolError("the keeper does not say what it has") from None
+
+
 async def _send(client: PeerClient, scid: str, made: _Made) -> None:
     missing = await _post(client, "backup", made.manifest, "application/json")
     for number in missing:
@@ -183,6 +212,10 @@ async def _post(client: PeerClient, path: str, content: bytes, content_type: str
         raise
     except msgspec.DecodeError:
         raise PeerProtocolError("the keeper does not say what is missing") from None
+
+
+class _Newest(msgspec.Struct, frozen=True):
+    version: int
 
 
 class _Missing(msgspec.Struct, frozen=True):

@@ -102,6 +102,16 @@ async def take_chunk(database: Database, peer_id: int, scid: str, version: int, 
         return missing
 
 
+async def newest(database: Database, peer_id: int, scid: str) -> int:
+    """Return the version of the newest complete backup kept for this peer of that participant; BackupNotKept."""
+    async with database.acquire() as connection:
+        kept = await backups.kept(connection, peer_id, scid)
+    found = next((each.version for each in kept if each.is_complete), None)
+    if found is None:
+        raise BackupNotKept("no complete backup of that is kept here for that peer", scid=scid)
+    return found
+
+
 async def manifests(database: Database, reader: bytes) -> list[bytes]:
     """Return the manifests of the complete backups that this reader fetches, newest first; BackupNotKept for none."""
     async with database.acquire() as connection:

@@ -1,13 +1,21 @@
 """Served nodes of other rooms' tests, for those who read and ask for restricted parts."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
 import pytest
 
+from api.federation_backup import BackupEdge
 from api.federation_restricted import RestrictedEdge
+from federation.identity.keys import KeyRing
 from federation.publish.append import Draft
+from store.database import Database
 from tests.api.conftest import node, regions, served, services
+from tests.clock import FrozenClock
 from tests.mirror.conftest import MakeLaptop, Mirror, make_laptop, taking_deposits
 from tests.nodes import fixed
 from tests.restricted.away import Away, MakeAway, away_of
+from tests.restricted.backups import ROOM, Bare, allow
 from tests.restricted.nodes import Side, asking_of, introduce, side_of
 from tests.schema.world import organization_body
 from tests.sync.conftest import MakeNode, SyncNode, make_node
@@ -56,3 +64,17 @@ def make_away(mirror: Mirror, make_laptop: MakeLaptop) -> MakeAway:
         return away_of(laptop, at)
 
     return make
+
+
+@pytest.fixture
+async def keeper(home: Side, asker: Side) -> Side:
+    """The other node, which keeps the village's backups."""
+    asker.sync.app.router.routes.extend(BackupEdge(asker.sync.database, asker.sync.callers).routes())
+    await allow(asker, ROOM)
+    return asker
+
+
+@pytest.fixture
+async def bare(new_database: Callable[[], Awaitable[str]], tmp_path: Path, clock: FrozenClock) -> AsyncIterator[Bare]:
+    async with Database(await new_database(), connections=6) as database:
+        yield Bare(database, KeyRing(tmp_path / "bare" / "keys"), clock)

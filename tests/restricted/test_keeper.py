@@ -1,0 +1,51 @@
+"""Who keeps backups may lose them: it is asked what it has."""
+
+from typing import Any
+
+import pytest
+
+from federation.sync.client import PeerClient
+from store import backups, peers
+from tests.nodes import seed_of
+from tests.restricted.backups import Bare, backing_up, deposit
+from tests.restricted.nodes import Side
+
+
+async def test_a_keeper_that_lost_its_disk_is_given_the_backup_again(home: Side, keeper: Side, bare: Bare) -> None:
+    await home.publish()
+    await deposit(home, keeper)
+    await keeper.sync.pull(home.sync.url)
+    assert await deposit(home, keeper) == [0, 0]  # asked, it has them
+    async with keeper.sync.database.acquire() as connection:
+        await connection.execute("delete from backup where scid = $1", home.guest.scid)
+    others, lost = sorted(await deposit(home, keeper))
+    assert (others, lost > 0) == (0, True)
+    found, missing, _ = await bare.restored(keeper, seed_of("baca-yuk"))
+    assert found.contents is not None
+    assert missing == []
+
+
+async def test_in_the_background_a_keeper_is_asked_once_whether_it_still_has_a_backup(
+    home: Side, keeper: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await home.publish()
+    async with home.sync.database.acquire() as connection:
+        peer = await peers.find(connection, keeper.sync.url)
+        assert peer is not None
+        await backups.add_target(connection, peer.id)
+    asked: list[str] = []
+    get = PeerClient.get
+
+    async def heard(self: PeerClient, path: str, **options: Any) -> bytes:
+        asked.append(path)
+        return await get(self, path, **options)
+
+    monkeypatch.setattr(PeerClient, "get", heard)
+    maker = backing_up(home)
+    for _ in range(3):
+        await maker.to_targets()
+    assert asked == []  # it was given all of it just now
+    maker = backing_up(home)
+    for _ in range(3):
+        await maker.to_targets()
+    assert sorted(asked) == sorted(f"backup/{each}" for each in (home.guest.scid, home.sync.node.operator.scid))
