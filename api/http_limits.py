@@ -10,17 +10,19 @@ Refused here, without a word to the application:
 * requests behind one that is not answered yet, more than WAITING_REQUESTS_MAX of them or WAITING_BYTES_MAX of their
   bodies: uvicorn reads on with each answer, and what a client sends faster than that would grow without end;
 * more connections than files can be opened, with some left for the database, peers and keys; of one address more than
-  half of them. This machine itself, where a proxy may be, has all but an eighth: no program here takes every place from
-  those who come from outside. An address is what one customer has at the least: of IPv6 the first 64 bits.
+  half of them, WebSockets included. This machine itself, where a proxy may be, has all but an eighth: no program here
+  takes every place from those who come from outside. An address is what one customer has at the least: of IPv6 the
+  first 64 bits.
 """
 
 import asyncio
 import resource
 from collections import Counter
-from typing import ClassVar, Final
+from typing import Final
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.payer import client_address
 
@@ -52,6 +54,23 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
+_of_address: Counter[str] = Counter()
+"""Connections of this process, WebSockets too."""
+
+
+def _counted(client: tuple[str, int] | None) -> tuple[str, bool]:
+    """Count one connection more; return the address that it counts for, and whether that is this machine."""
+    address, is_local = client_address(client[0], b"", ()) if client else ("", True)
+    _of_address[address] += 1
+    return address, is_local
+
+
+def _counted_no_more(address: str) -> None:
+    _of_address[address] -= 1
+    if _of_address[address] <= 0:
+        del _of_address[address]
+
+
 class TooManyWaiting(Exception):
     """More requests wait on one connection than may; ends the reading of what came in the same packet."""
 
@@ -61,7 +80,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     head_timeout_s = HEAD_TIMEOUT_S
 
-    _of_address: ClassVar[Counter[str]] = Counter()
     _address = ""
     _no_body_bytes = 0
     _giving_up: asyncio.TimerHandle | None = None
@@ -69,10 +87,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection, or end it where there are too many."""
         super().connection_made(transport)
-        self._address, is_local = client_address(self.client[0], b"", ()) if self.client else ("", True)
-        self._of_address[self._address] += 1
+        self._address, is_local = _counted(self.client)
         most = connections_max()
-        is_greedy = self._of_address[self._address] > int(most * (LOCAL_SHARE if is_local else ADDRESS_SHARE))
+        is_greedy = _of_address[self._address] > int(most * (LOCAL_SHARE if is_local else ADDRESS_SHARE))
         if is_greedy or len(self.connections) > most:
             transport.abort()
         else:
@@ -81,12 +98,12 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection; what still waits on it will not be answered."""
         self._await_no_more()
-        self._count_no_more()
+        _counted_no_more(self._address)
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over; how many of these there are is for GraphQL to bound.
+        """Hand the connection over to a LimitedSocket, which counts it.
 
         Refused is what would be answered by nobody, or beside the answer to a request before it.
         """
@@ -100,7 +117,7 @@ class LimitedProtocol(HttpToolsProtocol):
         ):
             self.send_400_response("A WebSocket is opened by a request without a body.")
             return
-        self._count_no_more()
+        _counted_no_more(self._address)
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
@@ -155,11 +172,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self._giving_up.cancel()
             self._giving_up = None
 
-    def _count_no_more(self) -> None:
-        self._of_address[self._address] -= 1
-        if self._of_address[self._address] <= 0:
-            del self._of_address[self._address]
-
     def _refuse(self) -> None:
         if self.transport.is_closing():
             return
@@ -168,3 +180,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
         else:
             self.transport.abort()  # the answer to a request before this one has begun
+
+
+class LimitedSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets, counted among the connections of their address."""
+
+    _address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a connection."""
+        super().connection_made(transport)
+        self._address, _ = _counted(self.client)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        _counted_no_more(self._address)
+        super().connection_lost(exc)

@@ -29,7 +29,7 @@ from api.federation_restricted import RestrictedEdge
 from api.federation_vouches import VouchesEdge
 from api.federation_witness import WitnessEdge
 from api.graphql import GraphQLEndpoint
-from api.http_limits import allow_many_files
+from api.http_limits import LimitedSocket, allow_many_files
 from api.http_protocol import HttpProtocol
 from api.payer import Payers, Rates, networks
 from api.peer_budget import Allowance, PeerBudgets, PeerRates
@@ -86,7 +86,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         loop="uvloop",
         http=HttpProtocol,
-        ws="websockets-sansio",
+        ws=LimitedSocket,
         ws_per_message_deflate=False,
         ws_max_size=128 * 1024,
         lifespan="on",

@@ -14,6 +14,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.graphql import GraphQLEndpoint
+from api.http_limits import LimitedSocket
 from api.http_protocol import HttpProtocol
 from api.payer import Payers
 from auth.tokens import TokenVerifier, issue
@@ -150,7 +151,7 @@ async def serving(services: Services, payers: Payers | None = None) -> AsyncIter
             endpoint,
             loop="none",
             http=HttpProtocol,
-            ws="websockets-sansio",
+            ws=LimitedSocket,
             ws_per_message_deflate=False,
             lifespan="off",
             proxy_headers=False,

@@ -6,15 +6,14 @@ from typing import Any
 
 import uvicorn
 
+from api.http_limits import LimitedSocket
 from api.http_protocol import HttpProtocol
 
 
 @contextlib.asynccontextmanager
 async def answering(application: Any) -> AsyncIterator[uvicorn.Server]:
     """Yield a server on a free port where `application` answers over HttpProtocol."""
-    config = uvicorn.Config(
-        application, http=HttpProtocol, ws="websockets-sansio", lifespan="off", log_config=None, port=0
-    )
+    config = uvicorn.Config(application, http=HttpProtocol, ws=LimitedSocket, lifespan="off", log_config=None, port=0)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

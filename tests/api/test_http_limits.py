@@ -27,6 +27,11 @@ LEFT = asyncio.Event()
 async def _application(scope: Any, receive: Any, send: Any) -> None:
     """Answer, below /read after the whole body, how long that was; /slow takes a while, /wait until the client goes."""
     size = 0
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(0.01)
     if scope["path"] == "/wait":
@@ -280,7 +285,29 @@ async def test_one_address_has_half_of_the_connections_and_this_machine_leaves_s
     refused.close()
 
     async def is_noticed() -> bool:
-        return not LimitedProtocol._of_address
+        return not http_limits._of_address
+
+    await eventually(is_noticed)
+
+
+async def test_a_websocket_counts_as_long_as_it_is_open(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "CONNECTIONS_MAX", 8)
+    monkeypatch.setattr(http_limits, "client_address", lambda *_: ("an address", False))
+    kept = []
+    for _ in range(4):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n" + HANDSHAKE + b"\r\n")
+        assert await _status(reader) == b"101"
+        kept.append(writer)
+    reader, refused = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+    for writer in (*kept, refused):
+        writer.close()
+
+    async def is_noticed() -> bool:
+        return not http_limits._of_address
 
     await eventually(is_noticed)
 
