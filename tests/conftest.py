@@ -139,7 +139,7 @@ def template_database(database_server: str) -> str:
 async def new_database(database_server: str, template_database: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Call it for the DSN of one more migrated, empty database; each is dropped after the test."""
     names: list[str] = []
-    admin = await connect(database_server)
+    admin = await connect(database_server, statement_timeout_s=None)
 
     async def make() -> str:
         name = f"gotong_test_{uuid.uuid4().hex}"
@@ -172,7 +172,7 @@ async def database(database_dsn: str) -> AsyncIterator[Database]:
 async def empty_database_dsn(database_server: str) -> AsyncIterator[str]:
     """The DSN of a database without any table."""
     name = f"gotong_test_{uuid.uuid4().hex}"
-    admin = await connect(database_server)
+    admin = await connect(database_server, statement_timeout_s=None)
     await admin.execute(f'create database "{name}" template template0')
     try:
         yield dsn_of(database_server, name)

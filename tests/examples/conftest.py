@@ -101,7 +101,7 @@ class ExampleNode:
 
 
 async def _execute(server: str, sql: str) -> None:
-    admin = await connect(server)
+    admin = await connect(server, statement_timeout_s=None)
     try:
         await admin.execute(sql)
     finally:

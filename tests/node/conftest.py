@@ -75,7 +75,7 @@ class Machines:
         return made
 
     async def _copy_database(self, old: str, new: str) -> None:
-        admin = await connect(self._server_dsn)
+        admin = await connect(self._server_dsn, statement_timeout_s=None)
         try:
             await admin.execute(f'drop database "{_name_of(new)}"')
             await admin.execute(f'create database "{_name_of(new)}" template "{_name_of(old)}"')
