@@ -109,6 +109,7 @@ async def restore(world: "World", machine: Machine) -> None:
     await world.disks.restore(world.machines.index(machine), "old")
     machine.taken.clear()
     world.keepsakes.gone(machine)
+    world.hosts.forget(machine)
     for author in world.authors:
         world.ledger.keep_below(author, *await world.most_held_of(author))
         if author.home is machine:

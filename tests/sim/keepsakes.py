@@ -96,7 +96,8 @@ async def _back_up(world: "World", machine: Machine, keeper: Machine) -> None:
             here[row.scid] = Kept(keeper, log.epoch, await _parts(connection, row.scid))
     assert peer is not None
     for each in await process.backing_up.to(peer):
-        world.keepsakes.kept[each.scid] = here[each.scid]
+        if (keeper.name, each.scid) not in world.hosts.spoiled:
+            world.keepsakes.kept[each.scid] = here[each.scid]
 
 
 async def _parts(connection: Connection, scid: str) -> frozenset[int]:
@@ -186,7 +187,7 @@ async def _restore(world: "World", machine: Machine, author: Author, seed: bytes
         known = await participants.find(connection, author.scid)
         if known is not None and known.hosted:
             return  # it was there before the machine died of what came next
-    sources = [await _look(stack, machine, each, seed) for each in world.machines if _can_be_asked(each, machine)]
+    sources = [await look(stack, machine, each, seed) for each in world.machines if _can_be_asked(each, machine)]
     scid = restore.identity(sources, author.scid)
     origin = await restore.take_log(process.database, sources, scid, network="test", clock=machine.clock)
     await restore.check_cards(process.database, scid, seed)
@@ -212,7 +213,8 @@ def _can_be_asked(other: Machine, machine: Machine) -> bool:
     return other is not machine and other.mirror is None
 
 
-async def _look(stack: AsyncExitStack, machine: Machine, other: Machine, seed: bytes) -> Source:
+async def look(stack: AsyncExitStack, machine: Machine, other: Machine, seed: bytes) -> Source:
+    """Return what a machine sees of what another one has, with these cards."""
     transport = machine.network.transport(machine.host)
     client = await stack.enter_async_context(PeerClient(other.url, limits=QUICK, transport=transport))
     return await restore.look(client, other.url, seed)
@@ -228,7 +230,7 @@ async def check(world: "World") -> None:
         if kept is None or log.epoch != kept.epoch:
             continue
         async with AsyncExitStack() as stack:
-            source = await _look(stack, author.home, kept.keeper, author.seed)
+            source = await look(stack, author.home, kept.keeper, author.seed)
             found = await restore.fetch_backup(author.home.running.database, [source], author.scid, author.seed)
         assert found.contents is not None, f"{author.slug} has no backup at {kept.keeper.name}: {found.refused}"
         async with author.home.running.database.acquire() as connection:

@@ -9,7 +9,7 @@ import gzip
 import random
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -55,7 +55,8 @@ class Signed:
 class Network:
     """Who is reachable from where. `trouble` is the chance, from 0 to 1, that an exchange does not go well.
 
-    `operators` says who runs each machine; `wrongs` what was taken for what it was not.
+    `operators` says who runs each machine; `wrongs` what was taken for what it was not. `meanwhile` is what happens
+    between two messages of one exchange.
     """
 
     chance: random.Random
@@ -69,6 +70,7 @@ class Network:
     sent: dict[str, Signed] = field(default_factory=dict)
     overheard: deque[httpx.Request] = field(default_factory=lambda: deque(maxlen=OVERHEARD_MAX))
     wrongs: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def transport(self, name: str) -> httpx.AsyncBaseTransport:
         """Return what the node `name` speaks through."""
@@ -94,6 +96,13 @@ class Network:
         if self.chance.random() >= self.trouble:
             return Fate.ARRIVES
         return self.chance.choice([each for each in Fate if each is not Fate.ARRIVES])
+
+    async def pass_a_moment(self) -> None:
+        """Let something else happen while a message is on its way; what happens then is undisturbed itself."""
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            await happens()
+            self.meanwhile = happens
 
     def overhear(self, sender: str, request: httpx.Request) -> None:
         """Remember a request that is signed."""
@@ -138,6 +147,7 @@ class _Wire(httpx.AsyncBaseTransport):
         if app is None or not network.is_open(self._name, host):
             raise httpx.ConnectError("nobody answers there")
         network.overhear(self._name, request)
+        await network.pass_a_moment()
         fate = network.fate()
         if fate is Fate.REQUEST_LOST:
             raise httpx.ConnectTimeout("the request was lost")
@@ -151,6 +161,7 @@ class _Wire(httpx.AsyncBaseTransport):
         if fate is Fate.LATE:
             await asyncio.sleep(0)
             await _ask(app, request)  # meanwhile the same was asked again; the first answer still comes
+        await network.pass_a_moment()
         if fate is Fate.ANSWER_LOST:
             raise httpx.ReadError("the answer was lost")
         tamper = network.tampers.get(host)

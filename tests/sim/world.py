@@ -20,10 +20,11 @@ from federation.moderation.trust import add_peer
 from federation.requests.signer import KEY_KEPT_S
 from store import depositors
 from tests.clock import START
-from tests.sim import acts, again, confidence, fortune, hints, invariants, keepsakes, settling
+from tests.sim import acts, again, amid, confidence, fortune, hints, hosts, invariants, keepsakes, settling
 from tests.sim.confidence import Confidence
 from tests.sim.crash import Crashed, Lifeline, mortal, real_connect
 from tests.sim.disks import Disks
+from tests.sim.hosts import Hosts
 from tests.sim.keepsakes import Keepsakes
 from tests.sim.liars import Janus, Liar
 from tests.sim.machine import Machine, WorldTime
@@ -49,7 +50,8 @@ Step = Callable[["World", Machine], Awaitable[None]]
 class World:
     """The state of a run. `machines` are honest; `liars` are what stands between some of them.
 
-    `moods` are the kinds of steps that this run is full of.
+    `moods` are the kinds of steps that this run is full of. `is_amid` says that others may act in the middle of what is
+    done just now.
     """
 
     seed: int
@@ -65,10 +67,12 @@ class World:
     confidence: Confidence = field(default_factory=Confidence)
     keepsakes: Keepsakes = field(default_factory=Keepsakes)
     settling: Settling = field(default_factory=Settling)
+    hosts: Hosts = field(default_factory=Hosts)
     told: list[str] = field(default_factory=list)
     backups: set[str] = field(default_factory=set)
     bundles: list[bytes] = field(default_factory=list)
     moods: list[Step] = field(default_factory=list)
+    is_amid: bool = False
     _numbers: int = 0
 
     def tell(self, text: str) -> None:
@@ -182,6 +186,7 @@ class World:
             assert machine.process is not None, f"{machine.name} cannot be brought back"
         for liar in self.liars:
             liar.be_honest(self.network)
+        await hosts.repent(self)
         self.time.pass_(4 * 3_600)  # longer than any clock was ahead: what it let be shown early, all show by then
         await settling.settle(self)
         if self.janus is not None and self.seed % 8 == 7:
@@ -215,7 +220,13 @@ class World:
         other: Machine | None = None,
         within: int = STATEMENTS_BEFORE_CRASH_MAX,
     ) -> None:
-        """Do something that the machine, or the `other` one that it asks, may die of halfway: `within` statements."""
+        """Do something that the machine, or the `other` one that it asks, may die of halfway: `within` statements.
+
+        What is done in the middle of something else has its deaths.
+        """
+        if self.is_amid:
+            await self.survives(machine, work)
+            return
         chance = self.chance.random()
         dying = machine if chance < 0.3 else other if chance < 0.4 else None
         lifeline = None if dying is None or dying.process is None else dying.process.lifeline
@@ -223,12 +234,14 @@ class World:
             lifeline.dies_of_commit = self.chance.random() < 0.3
             lifeline.statements_left = None if lifeline.dies_of_commit else self.chance.randrange(within)
             lifeline.answer_is_lost = self.chance.random() < 0.5
-        await self._surviving(machine, work)
+        with amid.acting(self):
+            await self.survives(machine, work)
         if lifeline is not None:
             lifeline.statements_left, lifeline.dies_of_commit = None, False
         self._bury()
 
-    async def _surviving(self, machine: Machine, work: Callable[[], Awaitable[object]]) -> None:
+    async def survives(self, machine: Machine, work: Callable[[], Awaitable[object]]) -> None:
+        """Do something that may be refused, and that a machine may be dying of."""
         processes = [each.process for each in self.machines if each.process is not None]
         try:
             await work()
@@ -249,9 +262,9 @@ class World:
         up = [each for each in self.machines if each.process is not None]
         self.tell(f"at once: {', '.join(each.name for each in up)} pull from everybody")
         pulls = [(each, url) for each in up for url in self.known_to(each)]
-        work = [self._surviving(each, partial(each.running.syncer.once, url)) for each, url in pulls]
+        work = [self.survives(each, partial(each.running.syncer.once, url)) for each, url in pulls]
         writer = self.chance.choice(up)
-        await asyncio.gather(*work, self._surviving(writer, acts.publication(self, writer)))
+        await asyncio.gather(*work, self.survives(writer, acts.publication(self, writer)))
         self._bury()
         for each in up:
             await hints.nobody_is_kept_in_the_dark(self, each)
@@ -270,6 +283,8 @@ STEPS_BY_WEIGHT: dict[Step, int] = {
     confidence.ask: 5,
     keepsakes.back_up: 5,
     keepsakes.lose: 3,
+    hosts.betray_mail: 3,
+    hosts.betray_backups: 2,
     acts.rotate: 2,
     acts.steal: 1,
     acts.find_out: 2,
