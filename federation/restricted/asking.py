@@ -173,7 +173,10 @@ class Asking:
                     waiting = opened
                 except (AnswerMalformed, AnswerUnproven) as error:
                     failed = failed or error
-                    await self._report(peer, error, answer)
+                    if peer is not None and not (
+                        isinstance(error, AnswerUnproven) and await self._is_behind(peer, question)
+                    ):
+                        await self._report(peer, error, answer)
         if waiting is not None:
             return waiting
         raise failed or HomeUnknown("nobody here knows how to reach the home of that record", id=str(question.uri))
@@ -242,10 +245,18 @@ class Asking:
         entry.check_payload(entry.parse(question.placed.entry), "restricted", salt, payload)
         return payload
 
-    async def _report(self, peer: PeerRow | None, error: GotongError, answer: bytes) -> None:
-        if peer is not None:
-            async with self.releases.database.transaction() as connection:
-                await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=answer)
+    async def _is_behind(self, peer: PeerRow, question: _Question) -> bool:
+        """Return whether the peer has, or may have, a newer identity of the owner: then its key may be new."""
+        try:
+            async with self.client(peer) as client:
+                told = await client.did_log(question.uri.scid)
+        except GotongError:
+            return True
+        return told.count(b"\n") > question.owner.version_count
+
+    async def _report(self, peer: PeerRow, error: GotongError, answer: bytes) -> None:
+        async with self.releases.database.transaction() as connection:
+            await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=answer)
 
 
 def _refusal(code: str) -> GotongError:

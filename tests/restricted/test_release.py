@@ -12,6 +12,7 @@ from domain.ids import RecordUri, uuid7
 from federation.encoding import canonical
 from federation.identity.keys import log_key_name
 from federation.identity.writing import ParticipantNotHosted
+from federation.lifecycle.custody import rotate
 from federation.log.entry import PayloadCommitmentMismatch
 from federation.moderation.suppress import set_suppressed
 from federation.moderation.trust import set_participant_trust
@@ -21,6 +22,7 @@ from federation.restricted.release import allow, deny
 from federation.sealing import sealed_to
 from federation.sync.client import PeerProtocolError
 from store import restricted
+from tests.nodes import seed_of
 from tests.restricted.nodes import PART, PHONE, Side, introduce, side_of
 from tests.sockets import http_client
 from tests.sync.conftest import MakeNode, client_of
@@ -319,3 +321,14 @@ async def test_what_a_participant_in_quarantine_published_is_not_asked_for(home:
     assert await refusal(asker.asking.request(asker.guest.scid, uri)) == await refusal(
         asker.asking.request(asker.guest.scid, unknown)
     )
+
+
+async def test_who_has_not_heard_of_the_owners_new_key_accuses_nobody(home: Side, asker: Side) -> None:
+    uri = await home.publish()
+    await asker.sync.pull(home.sync.url)
+    node = home.sync.node
+    await rotate(node.database, node.keys, home.guest.scid, seed_of("baca-yuk"), now=node.clock())
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_ANSWER_UNPROVEN"
+    assert await asker.sync.rows("select code from refusal") == []
+    await asker.sync.pull(home.sync.url)
+    assert await refused(asker.asking.request(asker.guest.scid, uri)) == "RESTRICTED_REFUSED"
