@@ -37,7 +37,7 @@ QUESTION = {"query": "{ needs(first: 20) { nodes { id title } } }"}
 _SEED_NAME = "lumbung"
 _RUNNING = """
     select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0) from pg_stat_activity
-    where datname = current_database()
+    where datname = current_database() and backend_type = 'client backend'
 """
 _WAITING = "select count(*) from pg_locks where not granted"
 _SHOWN = "select is_projected from log where origin = $1"
