@@ -1,7 +1,7 @@
 """Build SQL that builds JSON text.
 
 PostgreSQL concatenates; it does not build JSON values. Literal JSON between
-two columns is merged into one constant, so a row costs one `||` a column.
+two columns is merged into one constant, so a row costs one `||` a column, and these are a tree.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ import orjson
 from schema.compile.read import Form
 
 NULL = "null"
+JOINED_IN_A_ROW = 3
 _HOLE = regex(r"\{([a-z_]+)\}")
 
 
@@ -55,7 +56,15 @@ def render(json: Json) -> str:
         out.append(part.sql)
     if run or not out:
         out.append(literal(run))
-    return " || ".join(out) if len(out) > 1 else out[0] if out[0].startswith("'") else f"({out[0]})"
+    return _joined(out) if len(out) > 1 else out[0] if out[0].startswith("'") else f"({out[0]})"
+
+
+def _joined(parts: list[str]) -> str:
+    """Return the concatenation, halves first: one after the other, all that stands before would be copied each time."""
+    if len(parts) <= JOINED_IN_A_ROW:
+        return " || ".join(parts)
+    half = len(parts) // 2
+    return f"({_joined(parts[:half])}) || ({_joined(parts[half:])})"
 
 
 def nullable(json: Json) -> Json:
