@@ -92,6 +92,11 @@ class Statement:
         self.counts_hidden = False  # whether it reads `HIDDEN`, which its maker then gives it
         self._aliases = 0
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it reads one table's rows and what is one to one with them."""
+        return self._aliases == 1
+
     def alias(self) -> int:
         """Return the next alias number."""
         self._aliases += 1

@@ -48,6 +48,7 @@ class Page:
     selected: Mapping[str, list[FieldNode]]
     type: GraphQLObjectType
     unverified: bool = False
+    searches: bool = False  # for words
     suggestions: str = suggest.NOTHING  # SQL of a JSON list
 
     @property
@@ -125,6 +126,7 @@ def page(
         selected=selected,
         type=connection_type,
         unverified=bool(filter_now.get("unverifiedCritical")),
+        searches="text" in given,
         suggestions=suggestions,
     )
 

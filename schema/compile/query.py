@@ -8,6 +8,7 @@ import asyncpg
 
 from domain.errors import GotongError
 from schema.compile.build import Asking, Binder, Hole
+from schema.compile.turn import Turn
 
 
 class RowUnreadable(Exception):
@@ -32,11 +33,14 @@ class Query:
     holes: Sequence[Hole]
     uneven: bool = False  # a plan made for other values may be a hundred times slower: it is made anew each time
     variants: "Variants | None" = None
+    turn: Turn | None = None  # with which it is asked beside others, if that holds nobody up
 
     async def rows(self, asking: Asking, *more: Any) -> list[asyncpg.Record]:
         """Return the statement's rows for this request's values; `more` are the parameters after those."""
         query = self if self.variants is None else self.variants.of(asking)
         parameters = [bind(asking) for bind in query.binders]
+        if query.turn is not None:
+            return await query.turn.rows(asking.services.database, parameters)
         async with asking.services.database.acquire() as database:
             if not query.uneven:
                 return await database.fetch(query.sql, *parameters, *more)

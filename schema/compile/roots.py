@@ -21,6 +21,7 @@ from schema.compile.read import Answer, ById, Changes, Grouped, Many
 from schema.compile.several import by_ids_sql, entities, kind_of, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.together import Together
+from schema.compile.turn import Turn
 from schema.compile.visibility import visible
 
 
@@ -216,7 +217,10 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
             build.statement.choices,
             lambda asking: _connection(place.again(asking.variables), read, declared, nodes).query,
         )
-    query = Query(sql, build.statement.binders, build.statement.holes, build.statement.uneven, variants)
+    statement = build.statement
+    is_short = statement.is_flat and not (counted or statement.uneven or page.searches)
+    turn = Turn(sql, len(statement.binders)) if is_short else None
+    query = Query(sql, statement.binders, statement.holes, statement.uneven, variants, turn)
     return Connection(page, found, query, counted)
 
 

@@ -72,8 +72,8 @@ async def test_a_connection_whose_statement_was_stopped_serves_the_next_question
 async def test_a_query_over_a_socket_stops_when_it_is_completed_or_the_socket_closes(served: Served) -> None:
     async with slow_questions(served.node.database) as connection:
         async with opened(served.url, init={}) as client:
-            for operation in ("1", "2"):
-                await client.send(type="subscribe", id=operation, payload={"query": QUERY})
+            for operation in ("1", "2"):  # of two plans: pages of one share a statement, which runs until both leave
+                await client.send(type="subscribe", id=operation, payload={"query": f"query Q{operation} {QUERY}"})
             await running_becomes(connection, 2)
             await client.send(type="complete", id="1")
             await running_becomes(connection, 1)

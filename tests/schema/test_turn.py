@@ -1,0 +1,106 @@
+"""Pages of one plan that are asked for at one moment share a round trip, and nothing else."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from schema.engine import Engine
+from tests.schema.test_statements import counting
+from tests.schema.world import World
+from tests.waiting import PATIENCE_S
+
+QUERY = """query ($category: String!) { needs(filter: {categories: [$category]}, first: 2) {
+    nodes { title } pageInfo { hasNextPage } } }"""
+CATEGORIES = ("food.rice", "water.drinking", "health.medicine", "food.rice", "education.books", "shelter.tents")
+
+
+async def page_of(engine: Engine, category: str, query: str = QUERY) -> Any:
+    answer = await engine.ask(query, {"category": category})
+    assert answer.errors == []
+    assert answer.data is not None
+    return orjson.loads(answer.data)["needs"]
+
+
+async def villages(world: World) -> None:
+    community = await world.participant(1)
+    for number in range(10, 28):
+        category = CATEGORIES[number % 5]
+        title = [{"lang": "id", "text": f"Kebutuhan {number}"}]
+        await world.need(community, number=number, category=category, title=title)
+
+
+async def test_each_is_answered_as_if_alone(engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await villages(world)
+    alone = [await page_of(engine, category) for category in CATEGORIES]
+    assert len({orjson.dumps(each) for each in alone}) == 5
+    asked = counting(monkeypatch)
+    for count in range(1, 8):
+        asked.clear()
+        wanted = [place % len(CATEGORIES) for place in range(count)]
+        found = await asyncio.gather(*(page_of(engine, CATEGORIES[place]) for place in wanted))
+        assert found == [alone[place] for place in wanted]
+        assert len(asked) == (0, 1, 1, 2, 1, 2, 2, 3)[count]
+
+
+async def test_searches_counts_and_nested_pages_are_asked_alone(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    for query in (
+        QUERY.replace("categories: [$category]", "text: $category"),
+        QUERY.replace("pageInfo { hasNextPage }", "totalCount"),
+        QUERY.replace("title", "title updates(first: 2) { nodes { text } }"),
+    ):
+        await page_of(engine, "beras", query)
+        asked = counting(monkeypatch)
+        await asyncio.gather(page_of(engine, "beras", query), page_of(engine, "buku", query))
+        assert len(asked) == 2
+
+
+async def test_what_fails_together_is_asked_alone(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    alone = [await page_of(engine, category) for category in CATEGORIES[:2]]
+    fetch, failed = asyncpg.Connection.fetch, asyncio.Event()
+
+    async def fails_once(connection: Any, sql: str, *values: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise asyncpg.QueryCanceledError
+        return await fetch(connection, sql, *values)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fails_once)
+    assert await asyncio.gather(*(page_of(engine, category) for category in CATEGORIES[:2])) == alone
+    assert failed.is_set()
+
+
+async def test_who_leaves_takes_nobody_along_and_the_last_one_stops_the_statement(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    alone = await page_of(engine, CATEGORIES[1])
+    leaving, staying = (asyncio.create_task(page_of(engine, each)) for each in CATEGORIES[:2])
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying == alone
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: Any) -> Any:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", endless)
+    tasks = [asyncio.create_task(page_of(engine, category)) for category in CATEGORIES[:2]]
+    async with asyncio.timeout(PATIENCE_S):
+        await started.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopped.wait()
