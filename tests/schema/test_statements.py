@@ -1,5 +1,6 @@
 """How often PostgreSQL is asked, and what quarantine changes: nothing but the count of what is hidden."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -22,6 +23,21 @@ EVERYTHING = """
   }
 }
 """
+
+
+def endless_statements(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have no statement end by itself from here on; return what is set when one began, and when it was stopped."""
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: Any) -> Any:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", endless)
+    return started, stopped
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from schema.compile import together
 from schema.engine import Engine
 from schema.errors import Formatted
-from tests.schema.test_statements import counting
+from tests.schema.test_statements import counting, endless_statements
 from tests.schema.world import World, scid, uuid
 from tests.waiting import PATIENCE_S
 
@@ -72,16 +72,7 @@ async def test_a_statement_nobody_waits_for_is_stopped(
 ) -> None:
     await villages(world)
     await title_of(engine, need_id(1, 10))
-    started, stopped = asyncio.Event(), asyncio.Event()
-
-    async def endless(*_: Any) -> Any:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.set()
-
-    monkeypatch.setattr(asyncpg.Connection, "fetch", endless)
+    started, stopped = endless_statements(monkeypatch)
     tasks = [asyncio.create_task(title_of(engine, need_id(1, number))) for number in (10, 11)]
     async with asyncio.timeout(PATIENCE_S):
         await started.wait()

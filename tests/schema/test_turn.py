@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from schema.engine import Engine
-from tests.schema.test_statements import counting
+from tests.schema.test_statements import counting, endless_statements
 from tests.schema.world import World
 from tests.waiting import PATIENCE_S
 
@@ -87,16 +87,7 @@ async def test_who_leaves_takes_nobody_along_and_the_last_one_stops_the_statemen
     await asyncio.sleep(0)
     leaving.cancel()
     assert await staying == alone
-    started, stopped = asyncio.Event(), asyncio.Event()
-
-    async def endless(*_: Any) -> Any:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.set()
-
-    monkeypatch.setattr(asyncpg.Connection, "fetch", endless)
+    started, stopped = endless_statements(monkeypatch)
     tasks = [asyncio.create_task(page_of(engine, category)) for category in CATEGORIES[:2]]
     async with asyncio.timeout(PATIENCE_S):
         await started.wait()
