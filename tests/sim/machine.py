@@ -271,7 +271,6 @@ class Process:
             {"base_url": machine.home_url, "network": "test"},
         )
         self.depositor = Depositor(database, self.client, self._connected, Wake(self._connected), lambda: 0.5)
-        self.witnessing = Witnessing(database, self.client, machine.clock, self._connected, lambda: 0.5)
         self.claims = Claims(self._connected)
         self.app = Starlette(routes=self._routes())
         install(self.app)
@@ -293,6 +292,10 @@ class Process:
     def aftercare(self) -> Aftercare:
         """Return what asks peers for what is missing; each asks as if an hour had passed since the last."""
         return Aftercare(self.database, self.keys, self.client, self.machine.clock, self._connected)
+
+    def witnessing(self) -> Witnessing:
+        """Return what asks peers to cosign; each asks as if nobody had been asked in vain a while ago."""
+        return Witnessing(self.database, self.client, self.machine.clock, self._connected, lambda: 0.5)
 
     async def _connected(self) -> Connection:
         return await connect(self.machine.dsn, application_name="gotong-sync")

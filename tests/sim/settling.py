@@ -68,9 +68,9 @@ async def ask_for_everything(world: "World") -> None:
     """Raise if asking everybody once more, in full, the relays among them, brings anything."""
     for machine in world.machines:
         for url in world.known_to(machine):
-            moved = (await machine.running.syncer.once(url, in_full=True)).entries
-            moved += sum([await work(machine, url) for work in _besides(world, machine, url, caring=True)])
-            assert not moved, f"{machine.name}: the hint of {url} hid something"
+            moved = {"pull": (await machine.running.syncer.once(url, in_full=True)).entries}
+            moved |= {work.__name__: await work(machine, url) for work in _besides(world, machine, url, caring=True)}
+            assert not any(moved.values()), f"{machine.name}: the hint of {url} hid something: {moved}"
 
 
 async def _round(world: "World", *, caring: bool) -> int:
@@ -139,7 +139,7 @@ async def look_after(machine: Machine, url: str) -> int:
         bodies, statements = await aftercare.once(peer)
     finally:
         await aftercare.close()
-    return said + bodies + statements + await process.witnessing.once(peer)
+    return said + bodies + statements + await process.witnessing().once(peer)
 
 
 async def _deposit(machine: Machine, url: str) -> int:
