@@ -1,8 +1,14 @@
-"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--moods rotate,move]`."""
+"""Run seeds until one fails: `python -m tests.sim --seeds 1000 [--nodes 20] [--first 1] [--moods rotate,move]`.
+
+As many processes as the computer has cores share the seeds, each with a PostgreSQL of its own.
+"""
 
 import argparse
 import asyncio
 import logging
+import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +26,7 @@ from tests.sim.world import STEPS, STEPS_BY_WEIGHT, Step, world
 MOODS_BY_NAME = {step.__name__: step for step in STEPS_BY_WEIGHT}
 RUN_S_MAX = 1_200.0
 """Beyond it a run does not end by itself; most take seconds."""
+POLL_S = 0.2
 
 
 async def run_seed(
@@ -46,7 +53,8 @@ async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path)
     disks = Disks(server_dsn, await _template(server_dsn), "run")
     failed: list[int] = []
     began_s = time.monotonic()
-    for done, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
+    seeds = range(given.first, given.first + given.seeds, given.every)
+    for done, seed in enumerate(seeds, start=1):
         try:
             told = await run_seed(seed, disks, directory, nodes=given.nodes, steps=given.steps, moods=given.moods)
             if given.tell:
@@ -57,9 +65,36 @@ async def run_seeds(given: argparse.Namespace, server_dsn: str, directory: Path)
             sys.stdout.write(f"\n{traceback.format_exc()}\nTo repeat it: {again}{_options(given)}\n")
             if not given.go_on:
                 break
-        sys.stdout.write(f"\r{done} of {given.seeds} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
+        sys.stdout.write(f"\r{done} of {len(seeds)} seeds, {(time.monotonic() - began_s) / done:.2f} s each")
         sys.stdout.flush()
     sys.stdout.write("\n")
+    return failed
+
+
+def run_side_by_side(given: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Return how many of `given.jobs` processes failed, each of which ran its share of the seeds.
+
+    The first failure ends all, unless told to go on.
+    """
+    running = []
+    for number in range(min(given.jobs, given.seeds)):
+        mine = {"--jobs": 1, "--first": given.first + number, "--seeds": given.seeds - number, "--every": given.jobs}
+        options = [str(each) for option in mine.items() for each in option]
+        running.append(subprocess.Popen([sys.executable, "-m", "tests.sim", *arguments, *options]))
+    failed = 0
+    try:
+        while running:
+            ended = [each for each in running if each.poll() is not None]
+            running = [each for each in running if each not in ended]
+            failed += sum(each.returncode != 0 for each in ended)
+            if failed and not given.go_on:
+                break
+            time.sleep(POLL_S)
+    finally:
+        for each in running:
+            each.send_signal(signal.SIGINT)
+        for each in running:
+            each.wait()
     return failed
 
 
@@ -90,7 +125,11 @@ def main() -> None:
     )
     parser.add_argument("--tell", action="store_true", help="say what happened in each of them")
     parser.add_argument("--go-on", action="store_true", help="run the others when one fails")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes share them")
+    parser.add_argument("--every", type=int, default=1, help="run one of so many seeds")
     given = parser.parse_args()
+    if min(given.jobs, given.seeds) > 1:
+        sys.exit(run_side_by_side(given, sys.argv[1:]))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory(prefix="gotong-sim-") as path:
         directory = Path(path)
@@ -98,6 +137,8 @@ def main() -> None:
         server = EmbeddedServer(directory, durable=False)
         try:
             failed = asyncio.run(run_seeds(given, server.start(), directory))
+        except KeyboardInterrupt:
+            sys.exit("stopped")
         finally:
             server.stop()
     if failed:
