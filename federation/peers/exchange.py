@@ -20,6 +20,7 @@ from federation.identity.states import DidStates
 from federation.log.entry import Network, NetworkMismatch
 from federation.log.names import is_origin, parse_origin
 from federation.moderation import trust
+from federation.moderation.reports import report
 from federation.restricted.places import note_places
 from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
@@ -245,7 +246,7 @@ class Exchange:
         await note_sightings(self._database, self._states, self._peer.id, [head], known, is_over=False)
         async with self._database.transaction() as connection:
             await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
-        await self._report(head.origin, lost, shown)
+        await report(self._database, self._peer, lost, origin=head.origin, evidence=shown)
         self.done.healed.append(head.origin)
         todo.wanted.append(Wanted(head.origin, ours.size, ours.did_version))
 
@@ -336,11 +337,7 @@ class Exchange:
         self.done.refused[origin] = error.code
         if isinstance(error, DidTimeInFuture):
             return  # one of two clocks is wrong, and it may be ours: no reason to accuse anybody
-        await self._report(origin, error, evidence)
-
-    async def _report(self, origin: str, error: GotongError, evidence: bytes | None) -> None:
-        async with self._database.transaction() as connection:
-            await peers.report(connection, error, peer_id=self._peer.id, origin=origin, evidence=evidence)
+        await report(self._database, self._peer, error, origin=origin, evidence=evidence)
 
     # ---- who is at home there ----------------------------------------------------------------------------------------
 

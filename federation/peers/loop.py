@@ -21,6 +21,7 @@ from domain.errors import GotongError
 from federation.identity.states import DidStates
 from federation.log.entry import Network
 from federation.mirror.depositor import give_back
+from federation.moderation.reports import report
 from federation.moderation.trust import PeerNotFound
 from federation.peers.exchange import Exchange, Exchanged
 from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
@@ -202,8 +203,7 @@ class Syncer:
                     skew_ms=skew_ms,
                 )
             if not isinstance(error, NOT_REPORTED):
-                async with self.database.transaction() as connection:
-                    await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=None)
+                await report(self.database, peer, error)
 
     # ---- all peers, for as long as the process lives -----------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from federation.identity.keys import log_key_name
 from federation.identity.writing import writable_head
 from federation.log import entry
 from federation.log.service import log_service
+from federation.moderation.reports import report
 from federation.publish.prepare import RecordNotFound
 from federation.restricted import request as restricted_request
 from federation.restricted.mailbox import Mailbox
@@ -176,7 +177,7 @@ class Asking:
                     if peer is not None and not (
                         isinstance(error, AnswerUnproven) and await self._is_behind(peer, question)
                     ):
-                        await self._report(peer, error, answer)
+                        await report(self.releases.database, peer, error, evidence=answer)
         if waiting is not None:
             return waiting
         raise failed or HomeUnknown("nobody here knows how to reach the home of that record", id=str(question.uri))
@@ -253,10 +254,6 @@ class Asking:
         except GotongError:
             return True
         return told.count(b"\n") > question.owner.version_count
-
-    async def _report(self, peer: PeerRow, error: GotongError, answer: bytes) -> None:
-        async with self.releases.database.transaction() as connection:
-            await peers.report(connection, error, peer_id=peer.id, origin=None, evidence=answer)
 
 
 def _refusal(code: str) -> GotongError:

@@ -40,7 +40,7 @@ class Query:
         query = self if self.variants is None else self.variants.of(asking)
         parameters = [bind(asking) for bind in query.binders]
         if query.turn is not None:
-            return await query.turn.rows(asking.services.database, parameters)
+            return await query.turn.answer(asking.services.database, parameters)
         async with asking.services.database.acquire() as database:
             if not query.uneven:
                 return await database.fetch(query.sql, *parameters, *more)

@@ -21,7 +21,7 @@ from schema.compile.read import Answer, ById, Changes, Grouped, Many
 from schema.compile.several import by_ids_sql, entities, kind_of, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.together import Together
-from schema.compile.turn import Turn
+from schema.compile.turn import Turn, is_kept
 from schema.compile.visibility import visible
 
 
@@ -219,7 +219,8 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
         )
     statement = build.statement
     is_short = statement.is_flat and not (counted or statement.uneven or page.searches)
-    turn = Turn(sql, len(statement.binders)) if is_short else None
+    parameters = len(statement.binders)
+    turn = Turn(sql, parameters) if is_short and is_kept(sql, parameters) else None
     query = Query(sql, statement.binders, statement.holes, statement.uneven, variants, turn)
     return Connection(page, found, query, counted)
 
@@ -246,7 +247,8 @@ def one_by_uri(
         own = build.fresh()
         select = by_ids_sql(own, type_, [node.selection_set for node in nodes])
         sql = select(len(own.statement.binders) + 1)
-        queries[kind_of(type_)] = Together(Query(sql, own.statement.binders, own.statement.holes))
+        query = Query(sql, own.statement.binders, own.statement.holes)
+        queries[kind_of(type_)] = Together(query, is_short=own.statement.is_flat)
     return One(uri or _no_uri, queries)
 
 

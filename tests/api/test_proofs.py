@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import asyncpg
 import pytest
 
 from federation.lifecycle.recover import recover
@@ -15,6 +14,7 @@ from store import logs
 from tests.api.conftest import Served
 from tests.api.test_writing import published
 from tests.nodes import seed_of
+from tests.schema.test_statements import counting
 
 
 async def test_a_proof_in_an_answer_holds_without_this_node(served: Served) -> None:
@@ -43,14 +43,7 @@ async def test_proofs_cost_the_same_number_of_statements_for_any_number_of_rows(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await served.node.publish_needs(served.guest.scid, *[f"Beras {number}" for number in range(12)])
-    asked: list[str] = []
-    fetch = asyncpg.Connection.fetch
-
-    async def counted(connection: Any, sql: str, *args: Any, **more: Any) -> Any:
-        asked.append(sql)
-        return await fetch(connection, sql, *args, **more)
-
-    monkeypatch.setattr(asyncpg.Connection, "fetch", counted)
+    asked = counting(monkeypatch)
     counts = []
     for size in (1, 12):
         asked.clear()

@@ -42,7 +42,7 @@ FEDERATION_SHELL = {
     "sealing": {"reseal", "sealed_to", "vault"},
     "projection": {"adopt", "check", "project", "reapply", "rebuild", "withdraw"},
     "publish": {"append", "guard", "prepare", "waiting"},
-    "moderation": {"suppress", "trust"},
+    "moderation": {"reports", "suppress", "trust"},
     "requests": {"caller", "outbound", "refusal", "signer"},
     "sync": {"announce", "apply", "backlog", "client", "heal", "news", "receive", "serve"},
     "witness": {"bringing", "cosigning", "forks", "freeze", "gossip", "sightings", "tellings", "witnessing"},

@@ -19,7 +19,7 @@ from tests.erasure.story import erase
 from tests.mirror.conftest import MakeNode, SyncNode, exported, imported, new_intake, run_import
 from tests.nodes import need_draft, seed_of
 from tests.sync import liar
-from tests.sync.liar import FrameTamper
+from tests.sync.liar import tampered
 from tests.sync.raw import append_raw, hand_built
 
 SECRET = "Jalan Melati 7"
@@ -141,20 +141,10 @@ async def test_a_bundle_cut_anywhere_leaves_what_was_verified_and_the_whole_one_
     assert (await reader.node.check(guest.origin)).signed_size == 64
 
 
-def tampered(data: bytes, tamper: FrameTamper) -> bytes:
-    frames = Decoder().feed(zlib.decompress(data, 16 + zlib.MAX_WBITS))
-    return b"".join(map(encode, tamper(frames)))
-
-
-LIES: dict[str, tuple[FrameTamper, str]] = {
-    "a body": (liar.each_entry(liar.other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
-    "an entry": (liar.each_entry(liar.other_entry, 2), "NOT_A_PREFIX"),
-    "two entries": (liar.swapped_entries(1, 2), "NOT_A_PREFIX"),
-    "two bodies": (liar.swapped_entries(1, 2, bodies_only=True), "PAYLOAD_COMMITMENT_MISMATCH"),
-    "the note": (liar.notes(lambda note: note.replace(b"\n4\n", b"\n5\n")), "CHECKPOINT_SIGNATURE_INVALID"),
+LIES = liar.LIES | {
     "an identity": (liar.lines(lambda line: line.replace(b"ojol", b"ojul")), "DID_SCID_MISMATCH"),
     "no identity": (liar.without(DidLine), "SECTION_GAP"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -16,9 +16,9 @@ from federation.sync.frames import End, EntryData, Evidence, Mark, encode
 from store.database import connect
 from store.locks import Claims
 from tests.mirror.conftest import Laptop, MakeNode, Mirror, SyncNode, exported, new_intake, run_import
-from tests.mirror.test_bundle import tampered
 from tests.nodes import need_draft
 from tests.sync import liar
+from tests.sync.liar import tampered
 from tests.sync.test_forks import HEAD, roll_back
 
 UNFINISHED = """

@@ -1,13 +1,19 @@
 """Who reads contact and exact place through GraphQL: the publisher's own people, at home, and nobody else."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from auth.tokens import Viewer
+from schema.context import Caller
+from schema.engine import Engine
+from schema.root import SCHEMA
 from tests.api.conftest import Served
 from tests.api.test_following import everything_is_numbered, followed, opened
 from tests.api.test_writing import need
+from tests.schema.test_statements import counting
 
 ASK = """
 query ($id: ID!) { node(id: $id) { ... on Need { title
@@ -93,6 +99,27 @@ async def test_an_answer_with_a_token_is_never_shared_and_a_shared_one_holds_no_
     for response in (shared, again):
         assert PHONE not in response.text
         assert '"contactAccess":"ASK_HOME"' in response.text
+
+
+@pytest.mark.parametrize("query", [ASK, "{ needs { nodes { title contact { phone } contactAccess } } }"])
+async def test_those_who_ask_at_one_moment_share_a_statement_and_no_contact(
+    served: Served, written: dict[str, Any], monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    engine, now = Engine(SCHEMA, served.services), served.node.clock()
+    tokens = [served.token(scopes=READ), served.token(), served.token(scopes=READ, organizations=[])]
+    viewers = [None, *(served.services.verifier.verify(token, now) for token in tokens)]
+    variables = {"id": written["id"]} if "$id" in query else {}
+
+    async def read_by(viewer: Viewer | None) -> str:
+        answer = await engine.ask(query, variables, Caller(viewer))
+        assert answer.errors == []
+        return answer.json().decode()
+
+    alone = [await read_by(viewer) for viewer in viewers]
+    asked = counting(monkeypatch)
+    assert await asyncio.gather(*map(read_by, viewers)) == alone
+    assert [PHONE in answer for answer in alone] == [False, True, False, False]
+    assert len([sql for sql in asked if "from need t" in sql]) == 1
 
 
 async def test_an_event_holds_no_contact_whoever_follows(served: Served) -> None:

@@ -29,7 +29,7 @@ def endless_statements(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, 
     """Have no statement end by itself from here on; return what is set when one began, and when it was stopped."""
     started, stopped = asyncio.Event(), asyncio.Event()
 
-    async def endless(*_: Any) -> Any:
+    async def endless(*_: Any, **__: Any) -> Any:
         started.set()
         try:
             await asyncio.Event().wait()

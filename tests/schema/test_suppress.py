@@ -1,6 +1,5 @@
 """An operator hides one record on this node: nothing here shows it, the rest is as before, and it can be undone."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -11,15 +10,14 @@ from federation.moderation.suppress import ParticipantNotSuppressible, set_suppr
 from federation.publish.prepare import RecordNotFound
 from schema.context import Caller
 from schema.engine import Engine
-from store.database import Database, connect
+from store.database import Database
 from store.outbox import sequence
 from store.rebuild import out_of_step
 from tests.schema.test_moderation import asked, operator
-from tests.schema.world import NOW, World, need_body, scid, uuid
+from tests.schema.world import NOW, World, introduced_again, introduced_meanwhile, need_body, scid, uuid
 
 __all__ = ["operator"]
 
-BLOCKED_POLL_S = 0.02
 URI = f"gotong:{scid(1)}/need/{uuid(11)}"
 OTHER = f"gotong:{scid(1)}/need/{uuid(12)}"
 SUPPRESS = """
@@ -125,16 +123,10 @@ async def test_it_stays_hidden_when_its_row_and_its_publishers_are_written_anew(
         await connection.execute(
             "update need set record_id = $1, revision = 1 where record_id = $2", uuid(11), uuid(13)
         )
-        await _introduced_again(connection)
+        await introduced_again(connection)
         assert await out_of_step(connection) == []
     shown = await everywhere(engine)
     assert (shown["node"], shown["needs"]["hiddenByTrust"]) == (None, {"count": 1, "critical": 0})
-
-
-async def _introduced_again(connection: Any) -> None:
-    columns = "publisher_id, record_id, revision, log_id, index, published_at, revised_at, received_at, exercise, "
-    columns += "slug, name_text, kind, focus, region, region_path, languages, external_ids, search_text, doc"
-    await connection.execute(f"insert into organization ({columns}) select {columns} from kept on conflict do nothing")
 
 
 async def test_an_introduction_that_arrives_while_a_record_is_suppressed_shows_nothing_of_it(
@@ -151,17 +143,7 @@ async def test_an_introduction_that_arrives_while_a_record_is_suppressed_shows_n
             uuid(11),
             NOW,
         )
-        arriving = await connect(database.dsn)
-        try:
-            arrives = asyncio.ensure_future(_introduced_again(arriving))
-            waits = "select cardinality(pg_blocking_pids($1))"  # pg_stat_activity stands still inside a transaction
-            while not arrives.done() and not await connection.fetchval(waits, arriving.get_server_pid()):  # noqa: ASYNC110
-                await asyncio.sleep(BLOCKED_POLL_S)
-            assert not arrives.done()
-            await change.commit()
-            await arrives
-        finally:
-            await arriving.close()
+        await introduced_meanwhile(database, connection, change)
     assert (await everywhere(engine))["node"] is None
 
 

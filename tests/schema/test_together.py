@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
-from schema.compile import together
+from schema.compile import gathering
 from schema.engine import Engine
 from schema.errors import Formatted
 from tests.schema.test_statements import counting, endless_statements
@@ -92,13 +92,23 @@ async def test_a_damaged_row_spoils_its_own_answer_only(engine: Engine, world: W
     assert damaged[1] != []
 
 
+async def test_records_with_lists_of_others_are_asked_for_alone(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await villages(world)
+    query = QUERY.replace("title", "title updates { nodes { text } }")
+    asked = counting(monkeypatch)
+    await asyncio.gather(*(engine.ask(query, {"id": need_id(1, number)}) for number in (10, 11, 12)))
+    assert len(asked) == 3
+
+
 async def test_those_who_come_while_a_statement_runs_share_the_next(
     engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await villages(world)
     await title_of(engine, need_id(1, 10))
     asked = counting(monkeypatch)
-    monkeypatch.setattr(together, "WAITED_S_MAX", 60)
+    monkeypatch.setattr(gathering, "WAITED_S_MAX", 60)
     first = asyncio.create_task(title_of(engine, need_id(1, 10)))
     while not asked:  # noqa: ASYNC110 - a few turns of the loop
         await asyncio.sleep(0)

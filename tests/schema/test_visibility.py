@@ -1,6 +1,5 @@
 """Who may be seen follows the operator's word, whichever of both comes first and whoever writes the rows."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -8,10 +7,8 @@ import pytest
 
 from schema.engine import Engine
 from store import participants
-from store.database import Database, connect
-from tests.schema.world import World, scid
-
-BLOCKED_POLL_S = 0.02
+from store.database import Database
+from tests.schema.world import World, introduced_meanwhile, scid
 
 
 async def _titles(engine: Engine) -> bytes | None:
@@ -54,24 +51,10 @@ async def test_an_introduction_that_arrives_while_trust_changes_is_not_lost(
 ) -> None:
     async with database.acquire() as connection:
         await connection.execute("create table kept as select * from organization; delete from organization")
-        columns = "publisher_id, record_id, revision, log_id, index, published_at, revised_at, received_at, exercise, "
-        columns += "slug, name_text, kind, focus, region, region_path, languages, external_ids, search_text, doc"
         change = connection.transaction()
         await change.start()
         await participants.set_trust(connection, [publisher], "allowed", set_by="operator", tables={})
-        arriving = await connect(database.dsn)
-        try:
-            arrives = asyncio.ensure_future(
-                arriving.execute(f"insert into organization ({columns}) select {columns} from kept")
-            )
-            waits = "select cardinality(pg_blocking_pids($1))"  # pg_stat_activity stands still inside a transaction
-            while not arrives.done() and not await connection.fetchval(waits, arriving.get_server_pid()):  # noqa: ASYNC110
-                await asyncio.sleep(BLOCKED_POLL_S)
-            assert not arrives.done()
-            await change.commit()
-            await arrives
-        finally:
-            await arriving.close()
+        await introduced_meanwhile(database, connection, change)
     assert scid(1).encode() in (await _titles(engine) or b"")
 
 

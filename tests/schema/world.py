@@ -1,5 +1,6 @@
 """A small world for questions: participants and records as rows, projected by the real record types."""
 
+import asyncio
 import hashlib
 import itertools
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from domain.ids import uuid7
 from domain.instants import format_instant
 from domain.records.registry import RECORDS
 from store import texts
-from store.database import Database
+from store.database import Connection, Database, connect
 
+BLOCKED_POLL_S = 0.02
 NOW = datetime(2026, 11, 22, 7, 0, 0, 123_000, tzinfo=UTC)
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -188,3 +190,26 @@ class World:
                 uuid(number),
                 NOW,
             )
+
+
+async def introduced_again(connection: Connection) -> None:
+    """Insert the organizations that a test keeps in the table `kept`."""
+    columns = "publisher_id, record_id, revision, log_id, index, published_at, revised_at, received_at, exercise, "
+    columns += "slug, name_text, kind, focus, region, region_path, languages, external_ids, search_text, doc"
+    await connection.execute(f"insert into organization ({columns}) select {columns} from kept on conflict do nothing")
+
+
+async def introduced_meanwhile(database: Database, connection: Connection, change: Any) -> None:
+    """Do so on a connection of its own, which waits for `change`, a transaction of `connection`; return when both are
+    committed."""
+    arriving = await connect(database.dsn)
+    try:
+        arrives = asyncio.ensure_future(introduced_again(arriving))
+        waits = "select cardinality(pg_blocking_pids($1))"  # pg_stat_activity stands still inside a transaction
+        while not arrives.done() and not await connection.fetchval(waits, arriving.get_server_pid()):  # noqa: ASYNC110
+            await asyncio.sleep(BLOCKED_POLL_S)
+        assert not arrives.done()
+        await change.commit()
+        await arrives
+    finally:
+        await arriving.close()

@@ -1,6 +1,7 @@
 """A peer that hands on a true node's answers, tampered with on the way."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -142,6 +143,22 @@ def lines(change: BytesTamper) -> FrameTamper:
 def without(*kinds: type) -> FrameTamper:
     """Leave frames of these types out of the section."""
     return of_log(lambda frames: [each for each in frames if not isinstance(each, kinds)])
+
+
+def tampered(body: bytes, tamper: FrameTamper) -> bytes:
+    """Return a bundle or a deposit, tampered with."""
+    frames = Decoder().feed(zlib.decompress(body, 16 + zlib.MAX_WBITS))
+    return b"".join(map(encode, tamper(frames)))
+
+
+LIES: dict[str, tuple[FrameTamper, str]] = {
+    "a body": (each_entry(other_body, 2), "PAYLOAD_COMMITMENT_MISMATCH"),
+    "an entry": (each_entry(other_entry, 2), "NOT_A_PREFIX"),
+    "two entries": (swapped_entries(1, 2), "NOT_A_PREFIX"),
+    "two bodies": (swapped_entries(1, 2, bodies_only=True), "PAYLOAD_COMMITMENT_MISMATCH"),
+    "the note": (notes(lambda note: note.replace(b"\n4\n", b"\n5\n")), "CHECKPOINT_SIGNATURE_INVALID"),
+}
+"""What is told of a log of four entries, and the rule that it breaks."""
 
 
 def kept_in(bodies: list[bytes]) -> Callable[[bytes], bytes]:
