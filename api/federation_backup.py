@@ -13,7 +13,7 @@ from api.errors import guarded
 from api.federation import body_of, plain_number
 from federation.backup import keeping
 from federation.backup.keeping import BackupNotKept
-from federation.backup.sealed import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, MANIFEST_BYTES_MAX
+from federation.backup.sealed import CHUNK_BYTES_MAX, CHUNK_SEAL_BYTES, CHUNKS_MAX, MANIFEST_BYTES_MAX
 from federation.identity.states import DidStates
 from store.database import Database
 
@@ -78,7 +78,10 @@ def _missing(numbers: list[int]) -> Response:
 
 def _place(request: Request) -> tuple[str, int, int]:
     given = request.path_params
-    return given["scid"], plain_number(given["version"]), plain_number(given["number"])
+    version, number = plain_number(given["version"]), plain_number(given["number"])
+    if number >= CHUNKS_MAX:
+        raise BackupNotKept("no backup has so many chunks", count_max=CHUNKS_MAX)
+    return given["scid"], version, number
 
 
 def _reader(request: Request) -> bytes:

@@ -16,7 +16,7 @@ import typer
 from domain.errors import GotongError
 from federation.identity import cards
 from federation.lifecycle.enroll import KeepCards, no_cards
-from node.wiring import Node
+from node.wiring import Node, now
 
 FILE_BYTES_MAX = 1024 * 1024
 _PAGE_WORDS = re.compile(r"<li>([a-z]+)</li>")
@@ -69,7 +69,7 @@ def card_writer(node: Node, slug: str, name: str, seed: bytes, cards_dir: Path |
     def write(did: str) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number, card in enumerate(cards.split(seed), start=1):
-            page = cards.render_html(card, name, did, number).encode()
+            page = cards.render_html(card, name, did, number, now().date()).encode()
             path = directory / f"{slug}-{number}.html"
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

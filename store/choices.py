@@ -12,6 +12,8 @@ IN_REGIONS = """
     )
 """
 """The participants that say they are in these regions, or publish something there."""
+LEFT_OUT_MAX = 2**31 - 1
+"""More logs than that a peer may claim, and nobody has: a column and GraphQL's Int hold no more."""
 
 
 async def choices(connection: Connection) -> list[str]:
@@ -60,5 +62,8 @@ async def outside(
 
 
 async def remember_left_out(connection: Connection, peer_id: int, count: int) -> None:
-    """Remember how many of a peer's logs were left out of its last exchange."""
-    await connection.execute("update peer set logs_left_out = $2 where id = $1 and logs_left_out <> $2", peer_id, count)
+    """Remember how many of a peer's logs were left out of its last exchange, at most LEFT_OUT_MAX."""
+    left_out = min(count, LEFT_OUT_MAX)
+    await connection.execute(
+        "update peer set logs_left_out = $2 where id = $1 and logs_left_out <> $2", peer_id, left_out
+    )

@@ -278,7 +278,7 @@ class EmbeddedServer:
 
         Such a one notices by itself within a minute, and then takes its socket away: by that time ours.
         """
-        servers = [each for each in psutil.process_iter(["name"]) if each.info["name"].startswith("postgres")]
+        servers = [each for each in psutil.process_iter(["name"]) if (each.info["name"] or "").startswith("postgres")]
         orphans = [each for each in servers if _was_deleted_under(each, self.cluster.resolve())]
         for each in orphans:
             with contextlib.suppress(psutil.Error):

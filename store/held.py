@@ -85,18 +85,35 @@ async def quarantine(connection: Connection) -> Quarantine:
     return Quarantine(**dict(record))
 
 
-async def did_logs(connection: Connection, scids: Sequence[str]) -> dict[str, tuple[list[bytes], bytes | None]]:
-    """Return the DID log lines and the witness proofs of each of these participants that is known."""
+async def did_logs(
+    connection: Connection, scids: Sequence[str], bytes_max: int
+) -> dict[str, tuple[list[bytes], bytes | None]]:
+    """Return the DID log lines and the witness proofs of those of these participants that are known.
+
+    Not of all where their lines have more than `bytes_max`, but of one at least.
+    """
     records = await connection.fetch(
         """
-        select participant.scid, array_agg(did_line.line order by did_line.version) as lines,
-               (select proofs from did_witness where did_witness.participant_id = participant.id) as proofs
-        from participant join did_line on did_line.participant_id = participant.id
-        where participant.scid = any($1) group by participant.id
+        with known as (
+            select participant.id, participant.scid, sum(sum(length(did_line.line))) over by_id as total,
+                   row_number() over by_id as place
+            from participant join did_line on did_line.participant_id = participant.id
+            where participant.scid = any($1) group by participant.id window by_id as (order by participant.id)
+        )
+        select known.scid,
+               array(select line from did_line where participant_id = known.id order by version) as lines,
+               (select proofs from did_witness where participant_id = known.id) as proofs
+        from known where total <= $2 or place = 1
         """,
         list(scids),
+        bytes_max,
     )
     return {record["scid"]: (record["lines"], record["proofs"]) for record in records}
+
+
+async def did_log(connection: Connection, scid: str) -> tuple[list[bytes], bytes | None] | None:
+    """Return the DID log lines and the witness proofs of a participant, None if it is not known."""
+    return (await did_logs(connection, [scid], 0)).get(scid)
 
 
 async def find_homes(

@@ -194,10 +194,16 @@ async def set_partial_head(
     target_proof: bytes,
     verified_at: datetime,
 ) -> None:
-    """Advance the head to a prefix of a checkpoint: the batch ended before what the log's owner signed."""
+    """Advance the head to a prefix of a checkpoint: the batch ended before what the log's owner signed.
+
+    Of two such checkpoints the longer one is kept.
+    """
     await connection.execute(
         """
-        update log set size = $2, edge = $3, target = $4, target_size = $5, target_proof = $6, verified_at = $7
+        update log set size = $2, edge = $3, verified_at = $7,
+                       target = case when target_size > $5 then target else $4 end,
+                       target_size = greatest(target_size, $5),
+                       target_proof = case when target_size > $5 then null else $6::bytea end
         where id = $1
         """,
         log_id,
@@ -210,16 +216,27 @@ async def set_partial_head(
     )
 
 
-async def remember_longer(connection: Connection, log_id: int, note: bytes, size: int) -> None:
-    """Keep a verified note of a log hosted here that states more entries than are here: before those, none is added."""
-    await connection.execute(
+async def remember_longer(connection: Connection, log_id: int, note: bytes, size: int) -> bool:
+    """Return whether a verified note of a log hosted here states more than all before, and keep it.
+
+    Until all that it states is here, nothing is added to the log.
+    """
+    is_kept = await connection.fetchval(
         """
         update log set target = $2, target_size = $3, target_proof = null
-        where id = $1 and size < $3 and coalesce(target_size < $3, true)
+        where id = $1 and size < $3 and coalesce(target_size < $3, true) returning true
         """,
         log_id,
         note,
         size,
+    )
+    return bool(is_kept)
+
+
+async def forget_longer(connection: Connection, log_id: int) -> None:
+    """Forget such a note: its key was retired at the size that the log has here."""
+    await connection.execute(
+        "update log set target = null, target_size = null, target_proof = null where id = $1", log_id
     )
 
 

@@ -211,7 +211,8 @@ async def _rewrite(connection: Connection, rewritten: list[str], waits_since: da
     if not ready or await orphans.empty(connection) is None:
         return Hold.TRANSACTION
     tables = (*tables_of(_shown(ready)), STATISTICS)
-    if waits_since is not None and await connection.fetchval(_CAN_WAIT, list(tables), LARGE_BYTES, waits_since):
+    can_wait = waits_since is not None and all(each["executed_at"] >= waits_since for each in ready)
+    if can_wait and await connection.fetchval(_LARGEST_BYTES, list(tables)) > LARGE_BYTES:
         return Hold.QUIET_HOUR
     for table in tables:
         await connection.execute(f"vacuum (full) {table}")
@@ -232,7 +233,7 @@ async def _unseen(connection: Connection) -> list[asyncpg.Record]:
 
 
 _FORGOTTEN = """
-    select log_id, index, type, parts, forgotten_by from erasure
+    select log_id, index, type, parts, forgotten_by, executed_at from erasure
     where swept_at is null and forgotten_by is not null and rewritten_to is null
 """
 _IS_SEEN = """
@@ -261,10 +262,7 @@ _OLDEST = """
         from pg_replication_slots
     ) seeing where age is not null order by age desc limit 1
 """
-_CAN_WAIT = """
-    select (select max(pg_total_relation_size(name::regclass)) from unnest($1::text[]) as given (name)) > $2
-       and not exists (select from erasure where swept_at is null and executed_at < $3)
-"""
+_LARGEST_BYTES = "select max(pg_total_relation_size(name::regclass)) from unnest($1::text[]) as given (name)"
 _REMEMBER_REWRITTEN = """
     update erasure set rewritten_to = pg_current_wal_insert_lsn()
     from unnest($1::integer[], $2::bigint[]) as ready (log_id, index)

@@ -7,7 +7,7 @@ evidence that comes along (rules Y); without proof a contradiction is only repor
 
 Rules, with the error that answers each:
 - B2.1 of a log whose key is here entries are taken only where it is longer and really signed: history was lost here.
-  Nothing is signed in it until all that the note states is back: OWN_LOG_LONGER is told.
+  Nothing is signed in it until all that the note states is back: OWN_LOG_LONGER is told. DID lines are taken as of any.
 - B2.2 a log whose publisher is blocked here is not taken: PUBLISHER_BLOCKED.
 - B2.3 of a publisher in quarantine the batches that begin within its quota are taken, and as many new publishers as
   quarantine has room for: QUARANTINE_FULL.
@@ -138,7 +138,7 @@ class Intake:
         self._telling: SectionTelling | None = None  # of the log being taken, if it says something else than ours
         self.taken: dict[str, Taken] = {}
         self.findings: list[Finding] = []
-        self.taken_back: list[str] = []  # logs of our own of which more came than was here
+        self.lost: dict[str, OwnLogLonger] = {}  # of logs of our own of which more is told than was here
 
     async def take(self, frame: Frame) -> None:
         """Take one frame, refusals going into `taken`. Raises rules F2 and the database's errors."""
@@ -215,12 +215,8 @@ class Intake:
             if state is None:
                 raise HeadMoved("the identity changed meanwhile", scid=scid, expected=held.did_version)
             self._telling = self._other_telling(event, held, state)
-            if held.hosted:
-                if held.log_id is None or parse_origin(event.origin).epoch < held.epoch:
-                    return None
-                if not is_longer(event.note, held):
-                    return None
-                await self._take_back(held.log_id, event, held, state)
+            if held.hosted and not await self._was_lost(event, held, state):
+                return None
         await self._gate(event, held)
         self._size = 0 if held is None else held.size
         self._stop = None
@@ -245,15 +241,30 @@ class Intake:
             self._quarantine = await held_.quarantine(connection)
         return self._quarantine
 
-    async def _take_back(self, log_id: int, event: Opened, held: Held, state: DidState) -> None:
-        """Have nothing signed in a log of ours until what was lost of it is back; raise what is wrong with its note."""
-        theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
+    async def _was_lost(self, event: Opened, held: Held, state: DidState) -> bool:
+        """Return whether a section has more of our own than is here; nothing is signed in that log before it is back.
+
+        Raises what is wrong with its note. One by a key that only the section's DID lines state needs no such care:
+        when they are taken, the key here signs no more.
+        """
+        if parse_origin(event.origin).epoch < held.epoch:
+            return False
+        has_lines = bool(new_lines(event.lines, held.did_version))
+        if held.log_id is None or not is_longer(event.note, held):
+            return has_lines
+        try:
+            theirs = check_checkpoint(event.note, event.origin, log_service(state).keys)
+        except GotongError:
+            if not has_lines:
+                raise
+            return True
         lost = OwnLogLonger("a longer version of our own log", held=held.size, found=theirs.size)
         async with self._database.transaction() as connection:
-            await logs.remember_longer(connection, log_id, own_note(event.note), theirs.size)
-            await guard.renew_stream(connection)  # what followers were told of what was lost has other numbers now
-            await peers.report(connection, lost, peer_id=self._peer_id, origin=event.origin, evidence=event.note)
-        self.taken_back.append(event.origin)
+            if await logs.remember_longer(connection, held.log_id, own_note(event.note), theirs.size):
+                await guard.renew_stream(connection)  # what followers were told of what was lost is numbered anew
+                await peers.report(connection, lost, peer_id=self._peer_id, origin=event.origin, evidence=event.note)
+        self.lost[event.origin] = lost
+        return True
 
     def _other_telling(self, event: Opened, held: Held, state: DidState) -> SectionTelling | None:
         try:

@@ -58,6 +58,11 @@ class DidState:
         return len(self.versions)
 
     @property
+    def canonical_bytes(self) -> int:
+        """Of all lines, in the form in which they are kept."""
+        return sum(version.canonical_bytes for version in self.versions)
+
+    @property
     def version_id(self) -> str:
         return self.latest.version_id
 

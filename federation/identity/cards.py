@@ -6,6 +6,7 @@ when a card holder leaves in anger make a new seed and commit to its keys instea
 """
 
 from collections.abc import Sequence
+from datetime import date
 from difflib import get_close_matches
 from hashlib import sha256
 from html import escape
@@ -115,8 +116,10 @@ def check(card: str, number: int) -> None:
     _share(card, number)
 
 
-def render_html(card: str, name: str, did: str, n: int, lang: Language = "id") -> str:
+def render_html(card: str, name: str, did: str, n: int, made: date, lang: Language = "id") -> str:
     """Return a printable page for card `n` (1 to 3): words, QR code and what to do with it, in both languages.
+
+    The day it was `made` tells later which cards are the newest.
 
     The page is self-contained (no script, no request) and speaks `lang` first. Raises CardMistyped for words that
     are no card, so that a bad card is never printed.
@@ -128,6 +131,7 @@ def render_html(card: str, name: str, did: str, n: int, lang: Language = "id") -
         lang=lang,
         title=Template(TEXTS[lang]["title"]).substitute(facts),
         did=escape(did),
+        made=made.isoformat(),
         words="".join(f"<li>{escape(word)}</li>" for word in words),
         qr=segno.make(" ".join(words), error="m", micro=False).svg_inline(scale=4, border=4),
         first=_section(order[0], facts),

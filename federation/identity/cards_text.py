@@ -19,7 +19,7 @@ section { break-inside: avoid }
 $first
 <ol>$words</ol>
 $qr
-<p class="did">$did</p>
+<p class="did">$did<br>$made</p>
 $second
 </body></html>
 """

@@ -58,7 +58,7 @@ def require_keys(count: int, purpose: Purpose) -> None:
 
 def require_room(state: DidState, purpose: Purpose) -> None:
     """Return if an identity may be as large as it is after a change, or raise IdentityFull."""
-    size, left = sum(version.canonical_bytes for version in state.versions), purpose.value
+    size, left = state.canonical_bytes, purpose.value
     if size > LOG_BYTES_MAX - left.bytes or state.version_count > VERSIONS_MAX - left.versions:
         raise IdentityFull(
             "the room that is left is kept for what may be needed",

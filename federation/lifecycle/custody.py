@@ -142,7 +142,10 @@ class Change:
         service = log_service(state)
         signing = None if state.deactivated else rekey.signing_key(service)
         if signing is not None:
-            await logs.set_key_number(self.connection, self.log.id, rekey.key_number(signing))
+            number = rekey.key_number(signing)
+            await logs.set_key_number(self.connection, self.log.id, number)
+            if number != self.log.key_number:  # what the key before signed beyond counts for nobody any more
+                await logs.forget_longer(self.connection, self.log.id)
         await outbox.announce(self.connection, outbox.HEAD_CHANNEL)
         return Changed(
             self.log.scid,

@@ -228,12 +228,10 @@ class Exchange:
         """Report refused heads, and doubtful ones if their log's key really signed them."""
         for head, error in todo.refused:
             await self._refuse(head.origin, error, head.checkpoint.encode())
-        if not todo.doubtful:
-            return
-        states = await self._states.load(self._database, [held[head.origin] for head in todo.doubtful])
         for head in todo.doubtful:
             ours = held[head.origin]
-            found = contradiction(head, ours, states.get(ours.scid))
+            state = await self._states.of(self._database, ours.scid, ours.did_version)
+            found = contradiction(head, ours, state)
             shown = head.checkpoint.encode() + b"\n" + (ours.checkpoint or b"")
             if isinstance(found, OwnLogLonger):
                 await self._heal(found, head, ours, todo, shown)
@@ -292,7 +290,7 @@ class Exchange:
         mine = [each for each in wanted if each.origin in taken]
         try:
             if mine:
-                await self._states.load(self._database, [held[each.origin] for each in mine if each.origin in held])
+                await self._states.remember(self._database, [held[each.origin] for each in mine if each.origin in held])
                 await self._receive(mine, held)
         finally:
             await self._claims.release(taken)

@@ -133,6 +133,8 @@ class Syncer:
             handed = await give_back(self.database, client, peer.id, behind)
         except GotongError as error:
             _log.warning("not_given_back", peer=peer.url, code=error.code, message=error.message)
+        except Exception:
+            _log.exception("not_given_back", peer=peer.url)
         else:
             if handed.entries or handed.refused:
                 _log.info("given_back", peer=peer.url, entries=handed.entries, refused=handed.refused or None)

@@ -72,7 +72,9 @@ def permitted(host: str, addresses: Sequence[Address], reach: Reach) -> list[Add
     found = [address for address, kind in zip(addresses, kinds, strict=True) if kind in reach]
     if addresses and not found:
         if {Kind.PRIVATE, Kind.LOOPBACK} & set(kinds):
-            raise PeerAddressPrivate("the peer's name leads into a private network", host=host[:256])
+            raise PeerAddressPrivate(
+                "the peer's name leads into a private network; if it is yours: --private", host=host[:256]
+            )
         raise PeerAddressRefused("the peer's name leads to an address that no peer can have", host=host[:256])
     return found
 

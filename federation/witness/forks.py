@@ -147,7 +147,9 @@ class Forks:
     async def _other_identity(self, ours: Held) -> bytes | None:
         theirs = webvh.split_lines(await self._client.did_log(ours.scid))
         async with self._database.acquire() as connection:
-            lines, witness = (await held_.did_logs(connection, [ours.scid]))[ours.scid]
+            held = await held_.did_log(connection, ours.scid)
+        assert held is not None
+        lines, witness = held
         for number, (mine, other) in enumerate(zip(lines, theirs, strict=False), 1):
             if webvh.version_id_of(mine) != webvh.version_id_of(other):
                 return evidence.build_identity(lines[:number], witness, other)

@@ -35,10 +35,10 @@ async def accept(database: Database, data: bytes, now: datetime, *, peer_id: int
     """
     scid = evidence.accused(data)
     async with database.acquire() as connection:
-        found = await held_.did_logs(connection, [scid])
-    if scid not in found:
+        held = await held_.did_log(connection, scid)
+    if held is None:
         return None
-    lines, witness = found[scid]
+    lines, witness = held
 
     def verified() -> Finding:  # hundreds of signatures, if somebody likes
         known = webvh.verify(lines, now=VERIFIED_BEFORE, witness=witness, scid=scid)

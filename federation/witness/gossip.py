@@ -65,8 +65,13 @@ async def _cosign_keys(database: Database, states: DidStates, scids: set[str]) -
     """Return the cosigning keys of those of these participants whose identity is held here."""
     async with database.acquire() as connection:
         held = await held_.held(connection, [(scid, scid) for scid in scids])
-    found = await states.load(database, list(held.values()))
-    return {scid: cosign_keys(state) for scid, state in found.items()}
+    await states.remember(database, list(held.values()))
+    found: dict[str, tuple[DocumentKey, ...]] = {}
+    for scid, each in held.items():
+        state = await states.of(database, scid, each.did_version)
+        if state is not None:
+            found[scid] = cosign_keys(state)
+    return found
 
 
 def _unknown(note: bytes, known: set[bytes]) -> bool:

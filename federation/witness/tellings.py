@@ -183,5 +183,7 @@ async def fork_evidence(database: Database, scid: str, ours: Telling, theirs: Te
     size = await smallest_differing(ours, theirs)
     sides = [await ours.side(size), await theirs.side(size)]
     async with database.acquire() as connection:
-        lines, witness = (await held_.did_logs(connection, [scid]))[scid]
+        held = await held_.did_log(connection, scid)
+    assert held is not None
+    lines, witness = held
     return evidence.build_fork(lines, witness, size, sides)

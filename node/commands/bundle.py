@@ -14,6 +14,7 @@ from node.output import AsJson, DataDir, Json, show
 if TYPE_CHECKING:
     from federation.bundles.bundle import Extent
     from federation.bundles.intake import Intake, Taken
+    from federation.sync.plan import OwnLogLonger
 
 app = typer.Typer(help="Logs as one file, checked like any other copy.", no_args_is_help=True)
 
@@ -30,6 +31,12 @@ Since = Annotated[
     list[Path] | None,
     typer.Option("--since", metavar="BUNDLE", help="Leave out what this earlier bundle holds. May be repeated."),
 ]
+
+
+BACK = "it was longer than the log here, and was taken back"
+LACKING = (
+    "it is longer than the log here; nothing is signed in it until the rest is back (gotong sync, or another bundle)"
+)
 
 
 class BundleUnreadable(GotongError):
@@ -109,7 +116,8 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
     logs = [_json(origin, each) for origin, each in taken.items()]
     ended: Json = None if broken is None else {"code": broken.code, "message": broken.message}
     lines = [_text(origin, each) for origin, each in taken.items()]
-    lines += [f"{each}  OURS: it was longer than the log here, and was taken back" for each in intake.taken_back]
+    is_back = {origin: _is_back(lost, taken[origin]) for origin, lost in intake.lost.items()}
+    lines += [f"{origin}  OURS: {BACK if back else LACKING}" for origin, back in is_back.items()]
     lines += [f"{each.origin}  FROZEN before size {each.size}: it was told in two ways" for each in intake.findings]
     if broken is not None:
         lines.append(f"ENDED EARLY  {broken.code}: {broken.message}. What is listed above is kept.")
@@ -117,7 +125,13 @@ def import_(file: OldFile, data_dir: DataDir = None, as_json: AsJson = False) ->
         {"log": each.origin, "size": each.size, "evidence": each.id.hex()} for each in intake.findings
     ]
     show(
-        {"logs": logs, "taken_back": [*intake.taken_back], "frozen": frozen, "ended": ended},
+        {
+            "logs": logs,
+            "taken_back": [origin for origin, back in is_back.items() if back],
+            "lacking": [origin for origin, back in is_back.items() if not back],
+            "frozen": frozen,
+            "ended": ended,
+        },
         "\n".join(lines) or "The bundle holds no log.",
         as_json=as_json,
     )
@@ -188,6 +202,11 @@ def _json(origin: str, taken: "Taken") -> dict[str, Json]:
         "records": taken.records,
         "error": None if error is None else {"code": error.code, "message": error.message, **error.details},
     }
+
+
+def _is_back(lost: "OwnLogLonger", taken: "Taken") -> bool:
+    held, found = lost.details["held"], lost.details["found"]
+    return isinstance(held, int) and isinstance(found, int) and held + taken.entries >= found
 
 
 def _text(origin: str, taken: "Taken") -> str:

@@ -203,7 +203,10 @@ def reports(limit: Limit = REPORTS_SHOWN_DEFAULT, data_dir: DataDir = None, as_j
         ]
 
     rows = _run(run())
-    lines = [f"{row['at']}  {row['code']}  {row['log'] or '-'}  from {row['peer']}: {row['message']}" for row in rows]
+    lines = [
+        f"{row['at']}  {row['code']}  {row['log'] or '-'}  from {row['peer'] or 'a file'}: {row['message']}"
+        for row in rows
+    ]
     show({"reports": rows}, "\n".join(lines) or "Nothing was refused.", as_json=as_json)
 
 

@@ -67,6 +67,20 @@ async def test_a_large_table_waits_for_a_quiet_hour_and_a_day_at_most(
         assert await held(connection, node, is_quiet=False) == (None, True)
 
 
+async def test_what_waits_for_the_write_ahead_log_alone_hurries_nothing(
+    node: TestNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of one's own may keep its log for days: its tables are written anew already."""
+    monkeypatch.setattr(sweep_, "LARGE_BYTES", 0)
+    async with node.database.acquire() as connection:
+        assert await held(connection, node, is_quiet=True) == (None, True)
+        await connection.execute("update erasure set swept_at = null, reused_to = null")
+        node.clock.advance(seconds=LARGE_WAIT.total_seconds() + 1)
+        (need,) = await node.publish_needs(node.operator.scid, "Air")
+        await erase(node, node.operator.scid, need, "body")
+        assert await held(connection, node, is_quiet=False) == (Hold.QUIET_HOUR, False)
+
+
 @pytest.mark.parametrize("size", [0, 2**40])
 async def test_in_a_quiet_hour_large_tables_are_written_anew_and_small_ones_always(
     node: TestNode, monkeypatch: pytest.MonkeyPatch, size: int

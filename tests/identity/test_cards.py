@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from datetime import date
 from html.parser import HTMLParser
 from itertools import combinations, permutations
 
@@ -26,6 +27,7 @@ from federation.identity.create import public_key
 
 SEED = bytes(range(32))
 KIT = split(SEED)
+MADE = date(2026, 11, 22)
 DID = "did:webvh:QmTX1H6jy9coPB5T5cJnKkTSLPwRSZmD9sDgnPzoxLxR69:mawar.gotong.test:o:rt05"
 
 
@@ -145,17 +147,18 @@ class _Page(HTMLParser):
 
 
 def test_the_page_holds_the_words_in_order_and_their_code() -> None:
-    html = render_html(KIT[0], "Kampung Mawar", DID, 1)
+    html = render_html(KIT[0], "Kampung Mawar", DID, 1, MADE)
     words = KIT[0].split()
     assert "".join(f"<li>{word}</li>" for word in words) in html
     assert segno.make(" ".join(words), error="m", micro=False).svg_inline(scale=4, border=4) in html
     assert DID in html
+    assert MADE.isoformat() in html
     assert all(other not in html for card in KIT[1:] for other in [" ".join(card.split()[4:8])])
 
 
 @pytest.mark.parametrize(("lang", "order"), [("id", ["id", "en"]), ("en", ["en", "id"])])
 def test_the_page_speaks_both_languages_one_first(lang: str, order: list[str]) -> None:
-    page = _Page(render_html(KIT[0], "Kampung Mawar", DID, 2, lang))  # type: ignore[arg-type]
+    page = _Page(render_html(KIT[0], "Kampung Mawar", DID, 2, MADE, lang))  # type: ignore[arg-type]
     assert page.languages == order
     text = " ".join(page.text)
     assert "Kartu pemulihan 2 dari 3: Kampung Mawar" in text
@@ -164,7 +167,7 @@ def test_the_page_speaks_both_languages_one_first(lang: str, order: list[str]) -
 
 
 def test_the_page_asks_nobody_and_runs_nothing() -> None:
-    page = _Page(render_html(KIT[0], "<script>alert(1)</script> $words", DID, 1))
+    page = _Page(render_html(KIT[0], "<script>alert(1)</script> $words", DID, 1, MADE))
     assert not {"script", "img", "link", "iframe", "form"} & set(page.tags)
     assert not {"src", "href", "onload"} & {name for name, _ in page.attributes}
     assert "<script>alert(1)</script> $words" in " ".join(page.text)
@@ -173,7 +176,7 @@ def test_the_page_asks_nobody_and_runs_nothing() -> None:
 
 def test_a_bad_card_is_never_printed() -> None:
     with pytest.raises(CardMistyped):
-        render_html(" ".join(KIT[0].split()[::-1]), "Kampung Mawar", DID, 1)
+        render_html(" ".join(KIT[0].split()[::-1]), "Kampung Mawar", DID, 1, MADE)
 
 
 def test_no_two_cards_share_their_secret_words() -> None:

@@ -1,12 +1,16 @@
 """A node on prepaid data copies the logs of some regions and says what it left out."""
 
+import json
+
 import pytest
 
 from federation.lifecycle.enroll import Enrolled
+from federation.log.merkle import TREE_SIZE_MAX
 from store import choices, peers
 from tests.mirror.conftest import MakeNode, SyncNode
 from tests.nodes import need_draft
-from tests.sockets import http_client
+from tests.sockets import http_client, serving
+from tests.sync.liar import Liar
 
 CIANJUR, LEBAK = "32.03.28", "36.02.08"
 
@@ -68,6 +72,18 @@ async def test_a_relay_that_names_logs_of_elsewhere_is_not_followed_twice(make_n
     assert await b.value("select size from log where origin = $1", lebak.origin) == before
     await choose(b)
     assert (await b.pull(a.url)).entries == 1
+
+
+async def test_a_relay_that_claims_more_logs_than_there_are_is_copied_all_the_same(make_node: MakeNode) -> None:
+    a, cianjur, _ = await relay_of_two(make_node)
+    liar, b = Liar(a.url), await make_node("b")
+    liar.heads = lambda body: json.dumps({**json.loads(body), "left_out": TREE_SIZE_MAX}).encode()
+    async with serving(liar.app) as url:
+        await b.add_peer(url)
+        await choose(b, "32.03")
+        assert (await b.pull(url)).refused == {}
+    assert cianjur.scid in await scids(b)
+    assert await b.value("select logs_left_out from peer") == choices.LEFT_OUT_MAX
 
 
 @pytest.mark.parametrize("query", ["region=Cianjur", "region=", "scid=x", "region=32.03&scid=x"])

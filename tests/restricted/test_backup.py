@@ -1,16 +1,18 @@
 """A peer keeps sealed backups; two cards and a mirror bring a lost participant back."""
 
+from contextlib import AsyncExitStack
+
 import msgspec
 import pytest
 
 from domain.errors import GotongError
-from federation.backup import sealed
+from federation.backup import restore, sealed
 from federation.erasing.overview import overview
 from federation.lifecycle.custody import rotate
 from federation.publish.prepare import Draft, unchanged
 from federation.sealing.vault import Vault
 from federation.sync.client import PeerClient, PeerProtocolError
-from store import backups, logs, participants, peers, restricted
+from store import backups, guard, logs, participants, peers, restricted
 from tests.nodes import seed_of
 from tests.restricted.backups import Bare, allow, backing_up, deposit, refused
 from tests.restricted.nodes import PART, PHONE, Side
@@ -288,3 +290,22 @@ async def test_a_reader_fetches_its_own_backups_only(home: Side, keeper: Side) -
         for header in ({}, {"authorization": "Gotong-Backup 00"}, {"authorization": "Gotong-Backup " + "0" * 64}):
             response = await http.get(url, headers=header)
             assert (response.status_code, response.json()["code"]) == (404, "BACKUP_NOT_KEPT")
+
+
+async def test_whoever_is_restored_may_write_although_more_was_heard_of_than_anybody_has(
+    home: Side, keeper: Side, bare: Bare
+) -> None:
+    """A first attempt may have been told of a longer log by somebody who is gone now; the cards end it where it is."""
+    await home.publish()
+    await keeper.sync.pull(home.sync.url)
+    bare.clock.advance(minutes=1)
+    async with AsyncExitStack() as stack:
+        sources = [await bare.look(stack, keeper, seed_of("baca-yuk"))]
+        await restore.take_log(bare.database, sources, home.guest.scid, network="test", clock=bare.clock)
+    async with bare.database.acquire() as connection:
+        await connection.execute("update log set target = checkpoint, target_size = size + 5")
+    await bare.restored(keeper, seed_of("baca-yuk"), wanted=home.guest.scid)
+    async with bare.database.acquire() as connection:
+        log = await logs.head(connection, home.guest.origin)
+        assert log is not None
+        assert await guard.contradiction(connection, log.id) is None

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from federation.sync.client import PeerClient
+from federation.sync.client import PeerClient, PeerProtocolError
 from store import backups, peers
 from tests.nodes import seed_of
 from tests.restricted.backups import Bare, backing_up, deposit
 from tests.restricted.nodes import Side
+from tests.sync.conftest import client_of
 
 
 async def test_a_keeper_that_lost_its_disk_is_given_the_backup_again(home: Side, keeper: Side, bare: Bare) -> None:
@@ -49,3 +50,12 @@ async def test_in_the_background_a_keeper_is_asked_once_whether_it_still_has_a_b
     for _ in range(3):
         await maker.to_targets()
     assert sorted(asked) == sorted(f"backup/{each}" for each in (home.guest.scid, home.sync.node.operator.scid))
+
+
+@pytest.mark.parametrize("path", ["backup/x", f"backup/x/{10**16 - 1}/0", f"backup/x/1/{2**31}"])
+async def test_a_backup_that_nobody_could_have_is_not_kept(home: Side, keeper: Side, path: str) -> None:
+    headers = {"authorization": f"Gotong-Backup {'0' * 64}"}
+    async with client_of(home.sync.node, keeper.sync.url) as client:
+        with pytest.raises(PeerProtocolError) as caught:
+            await client.get(path, headers=headers, answer_type="application/json", bytes_max=1_000)
+    assert (caught.value.details["status"], caught.value.details["cause"]) == (404, "BACKUP_NOT_KEPT")

@@ -196,6 +196,17 @@ async def test_a_server_whose_directory_was_deleted_under_it_does_not_take_the_n
     assert postmaster(data_dir) is None
 
 
+async def test_processes_that_may_not_be_looked_at_keep_no_server_from_starting(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /proc is mounted with hidepid=1, the name of what others run is unknown."""
+    hidden = psutil.Process()
+    hidden.info = {"name": None}
+    monkeypatch.setattr(psutil, "process_iter", lambda _attributes: iter([hidden]))
+    async with embedded(data_dir, durable=False) as dsn:
+        assert await one(dsn, "select 1") == 1
+
+
 async def test_a_server_whose_socket_was_removed_is_started_anew(data_dir: Path) -> None:
     server = EmbeddedServer(data_dir)
     dsn = server.start()

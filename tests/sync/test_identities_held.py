@@ -1,15 +1,18 @@
 """What is held of an identity stays held: whatever is remembered of it, whoever sends which of its lines."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from federation.identity import states
+from federation.identity.states import DidStates
 from federation.lifecycle.custody import rotate
 from federation.lifecycle.introduce import take_lines
 from federation.sync import serve
 from federation.sync.frames import Decoder, DidLine, End, Log
 from federation.sync.messages import Pull, Wanted
+from store import held as held_
 from tests.nodes import need_body, seed_of
 from tests.sync.conftest import MakeNode, Scene
 from tests.sync.liar import lines, of_log
@@ -36,6 +39,43 @@ async def test_logs_grow_although_their_identities_were_forgotten(
             await a.node.publish_needs(guest.scid, title)
         done = await b.pull(a.url)
         assert (done.refused, done.records) == ({}, len(guests))
+
+
+async def test_large_identities_are_remembered_as_far_as_there_is_room_for_them(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = await make_node("a")
+    guests = [await a.node.participant(f"warga-{number}", host="a.gotong.test") for number in range(4)]
+    named = [(guest.scid, guest.origin) for guest in guests]
+    async with a.database.acquire() as connection:
+        held = list((await held_.held(connection, named)).values())
+    one_bytes = max(len(line) for [line] in await a.rows("select line from did_line"))
+    monkeypatch.setattr(states, "STATES_BYTES_MAX", 2 * one_bytes)
+    for bytes_max in (1, 3 * one_bytes):
+        monkeypatch.setattr(states, "READ_BYTES_MAX", bytes_max)
+        remembered = DidStates()
+        assert (await remembered.load(a.database, held)).keys() == {guest.scid for guest in guests}
+        assert 0 < len(remembered._states) < len(guests)
+        assert remembered._bytes <= 2 * one_bytes
+        await (again := DidStates()).remember(a.database, held)
+        assert 0 < len(again._states) < len(guests)
+    unknown = replace(held[0], scid="nobody")
+    assert (await DidStates().load(a.database, [unknown, *held])).keys() == {guest.scid for guest in guests}
+
+
+async def test_an_identity_in_quarantine_counts_with_what_is_kept_of_its_participant(make_node: MakeNode) -> None:
+    a, b = await make_node("a"), await make_node("b")
+    await b.add_peer(a.url, trust="quarantined")
+    await b.pull(a.url)
+    [(counted, lines, rest)] = await b.rows(
+        """
+        select quarantined_bytes, (select sum(length(line)) from did_line where participant_id = participant.id),
+               (select sum(length(data)) from entry where log_id = log.id)
+                   + (select coalesce(sum(length(data)), 0) from payload where log_id = log.id)
+        from log join participant on participant.id = participant_id where trust = 'quarantined'
+        """
+    )
+    assert counted == lines + rest
 
 
 async def test_an_identity_is_not_set_back_by_one_of_its_earlier_versions(
