@@ -38,12 +38,13 @@ def root_fields(query: str) -> list[str]:
 
 @pytest.fixture
 def ids(example_node: ExampleNode) -> dict[str, str]:
-    """What stands for the ids of the page."""
+    """What stands for the ids and the short name of the page."""
     return {
         "gotong:Qm.../need/...": example_node.publish("Contoh"),
         "gotong:Qm.../activity/...": _activity(example_node),
         "gotong:QmTetangga...": NEIGHBOUR_ID,
         "gotong:Qm...": example_node.organization,
+        "baca-yuk": "simpul-contoh",
     }
 
 
