@@ -188,6 +188,22 @@ async def due_logs(connection: Connection, as_of: datetime) -> list[str]:
     return [record["origin"] for record in records]
 
 
+async def is_anybody_writing(connection: Connection, for_s: float) -> bool:
+    """Return whether another transaction that has written something is under way for longer than that."""
+    return bool(
+        await connection.fetchval(
+            """
+            select exists (
+                select from pg_stat_activity
+                where datname = current_database() and backend_xid is not null and pid <> pg_backend_pid()
+                  and xact_start < clock_timestamp() - make_interval(secs => $1)
+            )
+            """,
+            for_s,
+        )
+    )
+
+
 async def take_due(connection: Connection, log_id: int, as_of: datetime, limit: int) -> list[int]:
     """Return the indexes of due entries, in order, and forget that they had no row; the caller projects them now."""
     records = await connection.fetch(
@@ -221,12 +237,18 @@ async def make_due(
     )
 
 
-async def existing(connection: Connection, table: str, keys: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-    """Return which of these (scid, record_id) have a row in `table`."""
+async def existing(
+    connection: Connection, table: str, keys: Sequence[tuple[str, UUID]], *, staying: bool
+) -> set[tuple[str, UUID]]:
+    """Return which of these (scid, record_id) have a row in `table`.
+
+    `staying`: only those that nobody is just taking away or replacing, nor does until this transaction ends.
+    """
     records = await connection.fetch(
         f"""
         select participant.scid, record_id from {table} join participant on participant.id = publisher_id
         where (participant.scid, record_id) in (select * from unnest($1::text[], $2::uuid[]))
+        {_kept(table, staying)}
         """,
         [scid for scid, _ in keys],
         [record_id for _, record_id in keys],
@@ -234,13 +256,20 @@ async def existing(connection: Connection, table: str, keys: Sequence[tuple[str,
     return {(record["scid"], record["record_id"]) for record in records}
 
 
-async def existing_publishers(connection: Connection, table: str, scids: Sequence[str]) -> set[str]:
-    """Return which of these participants have a row in `table`."""
+async def existing_publishers(connection: Connection, table: str, scids: Sequence[str], *, staying: bool) -> set[str]:
+    """Return which of these participants have a row in `table`; `staying` as with `existing`."""
     records = await connection.fetch(
-        f"select scid from participant where scid = any($1) and exists (select from {table} where publisher_id = id)",
+        f"""
+        select scid from {table} join participant on participant.id = publisher_id where scid = any($1)
+        {_kept(table, staying)}
+        """,
         list(scids),
     )
     return {record["scid"] for record in records}
+
+
+def _kept(table: str, staying: bool) -> str:
+    return f"for key share of {table} skip locked" if staying else ""
 
 
 async def due_rows(connection: Connection, table: str, as_of: datetime, limit: int) -> list[asyncpg.Record]:

@@ -138,14 +138,22 @@ FindType = Callable[[str, int], AnyRecordType | None]
 
 
 def fold(
-    arrivals: Iterable[Arrival], history: History, find_type: FindType, *, scid: str, as_of: datetime, retried: bool
+    arrivals: Iterable[Arrival],
+    history: History,
+    find_type: FindType,
+    *,
+    scid: str,
+    as_of: datetime,
+    retried: bool,
+    again_at: datetime | None = None,
 ) -> Folded:
     """Return the rows and the skipped entries of one log's `arrivals`, in index order.
 
     `retried` entries were in their chain when they first came: only what kept
-    them from having a row is decided again.
+    them from having a row is decided again. What waits for a record is tried when
+    that comes, and before that at `again_at`.
     """
-    folding = _Folding(history, find_type, scid, as_of)
+    folding = _Folding(history, find_type, scid, as_of, again_at)
     for arrival in arrivals:
         folding.add(arrival, retried=retried)
     return folding.outcome
@@ -174,7 +182,9 @@ def _columns(record_type: AnyRecordType, arrival: Arrival, as_of: datetime) -> d
 
 
 class _Folding:
-    def __init__(self, history: History, find_type: FindType, scid: str, as_of: datetime) -> None:
+    def __init__(
+        self, history: History, find_type: FindType, scid: str, as_of: datetime, again_at: datetime | None
+    ) -> None:
         self.outcome = Folded()
         self._tips = dict(history.tips)
         self._targets = set(history.targets)
@@ -182,6 +192,7 @@ class _Folding:
         self._find_type = find_type
         self._scid = scid
         self._as_of = as_of
+        self._again_at = again_at
         self._skipped: set[Key] = set()
 
     def add(self, arrival: Arrival, *, retried: bool) -> None:
@@ -197,9 +208,9 @@ class _Folding:
                 return
             tip = _advanced(arrival, tip, self._as_of)
             self._tips[key] = tip
-        self._show(arrival, key, tip, retried=retried)
+        self._show(arrival, key, tip)
 
-    def _show(self, arrival: Arrival, key: Key, tip: Tip | None, *, retried: bool) -> None:
+    def _show(self, arrival: Arrival, key: Key, tip: Tip | None) -> None:
         entry = arrival.entry
         record_type = self._find_type(entry.type, entry.v)
         if entry.op == ERASE and not entry.unknown:
@@ -213,9 +224,7 @@ class _Folding:
         elif entry.at > self._as_of + AHEAD_MAX:
             self._skip(arrival, Reason.NOT_YET, due_at=entry.at - AHEAD_MAX)
         elif (missing := self._missing_target(record_type, arrival)) is not None:
-            # Once more by itself, for a target committed meanwhile by another transaction; then when the target comes.
-            again_at = None if retried else self._as_of + TARGET_RETRY
-            self._skip(arrival, Reason.TARGET_MISSING, due_at=again_at, waits_for=missing)
+            self._skip(arrival, Reason.TARGET_MISSING, due_at=self._again_at, waits_for=missing)
         else:
             self._project(arrival, key, tip, record_type)
 

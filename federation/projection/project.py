@@ -17,6 +17,7 @@ from federation.projection import withdraw
 from federation.projection.fold import (
     OUTSIDE_CHAIN,
     OVERTAKEN,
+    TARGET_RETRY,
     Arrival,
     Folded,
     History,
@@ -33,6 +34,8 @@ from store.logs import LogRow, StoredEntry
 
 SETTLE_ENTRIES_MAX = 1_000
 STATE_ROWS_MAX = 500
+AT_WORK_S = 1.0
+"""Far less than TARGET_RETRY: whoever was writing when an entry was decided, and still is, has been for longer."""
 COLUMN_INT_MAX = 2**31 - 1
 """A newer program may write any number up to 2**53; no known version or chained revision lies beyond this one."""
 
@@ -44,14 +47,17 @@ async def project(
     *,
     as_of: datetime,
     retried: bool = False,
+    is_last: bool = False,
     destroying: bool = True,
 ) -> int:
     """Project `arrivals` of `log` in index order and return how many records changed.
 
     The entries and payloads are stored already: what `arrivals` erase is destroyed, unless this is only a comparison.
+    After the `last` time, what waits for a record is tried when that comes, and not before.
     """
     history = await _history(connection, log, arrivals)
-    folded = fold(arrivals, history, RECORDS.get, scid=log.scid, as_of=as_of, retried=retried)
+    again_at = None if is_last else as_of + TARGET_RETRY
+    folded = fold(arrivals, history, RECORDS.get, scid=log.scid, as_of=as_of, retried=retried, again_at=again_at)
     if folded.erased:
         await withdraw.erase(connection, log, folded.erased, as_of=as_of, destroying=destroying)
     await _write_rows(connection, log, folded, as_of)
@@ -65,24 +71,36 @@ async def project(
 
 
 async def settle(connection: Connection, origin: str, *, as_of: datetime) -> int:
-    """Try due entries of one log again and return how many were tried. Call inside a transaction."""
+    """Try due entries of one log again and return how many were tried. Call inside a transaction.
+
+    Who brings the record that an entry waits for wakes the entries that it sees. One whose transaction was under way
+    when an entry was decided may not see it, nor does the entry see the record: so entries are tried until nobody is
+    left who was at work then.
+    """
     log = await logs.lock_head(connection, origin)
     if log is None:
         return 0
     indexes = await records.take_due(connection, log.id, as_of, SETTLE_ENTRIES_MAX)
-    await decide_again(connection, log, indexes, as_of=as_of)
+    is_last = not await records.is_anybody_writing(connection, AT_WORK_S)
+    await decide_again(connection, log, indexes, as_of=as_of, is_last=is_last)
     return len(indexes)
 
 
 async def decide_again(
-    connection: Connection, log: LogRow, indexes: Sequence[int], *, as_of: datetime, destroying: bool = True
+    connection: Connection,
+    log: LogRow,
+    indexes: Sequence[int],
+    *,
+    as_of: datetime,
+    is_last: bool = False,
+    destroying: bool = True,
 ) -> None:
     """Project these entries again: those without a row, and those whose row may have to go because its target went."""
     arrivals = await stored_arrivals(connection, log, indexes)
     shown = await _shown_dependents(connection, log, arrivals)
     waiting = [arrival for arrival in arrivals if arrival.index not in shown]
     if waiting:
-        await project(connection, log, waiting, as_of=as_of, retried=True, destroying=destroying)
+        await project(connection, log, waiting, as_of=as_of, retried=True, is_last=is_last, destroying=destroying)
     for arrival in arrivals:
         if arrival.index in shown:
             await _decide_shown(connection, log, arrival, shown[arrival.index], as_of=as_of, destroying=destroying)
@@ -95,6 +113,9 @@ async def _decide_shown(
     assert record_type is not None
     needed = references(record_type, arrival)
     if await existing_targets(connection, needed) >= set(needed):
+        return
+    if await existing_targets(connection, needed, staying=False) >= set(needed):  # one is being revised, or taken away
+        await withdraw.recheck(connection, needed, as_of=as_of + TARGET_RETRY)
         return
     chain = await withdraw.unshow(connection, log, record_type, shown)
     arrivals = await stored_arrivals(connection, log, chain)
@@ -189,8 +210,12 @@ async def _tips(connection: Connection, log: LogRow, ids: dict[str, set[UUID]]) 
     return tips
 
 
-async def existing_targets(connection: Connection, uris: Iterable[str]) -> frozenset[str]:
-    """Return which of these URIs name records that have a row here, seen or hidden by trust."""
+async def existing_targets(connection: Connection, uris: Iterable[str], *, staying: bool = True) -> frozenset[str]:
+    """Return which of these URIs name records that have a row here, seen or hidden by trust.
+
+    `staying`: until the caller's transaction ends nobody takes them away, so that whoever does sees what was made of
+    them. What somebody is just taking away or revising is left out then: the caller waits for nobody, and asks again.
+    """
     found: set[str] = set()
     parsed = [parse_uri(uri) for uri in uris]
     for record_type in RECORDS:
@@ -198,12 +223,13 @@ async def existing_targets(connection: Connection, uris: Iterable[str]) -> froze
             scids = [target.scid for target in parsed if target.type is None]
             if scids:
                 found |= {
-                    f"gotong:{s}" for s in await records.existing_publishers(connection, record_type.table, scids)
+                    f"gotong:{s}"
+                    for s in await records.existing_publishers(connection, record_type.table, scids, staying=staying)
                 }
             continue
         keys = [(target.scid, target.id) for target in parsed if target.type == record_type.name and target.id]
         if keys:
-            existing = await records.existing(connection, record_type.table, keys)
+            existing = await records.existing(connection, record_type.table, keys, staying=staying)
             found |= {record_uri(scid, record_type, record_id) for scid, record_id in existing}
     return frozenset(found)
 

@@ -75,4 +75,4 @@ async def _settle_all(connection: Connection, rows: list[LogRow], as_of: datetim
         for origin in origins:
             log = by_origin[origin]
             due = await records.take_due(connection, log.id, due_at, log.size)
-            await decide_again(connection, log, due, as_of=as_of, destroying=False)
+            await decide_again(connection, log, due, as_of=as_of, is_last=True, destroying=False)

@@ -1,20 +1,29 @@
 """State is a function of the entries, the payloads and the time: never of how they arrived."""
 
+import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from federation.lifecycle.enroll import Enrolled
+from federation.projection import project as projecting
+from federation.projection import withdraw
 from federation.projection.fold import Reason
 from federation.projection.project import advance_states, settle
-from federation.publish.append import Appender, Draft
+from federation.publish.append import Appended, Appender, Draft
+from federation.publish.prepare import unchanged
+from node.background import sweep_once
 from store import logs, participants
 from store.database import Database
 from tests.clock import FrozenClock
 from tests.copies import Mirror, content
 from tests.nodes import TestNode, fixed, need_body, need_draft, start_test_node
+from tests.waiting import eventually
 
 NewDatabase = Callable[[], Awaitable[str]]
 
@@ -199,3 +208,121 @@ async def test_a_second_organization_record_is_kept_and_not_shown(node: TestNode
     body = (await content(node.database))["organization"][0]["doc"]
     (revised,) = await appender.append(guest.scid, [Draft("organization", None, fixed({**body, "focus": ["buku"]}))])
     assert (revised.uri, revised.revision) == (f"gotong:{guest.scid}", 1)
+
+
+AT_COMMIT = """
+    create function wait_for_the_test() returns trigger language plpgsql as
+        'begin perform pg_advisory_xact_lock_shared(4711); return null; end';
+    create constraint trigger at_commit after insert or delete on {table} deferrable initially deferred
+        for each row execute function wait_for_the_test();
+"""
+
+
+@contextlib.asynccontextmanager
+async def _held_at_commit(database: Database, table: str) -> AsyncIterator[None]:
+    """Within, transactions that give this table a row, or take one, are done but for their commit."""
+    async with database.acquire() as connection:
+        await connection.execute(AT_COMMIT.format(table=table))
+        await connection.execute("select pg_advisory_lock(4711)")
+        try:
+            yield
+        finally:
+            await connection.execute("select pg_advisory_unlock(4711)")
+
+
+async def _is_held(database: Database) -> bool:
+    async with database.acquire() as connection:
+        return bool(await connection.fetchval("select exists (select from pg_locks where not granted)"))
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """A database fed with two logs: one has a need, the other an update about it."""
+
+    database: Database
+    owner: Enrolled
+    need: Appended
+    needs: Mirror
+    news: Mirror
+
+    async def news_after_all(self, node: TestNode) -> int:
+        """Return how many updates are shown when all that can be decided is."""
+        for _ in range(3):
+            node.clock.advance(seconds=6)
+            await sweep_once(self.database, node.clock())
+        return len((await content(self.database))["update_post"])
+
+
+@pytest.fixture
+async def copies(node: TestNode, new_database: NewDatabase) -> AsyncIterator[_Copies]:
+    owner, writer = await node.participant("baca-yuk"), await node.participant("ojol-peduli")
+    (need,) = await node.publish_needs(owner.scid, "satu")
+    about = {"uri": need.uri, "leaf": need.leaf_hash.hex()}
+    news = {"about": about, "text": [{"lang": "id", "text": "Kami antar"}]}
+    await node.appender.append(writer.scid, [Draft("update", None, fixed(news))])
+    async with Database(await new_database(), connections=5) as database:
+        made = _Copies(
+            database, owner, need, Mirror(database, node, owner.origin), Mirror(database, node, writer.origin)
+        )
+        await made.needs.meet()
+        await made.news.meet()
+        yield made
+
+
+async def _erase(node: TestNode, copies: _Copies) -> None:
+    draft = Draft("need", copies.need.record_id, unchanged, erase=("body",))
+    await node.appender.append(copies.owner.scid, [draft])
+
+
+async def test_news_that_come_while_their_need_is_being_committed_are_shown(
+    node: TestNode, copies: _Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes."""
+    monkeypatch.setattr(projecting, "AT_WORK_S", 0.0)
+    async with _held_at_commit(copies.database, "need"):
+        need = asyncio.create_task(copies.needs.feed(9))
+        await eventually(lambda: _is_held(copies.database))
+        await copies.news.feed(9)
+        assert await copies.news_after_all(node) == 0
+    await need
+    assert await copies.news_after_all(node) == 1
+
+
+async def test_news_that_come_while_their_need_is_being_erased_are_not_shown(node: TestNode, copies: _Copies) -> None:
+    await copies.needs.feed(9)
+    await _erase(node, copies)
+    async with _held_at_commit(copies.database, "need"):
+        erased = asyncio.create_task(copies.needs.feed(9))
+        await eventually(lambda: _is_held(copies.database))
+        await copies.news.feed(9)
+    await erased
+    assert await copies.news_after_all(node) == 0
+
+
+async def test_a_need_that_is_erased_while_news_about_it_are_being_committed_takes_them_along(
+    node: TestNode, copies: _Copies
+) -> None:
+    await copies.needs.feed(9)
+    async with _held_at_commit(copies.database, "update_post"):
+        news = asyncio.create_task(copies.news.feed(9))
+        await eventually(lambda: _is_held(copies.database))
+        await _erase(node, copies)
+        erased = asyncio.create_task(copies.needs.feed(9))
+        await asyncio.wait([erased], timeout=0.5)
+    await asyncio.gather(news, erased)
+    assert await copies.news_after_all(node) == 0
+
+
+async def test_news_stay_shown_while_their_need_is_being_revised(node: TestNode, copies: _Copies) -> None:
+    await copies.needs.feed(9)
+    await copies.news.feed(9)
+    await node.appender.append(copies.owner.scid, [Draft("need", copies.need.record_id, fixed(need_body("dua")))])
+    async with copies.database.transaction() as connection:
+        await withdraw.recheck(connection, [copies.need.uri], as_of=node.clock())
+    async with _held_at_commit(copies.database, "need"):
+        revised = asyncio.create_task(copies.needs.feed(9))
+        await eventually(lambda: _is_held(copies.database))
+        assert await copies.news_after_all(node) == 1
+    await revised
+    assert await copies.news_after_all(node) == 1
+    assert await _reasons(copies.database) == {}

@@ -17,7 +17,7 @@ from federation.lifecycle.recover import recover
 from federation.log.entry import Part
 from federation.log.erasure import NothingToErase
 from federation.publish.append import Appended, Draft, Once
-from federation.publish.prepare import unchanged
+from federation.publish.prepare import IdempotencyKeyReused, unchanged
 from tests.nodes import fixed, need_body, need_draft
 from tests.schema.world import organization_body
 from tests.sim import confidence, hints
@@ -144,10 +144,14 @@ async def _done(world: "World", work: Work, author: Author, key: str, draft: Dra
         world.ledger.unsure.append(Asked(work, author, key))
     if draft.erase and draft.record_id is not None:
         world.ledger.perhaps_erased.add(draft.record_id)
+    if draft.record_id is not None:
+        world.ledger.meant.setdefault(key, set()).add(draft.record_id)
     process = author.home.running
     try:
         (done,) = await process.appender.append(author.scid, [draft], once=Once(key, key.encode().ljust(32)))
-    except NothingToErase:  # somebody erased it before
+    except (NothingToErase, IdempotencyKeyReused) as error:  # somebody erased it before, and the key's digest with it
+        if isinstance(error, IdempotencyKeyReused) and not world.ledger.may_be_gone(key):
+            raise AssertionError(f"{key} is said to have been used for something else") from error
         world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
         raise
     world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]

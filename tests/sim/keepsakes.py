@@ -5,6 +5,7 @@ A machine is lost with its keys. Who brings it back asks everybody who can be as
 """
 
 import shutil
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -207,6 +208,17 @@ async def _restore(world: "World", machine: Machine, author: Author, seed: bytes
     if kept is not None and parse_origin(origin).epoch == kept.epoch:
         lost = kept.parts & set(missing)
         assert not lost, f"{author.slug} left the parts {sorted(lost)} with {kept.keeper.name}: {found.refused}"
+        await _keep_provable(world, machine, kept, scid, sources)
+
+
+async def _keep_provable(world: "World", machine: Machine, kept: Kept, scid: str, sources: Sequence[Source]) -> None:
+    """Count no more on a backup of a longer log than was found: its key counts only up to there from now on."""
+    async with machine.running.database.acquire() as connection:
+        log = await logs.newest_log(connection, scid)
+    assert log is not None
+    manifests = [each for source in sources if source.url == kept.keeper.url for each in source.manifests]
+    if all(each.size > log.size for each in manifests if each.scid == scid):
+        del world.keepsakes.kept[scid]
 
 
 def _can_be_asked(other: Machine, machine: Machine) -> bool:

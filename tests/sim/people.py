@@ -91,7 +91,10 @@ class Asked:
 
 @dataclass
 class Ledger:
-    """What was asked and promised. Who got no answer is `unsure`; who then lost the machine that knew has nothing."""
+    """What was asked and promised. Who got no answer is `unsure`; who then lost the machine that knew has nothing.
+
+    `meant` are the records that what was asked under a key was to revise or erase.
+    """
 
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
     erased: list[Erasure] = field(default_factory=list)
@@ -100,6 +103,7 @@ class Ledger:
     titles: set[str] = field(default_factory=set)
     loot: set[str] = field(default_factory=set)
     written_about: set[UUID] = field(default_factory=set)
+    meant: dict[str, set[UUID]] = field(default_factory=dict)
 
     def of(self, author: Author) -> list[Acknowledged]:
         """Return what an author was told is there, in the order in which it was told."""
@@ -118,6 +122,11 @@ class Ledger:
     def give_up(self, author: Author) -> None:
         """Ask again for nothing that this author got no answer to: whoever would know the key is gone."""
         self.unsure = [each for each in self.unsure if each.author is not author]
+
+    def may_be_gone(self, key: str) -> bool:
+        """Return whether what was asked under a key may have been erased since: nobody can tell any more."""
+        gone = {each.record_id for each in self.erased} | self.perhaps_erased
+        return not gone.isdisjoint(self.meant.get(key, ()))
 
     def is_erased(self, told: Acknowledged, part: Part = "body") -> bool:
         """Return whether a part of what was acknowledged was erased later."""
