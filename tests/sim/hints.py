@@ -46,7 +46,21 @@ async def nobody_lacks_anything(world: "World") -> None:
         for asker in world.machines:
             if asked.url in world.known_to(asker):
                 lacking = await _lacks(asker, heads)
-                assert lacking == [], f"{asker.name} has less of {lacking} than {asked.name}, and asks no more"
+                assert lacking == [], (
+                    f"{asker.name} has less of {lacking} than {asked.name}, and asks no more: {await _left(asker)}"
+                )
+
+
+async def _left(machine: "Machine") -> list[tuple[str, ...]]:
+    """Return which logs a machine could not take, from whom, how often, and what was wrong lately."""
+    query = """
+        select origin, url, concat(tries), (
+            select string_agg(code, ' ') from refusal
+            where refusal.peer_id = left_log.peer_id and refusal.origin = left_log.origin
+        ) from left_log join peer on peer.id = peer_id
+    """
+    async with machine.running.database.acquire() as connection:
+        return [tuple(row.values()) for row in await connection.fetch(query)]
 
 
 async def _heads(machine: "Machine", since: str | None) -> Heads:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from federation.erasing import acknowledge
 from federation.moderation.trust import set_participant_trust
-from store import peers
+from store import left_logs, peers
 from tests.sim import hints
 from tests.sim.machine import Machine
 
@@ -53,15 +53,31 @@ async def settle(world: "World", *, caring: bool = False) -> None:
 
     `caring`: also what is asked for from time to time.
     """
-    for _ in range(ROUNDS_MAX + len(world.machines)):
-        if not await _round(world, caring=caring):
-            break
-    else:
-        raise AssertionError("something still moves")
+    await _until_nothing_moves(world, caring=caring)
+    world.time.pass_(left_logs.RETRY_S_MAX)
+    await _forget_failures(world)
+    await _until_nothing_moves(world, caring=caring)
     for machine in world.machines:
         for liar in world.liars:  # they tell what others do by now; who waits for their word has it then
             await _pull(world, machine, liar.url)
     await hints.nobody_lacks_anything(world)
+
+
+async def _until_nothing_moves(world: "World", *, caring: bool) -> None:
+    for _ in range(ROUNDS_MAX + len(world.machines)):
+        if not await _round(world, caring=caring):
+            return
+    raise AssertionError("something still moves")
+
+
+async def _forget_failures(world: "World") -> None:
+    """Have everybody ask once more for the logs that were left undone, whose pauses are over."""
+    for name, url in list(world.settling.pulled):
+        machine = next(each for each in world.machines if each.name == name)
+        async with machine.running.database.acquire() as connection:
+            _, has_left = await connection.fetchrow(HINT, url) or (None, False)
+        if has_left:
+            del world.settling.pulled[name, url]
 
 
 async def ask_for_everything(world: "World") -> None:
