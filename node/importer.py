@@ -7,6 +7,7 @@ was published: what is there is not published twice.
 """
 
 import asyncio
+import contextlib
 import csv
 import hashlib
 import tomllib
@@ -21,6 +22,7 @@ from domain.importing import NeedDraft, Refusal, convert_all
 from federation.encoding import canonical
 from federation.publish.append import Current, Draft, Once, Parts
 from federation.publish.prepare import IdempotencyKeyReused
+from federation.sync.backlog import Backlog
 from node.wiring import Node, now
 from store import idempotency, participants, records
 
@@ -100,18 +102,20 @@ async def import_needs(
     waiting: list[NeedDraft] = []
     async with node.database.acquire() as connection:
         known = await records.external_ids(connection, "need", scid)
-    for result in convert_all(import_map, read_rows(path, import_map), node.regions):
-        if isinstance(result, Refusal):
-            report.refusals.append(result)
-            progress(1)
-            continue
-        waiting.append(result)
-        if len(waiting) == ROWS_AT_ONCE:
-            await _publish(node, scid, waiting, known, report, dry_run=dry_run)
-            progress(len(waiting))
-            waiting = []
-    await _publish(node, scid, waiting, known, report, dry_run=dry_run)
-    progress(len(waiting))
+    async with contextlib.aclosing(Backlog(node.database)) as backlog:
+        for result in convert_all(import_map, read_rows(path, import_map), node.regions):
+            if isinstance(result, Refusal):
+                report.refusals.append(result)
+                progress(1)
+                continue
+            waiting.append(result)
+            if len(waiting) == ROWS_AT_ONCE:
+                await _publish(node, scid, waiting, known, report, dry_run=dry_run)
+                progress(len(waiting))
+                waiting = []
+                await backlog.grew(ROWS_AT_ONCE)
+        await _publish(node, scid, waiting, known, report, dry_run=dry_run)
+        progress(len(waiting))
     report.refusals.sort(key=lambda refusal: refusal.line)
     return report
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from store.database import Connection
 from store.mail_places import AT_HOME
 from store.outbox import MAIL_CHANNEL, announce
+
+KEPT_BACK_MAX = timedelta(minutes=10)
+"""How long a request that was given to its home and not answered is kept back at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +108,23 @@ async def collect(connection: Connection, mail_id: int, now: datetime) -> None:
     )
 
 
-async def waiting(connection: Connection, peer_id: int, now: datetime) -> int:
-    """Return how many requests wait here for this depositor."""
-    count: int = await connection.fetchval(f"select count(*) from ({_WAITING}) waiting", [peer_id], now)
+async def due(connection: Connection, peer_id: int, now: datetime) -> int:
+    """Return how many requests are to be given to this depositor now."""
+    count: int = await connection.fetchval(f"select count(*) from ({_DUE}) due", [peer_id], now, KEPT_BACK_MAX)
     return count
 
 
 async def give(connection: Connection, peer_id: int, now: datetime, limit: int) -> list[bytes]:
-    """Return requests that wait for this depositor, those first that it was given longest ago."""
+    """Return requests that are to be given to this depositor: new ones first, then what it was given longest ago."""
     records = await connection.fetch(
         f"""
-        with given as ({_WAITING} order by fetched_at nulls first, mail.id limit $3)
+        with given as ({_DUE} order by fetched_at nulls first, mail.id limit $4)
         update restricted_mail set fetched_at = $2 from given where restricted_mail.id = given.id
         returning restricted_mail.request
         """,
         [peer_id],
         now,
+        KEPT_BACK_MAX,
         limit,
     )
     return [record["request"] for record in records]
@@ -131,6 +135,12 @@ _WAITING = f"""
     join participant home on home.id = mail.owner_id join peer on peer.id = home.mirrored_for
     where peer.id = any($1) and mail.answer is null and mail.until > $2 and {AT_HOME}
 """
+_DUE = f"""
+    {_WAITING} and (fetched_at is null or fetched_at > $2
+                    or fetched_at + least(fetched_at - arrived_at, $3::interval) <= $2)
+"""
+"""What was given and not answered is given again when it has waited twice as long, after KEPT_BACK_MAX at the latest:
+what its home cannot answer must neither travel with every exchange nor be given up. An instant ahead is none."""
 
 
 async def newest_waiting(connection: Connection, peer_ids: Sequence[int], now: datetime) -> dict[int, int]:

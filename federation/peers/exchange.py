@@ -25,7 +25,7 @@ from federation.restricted.places import note_places
 from federation.sync.client import PeerClient
 from federation.sync.interest import SCIDS_MAX, Interest, interest_of
 from federation.sync.messages import HeadOfLog, Heads, Pull, Wanted
-from federation.sync.plan import OwnLogLonger, Plan, asked_again, contradiction, grown, plan
+from federation.sync.plan import OwnLogLonger, Plan, asked_again, contradiction, grown, in_parts, plan
 from federation.sync.receive import CheckpointBehind, Outcome, Receiver
 from federation.sync.sections import Assembler, Closed, Opened, Pause, Pulled
 from federation.witness import gossip
@@ -38,7 +38,6 @@ from store.held import Held
 from store.locks import Claims
 from store.peers import PeerRow
 
-LOGS_PER_PULL = 256
 REFUSED_MAX = 100
 """Logs of one exchange of which it is told and kept what they broke; the others are left alone as well."""
 PULLS_AT_ONCE = 3
@@ -134,22 +133,23 @@ class Exchange:
         async with self._database.acquire() as connection:
             is_choosing = interest_of(await choices.choices(connection)) is not None
             held = await held_.held(connection, named)
-        wanted = None if is_choosing else grown(sizes, held)
-        if wanted is None:
+        if is_choosing:
             return False
-        await self._pull_all(wanted, held)
+        wanted, is_all = grown(sizes, held)
+        await self._pull_all(in_parts(wanted, sizes), held)
         self.done.logs = len(self._grown)
-        return not self._left and {each.origin for each in wanted} <= self._completed
+        return is_all and not self._left and {each.origin for each in wanted} <= self._completed
 
     async def _take_in(self, heads: Heads, interest: Interest | None) -> None:
         """Pull until nothing more comes."""
+        sizes = {head.origin: head.size for head in heads.logs}
         while self.done.pause_s is None:
             before = self._progress()
             held = await self._held(heads)
             outside = await self._outside(heads, held, interest)
             self.done.outside = heads.left_out + len(outside)
             todo = await self._plan(heads, held, outside)
-            await self._pull_all(todo.wanted, held)
+            await self._pull_all(in_parts(todo.wanted, sizes), held)
             at_home = await self._find_homes(heads)
             if at_home:
                 continue  # their trust may have changed, and with it how much is wanted
@@ -264,9 +264,8 @@ class Exchange:
 
     # ---- pulling -----------------------------------------------------------------------------------------------------
 
-    async def _pull_all(self, wanted: list[Wanted], held: dict[str, Held]) -> None:
-        """Pull in parts, a few at a time: a log of one entry is mostly waiting, for the peer and for the disk."""
-        parts = [wanted[start : start + LOGS_PER_PULL] for start in range(0, len(wanted), LOGS_PER_PULL)]
+    async def _pull_all(self, parts: list[list[Wanted]], held: dict[str, Held]) -> None:
+        """Pull a few parts at a time: a log of one entry is mostly waiting, for the peer and for the disk."""
         places = asyncio.Semaphore(PULLS_AT_ONCE)
 
         async def pull(part: list[Wanted]) -> None:

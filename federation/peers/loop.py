@@ -10,7 +10,7 @@ decided in `plan`, and losing any message costs no more than a poll.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -25,7 +25,7 @@ from federation.moderation.reports import report
 from federation.moderation.trust import PeerNotFound
 from federation.peers.exchange import Exchange, Exchanged
 from federation.sync.client import PeerBusy, PeerClient, PeerTimeout, PeerUnreachable
-from federation.sync.news import Bell
+from federation.sync.news import Bell, News
 from store import guard, peers
 from store.database import OUR_OWN, Connection, Database
 from store.locks import Claims
@@ -43,6 +43,9 @@ NEWS_RETRY_S_MAX = 30.0
 """So soon a peer is heard again, however long it was away. What lay in a village for a week waits no hour more."""
 NEWS_SETTLE_S = 0.005
 """Peers announce log by log; what comes within this is one exchange."""
+LONG_S = 1.0
+"""What takes longer with one peer is not waited for: news are followed beside it."""
+LONG_AT_ONCE = 3
 
 
 class ExchangeFailed(GotongError):
@@ -257,26 +260,58 @@ class Syncer:
             listening = asyncio.create_task(self._listen(url, client, bell), name=f"listen {url}")
             try:
                 while True:
-                    news = await bell.rung(NEWS_SETTLE_S)
-                    if news.mail:
-                        await self._take_mail(url, client)
-                    if await self._followed(url, client, news.sizes) if news.sizes else news.mail:
-                        continue
-                    await self._attempt(url, client)
-                    with contextlib.suppress(GotongError):
-                        bell.rests_until = _rests_until(await self._peer(url))
+                    await self._answer(url, client, bell, await bell.rung(NEWS_SETTLE_S))
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
 
-    async def _followed(self, url: str, client: PeerClient, sizes: Mapping[str, int]) -> bool:
-        """Return whether the logs that the peer named were pulled and nothing else was to do.
+    async def _answer(self, url: str, client: PeerClient, bell: Bell, news: News) -> None:
+        """Look at what the news are about; beside what takes long, follow those that come meanwhile."""
+        latest = asyncio.create_task(self._look(url, client, bell, news), name=f"look {url}")
+        working = {latest}
+        is_more = False
+        try:
+            while working:
+                await asyncio.wait((latest,), timeout=LONG_S)
+                meanwhile = await bell.rung_during(working, NEWS_SETTLE_S)
+                working = {each for each in working if not each.done()}
+                if meanwhile is None:
+                    continue
+                is_full = len(working) >= LONG_AT_ONCE
+                is_more = is_more or meanwhile.unnamed or is_full
+                if not is_full and (meanwhile.sizes or meanwhile.mail):
+                    latest = asyncio.create_task(self._beside(url, client, bell, meanwhile), name=f"beside {url}")
+                    working.add(latest)
+        finally:
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        if is_more:
+            bell.ring()
 
-        Whatever goes wrong here goes wrong again in the exchange that follows, and is remembered there.
+    async def _beside(self, url: str, client: PeerClient, bell: Bell, news: News) -> None:
+        if not await self._followed(url, client, news):
+            bell.ring()
+
+    async def _look(self, url: str, client: PeerClient, bell: Bell, news: News) -> None:
+        """Follow news that name all that they are about, or have an exchange."""
+        if news.unnamed or not await self._followed(url, client, news):
+            await self._attempt(url, client)
+            with contextlib.suppress(GotongError):
+                bell.rests_until = _rests_until(await self._peer(url))
+
+    async def _followed(self, url: str, client: PeerClient, news: News) -> bool:
+        """Fetch the mail and pull the logs that the peer named; return whether nothing else was to do with these.
+
+        Whatever goes wrong with logs goes wrong again in the exchange that follows, and is remembered there.
         """
+        if news.mail:
+            await self._take_mail(url, client)
+        if not news.sizes:
+            return True
         try:
             peer = await self._peer(url)
-            return peer.trust != "blocked" and await self._exchange_with(peer, client).follow(sizes)
+            return peer.trust != "blocked" and await self._exchange_with(peer, client).follow(news.sizes)
         except GotongError as error:
             _log.debug("news_not_followed", peer=url, code=error.code)
         except Exception:

@@ -18,7 +18,8 @@ from federation.requests.addresses import Address, Reach, permitted
 ADDRESSES_TRIED_MAX = 4
 ADDRESSES_KEPT_S = 30.0
 RESOLVE_S = 10.0
-CONNECTIONS_MAX = 4
+CONNECTIONS_MAX = 6
+"""Of one client: news, three pulls of an exchange, and what is followed beside it."""
 
 Resolve = Callable[[str], Awaitable[Sequence[Address]]]
 

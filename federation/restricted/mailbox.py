@@ -94,9 +94,9 @@ class Mailbox:
         await restricted_mail.keep(connection, letter, self.clock())
 
     async def waiting_for(self, peer_id: int) -> int:
-        """Return how many requests wait for this peer, those for removal included."""
+        """Return how many requests are to be given to this peer, those for removal included."""
         async with self.database.acquire() as connection:
-            asked = await restricted_mail.waiting(connection, peer_id, self.clock())
+            asked = await restricted_mail.due(connection, peer_id, self.clock())
             return asked + await removals.count_waiting(connection, peer_id)
 
     async def newest(self, peer_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:

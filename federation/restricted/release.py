@@ -34,8 +34,8 @@ from store import audit, logs, participants, restricted
 from store.database import Connection, Database
 from store.restricted import Placed
 
-MAIL_ROUNDS_MAX = 8
-"""Of one exchange with a mirror, which could go on for ever."""
+MAIL_ROUNDS_MAX = 130
+"""Of one exchange with a mirror, which could go on for ever; enough for all that a mirror keeps for a home."""
 
 _log = structlog.get_logger()
 
@@ -106,7 +106,8 @@ class Releases:
 
     async def answer_mail(self, client: PeerClient) -> int:
         """Return how many requests that waited at a mirror were answered; raises the Peer errors and MailMalformed."""
-        answered: dict[bytes, Answer] = {}
+        seen: set[bytes] = set()
+        answered = 0
         brought: list[tuple[bytes, Answer]] = []
         for _ in range(MAIL_ROUNDS_MAX):
             given = await client.post(
@@ -117,16 +118,15 @@ class Releases:
                 bytes_max=mail.GIVEN_BYTES_MAX,
             )
             now = self.clock() - timedelta(milliseconds=client.skew_ms)
-            brought = []
-            for body in mail.read_given(given):
-                hashed = restricted_request.request_hash(body)
-                answer = None if hashed in answered else await self._mailed(body, now)
-                if answer is not None:
-                    answered[hashed] = answer
-                    brought.append((hashed, answer))
-            if not brought:
+            new = {restricted_request.request_hash(body): body for body in mail.read_given(given)}
+            new = {hashed: body for hashed, body in new.items() if hashed not in seen}
+            if not new:
                 break
-        return len(answered)
+            seen |= new.keys()
+            answers = [(hashed, await self._mailed(body, now)) for hashed, body in new.items()]
+            brought = [(hashed, answer) for hashed, answer in answers if answer is not None]
+            answered += len(brought)
+        return answered
 
     async def _mailed(self, body: bytes, now: datetime) -> Answer | None:
         """Return the answer to a request that a mirror kept, None to one that cannot be answered.

@@ -1,8 +1,8 @@
-"""Have a bulk pull wait while too many records here cannot be found by their words yet. Shell.
+"""Have whatever brings many records wait while too many here cannot be found by their words yet. Shell.
 
 Words are indexed beside the commits (`store/texts.py`). What brings records faster than that waits here between two
 batches, so that a search is never further behind than UNINDEXED_RECORDS_MAX of them. Small batches do not wait. Whoever
-pulls also lends a hand: where no node runs beside it (`gotong sync`), nobody else would do the work it waits for.
+waits also lends a hand: where no node runs beside it (`gotong import`), nobody else would do the work it waits for.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from store import outbox, texts
 from store.database import Database
 
 UNINDEXED_RECORDS_MAX = 30_000
-"""Changes that no search by words knows of yet, beyond which bulk pulls wait."""
+"""Changes that no search by words knows of yet, beyond which pulls, bundles, deposits and imports wait."""
 BULK_ENTRIES_MIN = 256
-"""Entries written at once, below which a pull never waits."""
+"""Entries written at once, below which nobody waits."""
 LOOK_AGAIN_S = 0.05
 
 
 class Backlog:
-    """What one pull leaves to be indexed."""
+    """What one pull or import leaves to be indexed."""
 
     def __init__(self, database: Database, *, records_max: int = UNINDEXED_RECORDS_MAX) -> None:
         self._database = database
@@ -33,11 +33,11 @@ class Backlog:
         if behind <= self._records_max // 2:
             return
         if self._helping is None or self._helping.done():
-            self._helping = asyncio.create_task(self._help(), name="index beside a pull")
+            self._helping = asyncio.create_task(self._help(), name="index beside")
         if behind > self._records_max:
             await self._helping
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stop helping."""
         if self._helping is not None:
             self._helping.cancel()

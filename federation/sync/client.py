@@ -259,7 +259,7 @@ class PeerClient:
         timeout = httpx.Timeout(self._limits.silence_s, connect=self._limits.connect_s)
         request = self._http.build_request("GET", f"{self._base}/stream", headers=headers, timeout=timeout)
         async with self._answer(request, "text/event-stream") as response:
-            yield News()
+            yield News(unnamed=True)
             rest = b""
             with _peer_errors():
                 async for data in response.aiter_raw():

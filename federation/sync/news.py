@@ -6,7 +6,7 @@ understand them asks for heads instead.
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -28,12 +28,13 @@ _ID = re.compile(rb"[!-~]{1,%d}" % SINCE_CHARS_MAX)
 class News:
     """Logs that have grown, by origin. `id` is what to resume from, if given; `mail`: something waits for us there.
 
-    Without either, something has changed.
+    `unnamed`: something has changed, and nobody says what.
     """
 
     id: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     mail: bool = False
+    unnamed: bool = False
 
 
 class _Grown(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ def read_news(events: Iterable[bytes]) -> News | None:
         try:
             grown = msgspec.json.decode(fields.get(b"data", b""), type=_Grown)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            return News(last_id)
+            return News(last_id, unnamed=True)
         sizes[grown.origin] = grown.size
         if _ID.fullmatch(given := fields.get(b"id", b"")):
             last_id = given.decode()
@@ -103,17 +104,27 @@ class Bell:
             return
         self._sizes |= news.sizes
         self._mail = self._mail or news.mail
-        if not (news.sizes or news.mail) or len(self._sizes) > NEWS_LOGS_MAX:
+        if len(self._sizes) > NEWS_LOGS_MAX:
             self._for_everything = True
-        if self._for_everything:
             self._sizes = {}  # names that come while a pull lasts would have no end
+        self._for_everything = self._for_everything or news.unnamed
         self._event.set()
 
     async def rung(self, settle_s: float) -> News:
-        """Wait for a ring, and what follows within `settle_s`; return what to look at, nothing named: everything."""
+        """Wait for a ring, and what follows within `settle_s`; return what to look at."""
         await self._event.wait()
         await asyncio.sleep(settle_s)
-        told = News() if self._for_everything else News(None, self._sizes, self._mail)
+        told = News(None, self._sizes, self._mail, self._for_everything)
         self._sizes, self._mail, self._for_everything = {}, False, False
         self._event.clear()
         return told
+
+    async def rung_during(self, works: Collection[asyncio.Task[None]], settle_s: float) -> News | None:
+        """Wait as `rung` does, or until one of the works is done: then None, and what rings later is not lost."""
+        ringing = asyncio.create_task(self.rung(settle_s), name="bell")
+        try:
+            await asyncio.wait((*works, ringing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ringing.cancel()
+        await asyncio.gather(ringing, return_exceptions=True)
+        return None if ringing.cancelled() else ringing.result()

@@ -35,6 +35,10 @@ QUARANTINE_BYTES_MAX = 8 * 1024 * 1024
 QUARANTINE_TOTAL_BYTES_MAX = 1024 * 1024 * 1024
 """The same, of all of them together."""
 
+LOGS_PER_PULL = 256
+LONG_ENTRIES_MIN = 4_096
+"""What lacks more takes seconds: it is pulled by itself, and last."""
+
 QUOTAS = Quotas(QUARANTINE_ENTRIES_MAX, QUARANTINE_BYTES_MAX)
 
 BLOCKED = "blocked"
@@ -104,6 +108,22 @@ def plan(
     return made
 
 
+def in_parts(wanted: Sequence[Wanted], sizes: Mapping[str, int]) -> list[list[Wanted]]:
+    """Return what to pull together, in order, where the peer has these sizes.
+
+    What is pulled together is taken one after the other, and none of it by anybody else meanwhile.
+    """
+    long = [each for each in wanted if _missing(each, sizes.get(each.origin, 0)) > LONG_ENTRIES_MIN]
+    apart = {each.origin for each in long}
+    short = [each for each in wanted if each.origin not in apart]
+    parts = [short[start : start + LOGS_PER_PULL] for start in range(0, len(short), LOGS_PER_PULL)]
+    return parts + [[each] for each in long]
+
+
+def _missing(wanted: Wanted, size: int) -> int:
+    return (size if wanted.upto is None else min(size, wanted.upto)) - wanted.size
+
+
 def _operator_first(heads: Sequence[HeadOfLog], operator_scid: str) -> list[HeadOfLog]:
     """Return the heads, the operator's first: without its identity nobody is at home there, and all stay strangers."""
     return sorted(heads, key=lambda head: not (operator_scid and f"/{operator_scid}/" in head.origin))
@@ -126,18 +146,22 @@ def asked_again(origins: Sequence[str], held: Mapping[str, Held], quarantine: Qu
     return wanted
 
 
-def grown(sizes: Mapping[str, int], held: Mapping[str, Held]) -> list[Wanted] | None:
-    """Return how to pull logs that a peer says have grown, or None when its heads have to tell."""
+def grown(sizes: Mapping[str, int], held: Mapping[str, Held]) -> tuple[list[Wanted], bool]:
+    """Return how to pull logs that a peer says have grown, and whether these are all: of others its heads have to tell.
+
+    Who is met for the first time has a home to be found, who is in quarantine a quota; a log that is no longer there
+    than here may be another one.
+    """
     wanted: list[Wanted] = []
+    is_all = True
     for origin, size in sizes.items():
         ours = held.get(origin)
-        if ours is None or ours.hosted or ours.trust == QUARANTINED or ours.frozen_size is not None:
-            return None
-        if size <= ours.size:
-            return None
-        if ours.trust != BLOCKED:
+        is_plain = ours is not None and not ours.hosted and ours.trust != QUARANTINED and ours.frozen_size is None
+        if ours is None or not is_plain or size <= ours.size:
+            is_all = False
+        elif ours.trust != BLOCKED:
             wanted.append(Wanted(origin, ours.size, ours.did_version))
-    return wanted
+    return wanted, is_all
 
 
 def _wanted(head: HeadOfLog, ours: Held | None, made: Plan, *, is_full: bool) -> Wanted | None:

@@ -156,7 +156,7 @@ class Receiver:
         if writing is not None:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
-        await self._backlog.close()
+        await self._backlog.aclose()
 
     async def _guarded(
         self, origin: str, work: Awaitable[Result], evidence: Callable[[GotongError], bytes]

@@ -33,7 +33,7 @@ async def test_a_bulk_pull_indexes_what_nobody_else_does(make_node: MakeNode) ->
     mine = Backlog(node.database, records_max=20)
     await mine.grew(BULK_ENTRIES_MIN)
     assert await _behind(node) <= 10
-    await mine.close()
+    await mine.aclose()
 
 
 async def test_a_small_pull_and_one_that_is_not_behind_wait_for_nothing(make_node: MakeNode) -> None:
@@ -47,7 +47,7 @@ async def test_a_small_pull_and_one_that_is_not_behind_wait_for_nothing(make_nod
         await ahead.grew(BULK_ENTRIES_MIN)
         halfway = Backlog(node.database, records_max=40)
         await halfway.grew(BULK_ENTRIES_MIN)  # has begun to help, and goes on meanwhile
-        await halfway.close()
+        await halfway.aclose()
 
 
 async def test_a_bulk_pull_goes_on_when_another_process_has_caught_up(make_node: MakeNode) -> None:
@@ -65,7 +65,7 @@ async def test_a_bulk_pull_goes_on_when_another_process_has_caught_up(make_node:
             await indexer.execute("update text_progress set indexed_seq = 20")
         async with asyncio.timeout(PATIENCE_S):
             await waiting
-    await mine.close()
+    await mine.aclose()
 
 
 async def test_a_pull_of_a_long_log_keeps_to_the_bound(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,24 +71,42 @@ async def test_mail_rings_for_mail_alone_and_everything_has_it_looked_at_too() -
     assert await bell.rung(0) == News(None, {"a": 1}, mail=True)
     bell.tell(News(mail=True), START)
     bell.ring()
-    assert await bell.rung(0) == News()
+    assert await bell.rung(0) == News(mail=True, unnamed=True)
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"origin":1,"size":2}', b'{"origin":"a"}', b"[" * 5_000])
 def test_an_event_that_is_not_understood_has_everything_looked_at(data: bytes) -> None:
-    assert read_news([ONE, b"event: head\ndata: " + data]) == News()
+    assert read_news([ONE, b"event: head\ndata: " + data]) == News(unnamed=True)
 
 
-async def test_a_bell_gathers_names_until_something_wants_everything() -> None:
+async def test_a_bell_gathers_names_beside_what_is_not_named() -> None:
     bell = Bell(None)
     bell.tell(News(None, {"a": 1}), START)
     bell.tell(News(None, {"a": 2, "b": 1}), START)
     assert await bell.rung(0) == News(None, {"a": 2, "b": 1})
     bell.tell(News(None, {"a": 3}), START)
     bell.ring()
-    assert await bell.rung(0) == News()
+    bell.tell(News(unnamed=True), START)
+    assert await bell.rung(0) == News(None, {"a": 3}, unnamed=True)
     bell.tell(News(None, {str(number): 1 for number in range(NEWS_LOGS_MAX + 1)}), START)
-    assert await bell.rung(0) == News()
+    assert await bell.rung(0) == News(unnamed=True)
+
+
+async def test_a_bell_is_heard_for_as_long_as_work_lasts_and_nothing_is_lost_then() -> None:
+    bell = Bell(None)
+    done = asyncio.Event()
+
+    async def long() -> None:
+        await done.wait()
+
+    work = asyncio.create_task(long())
+    bell.tell(News(None, {"a": 1}), START)
+    assert await bell.rung_during({work}, 0) == News(None, {"a": 1})
+    done.set()
+    assert await bell.rung_during({work}, 0) is None
+    bell.tell(News(None, {"b": 1}), START)
+    assert await bell.rung_during({work}, 3_600.0) is None
+    assert await bell.rung(0) == News(None, {"b": 1})
 
 
 def test_names_that_come_while_a_pull_lasts_do_not_pile_up() -> None:
@@ -103,7 +121,7 @@ async def test_a_stream_that_breaks_a_rule_is_opened_less_and_less_often(
 ) -> None:
     class Endless:
         async def news(self, _last_id: str | None) -> AsyncGenerator[News, None]:
-            yield News()
+            yield News(unnamed=True)
             raise PeerTooMuch("an event without an end")
 
     pauses: list[float] = []
@@ -129,15 +147,16 @@ async def test_news_do_not_end_a_pause_and_an_operator_does() -> None:
     bell.tell(News(None, {"a": 1}), START + timedelta(seconds=5))
     assert await bell.rung(0) == News(None, {"a": 1})
     bell.ring()
-    assert await bell.rung(0) == News()
+    assert await bell.rung(0) == News(unnamed=True)
 
 
 def test_only_what_needs_no_second_look_is_pulled_by_name() -> None:
-    assert grown({"l": 5}, {"l": held(3)}) == [Wanted("l", 3, 2)]
-    assert grown({"l": 5}, {"l": held(3, trust="blocked")}) == []
+    assert grown({"l": 5}, {"l": held(3)}) == ([Wanted("l", 3, 2)], True)
+    assert grown({"l": 5}, {"l": held(3, trust="blocked")}) == ([], True)
     for ours in (held(3, hosted=True), held(5), held(3, frozen_size=3), held(3, trust="quarantined")):
-        assert grown({"l": 5}, {"l": ours}) is None
-    assert grown({"l": 5}, {}) is None, "who is met for the first time has a home to be found"
+        assert grown({"l": 5}, {"l": ours}) == ([], False)
+    assert grown({"l": 5}, {}) == ([], False), "who is met for the first time has a home to be found"
+    assert grown({"new": 5, "l": 5}, {"l": held(3)}) == ([Wanted("l", 3, 2)], False)
 
 
 async def test_what_is_announced_is_pulled_without_asking_for_heads(

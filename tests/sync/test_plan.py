@@ -4,12 +4,15 @@ from typing import Any
 
 from federation.sync.messages import HeadOfLog, Wanted
 from federation.sync.plan import (
+    LOGS_PER_PULL,
+    LONG_ENTRIES_MIN,
     QUARANTINE_BYTES_MAX,
     QUARANTINE_ENTRIES_MAX,
     QUARANTINE_TOTAL_BYTES_MAX,
     QUARANTINED_PARTICIPANTS_MAX,
     Plan,
     asked_again,
+    in_parts,
     plan,
 )
 from store.held import Held, Quarantine
@@ -113,6 +116,21 @@ def test_the_operator_comes_first_then_what_is_seen_then_the_shortest() -> None:
     held = ours(3, 0) | ours(4, 0) | ours(1, 0, trust="quarantined")
     order = [each.origin for each in made(heads, held, operator_scid=scid(5)).wanted]
     assert order == [head(number).origin for number in (5, 4, 3, 2, 1)]
+
+
+def test_what_takes_long_is_pulled_last_and_by_itself_whoever_wrote_it() -> None:
+    long = LONG_ENTRIES_MIN + 1
+    heads = [head(1, long), head(2, 5), head(3, long), head(4, long), head(5, LONG_ENTRIES_MIN)]
+    wanted = made(heads, ours(1) | ours(3) | ours(5), operator_scid=scid(1)).wanted
+    parts = in_parts([*wanted, Wanted(head(6).origin, 7)], {each.origin: each.size for each in heads})
+    numbers = [[next(n for n in range(7) if head(n).origin == each.origin) for each in part] for part in parts]
+    assert numbers == [[5, 2, 4, 6], [1], [3]], "of a stranger no more than its quota is asked"
+
+
+def test_no_more_logs_are_pulled_together_than_a_pull_holds() -> None:
+    crowd = [Wanted(head(number).origin) for number in range(LOGS_PER_PULL + 1)]
+    assert [len(part) for part in in_parts(crowd, {})] == [LOGS_PER_PULL, 1]
+    assert in_parts([], {}) == []
 
 
 def test_logs_that_failed_in_this_exchange_are_left_out() -> None:

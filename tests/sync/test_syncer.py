@@ -6,14 +6,19 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from starlette.responses import Response
 
 from federation.moderation.trust import set_peer_trust
 from federation.requests.addresses import TEST
+from federation.sync import plan, receive
+from federation.sync.apply import Ready
+from federation.sync.apply import apply as real_apply
 from federation.sync.client import PeerClient
 from federation.sync.news import News
+from store.database import Database
 from store.wake import Watch
 from tests.beside import beside
 from tests.sockets import http_client, serving, url_of
@@ -55,6 +60,41 @@ async def test_what_is_published_is_pulled_at_once_over_the_pullers_own_connecti
         for count in range(1, 6):
             await a.node.publish_needs(guest.scid, f"Beras {count}")
             await eventually(partial(holds, b, count))
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_news_of_other_logs_do_not_wait_for_a_long_one_of_the_same_peer(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    """The long copy begins by news, or by an exchange that finds something in both logs."""
+    a, b = await make_node("a"), await make_node("b", poll_s=3_600.0)
+    long, short = [await a.node.participant(slug, host="a.gotong.test") for slug in ("gudang", "ojol")]
+    await b.add_peer(a.url)
+    await b.pull(a.url)
+    is_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def apply(database: Database, ready: Ready, **more: Any) -> int:
+        if ready.batch.head.origin == long.origin:
+            is_begun.set()
+            await may_end.wait()
+        return await real_apply(database, ready, **more)
+
+    monkeypatch.setattr(plan, "LONG_ENTRIES_MIN", 0)
+    monkeypatch.setattr(receive, "apply", apply)
+    if not is_told:
+        await a.node.publish_needs(long.scid, "Semen")
+        await a.node.publish_needs(short.scid, "Gula")
+    async with running(a, b):
+        await eventually(lambda: listens(a))
+        if is_told:
+            await a.node.publish_needs(long.scid, "Semen")
+            await a.node.publish_needs(short.scid, "Gula")
+        await asyncio.wait_for(is_begun.wait(), PATIENCE_S)
+        await eventually(lambda: holds(b, 1))
+        await a.node.publish_needs(short.scid, "Beras")
+        await eventually(lambda: holds(b, 2))
+        may_end.set()
+        await eventually(lambda: holds(b, 3))
 
 
 async def holds_participant(node: SyncNode, scid: str) -> bool:
@@ -213,7 +253,7 @@ async def test_news_name_what_grew_and_can_be_resumed(make_node: MakeNode) -> No
         before = (await client.heads()).since
         await a.node.publish_needs(guest.scid, "Beras")
         async with contextlib.aclosing(client.news(before)) as news:
-            assert await anext(news) == News()
+            assert await anext(news) == News(unnamed=True)
             resumed = (await anext(news)).id
             await a.node.publish_needs(guest.scid, "Air")
             later = (await anext(news)).id
