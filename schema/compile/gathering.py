@@ -5,7 +5,8 @@ same turn of the event loop is asked for together. What may share, how many at o
 kind (`turn`: pages, `together`: records by id). Here is decided what holds for all of them:
 
 - Nobody's answer depends on who else asked: what fails together is asked once more, each alone.
-- Nobody is held up by others for longer than SHARED_S_MAX.
+- Nobody is held up by others for longer than SHARED_S_MAX. Where that was reached nobody shares for ALONE_S: how long a
+  question takes depends on its values too, and what is short on a small node may be long on a large one.
 - Who leaves takes nobody along; a statement that nobody waits for any more is stopped.
 """
 
@@ -19,8 +20,10 @@ import msgspec
 
 from store.database import Database, DatabaseBusy, DatabaseUnavailable
 
-SHARED_S_MAX = 1.0
-"""How long a shared statement may take; short ones take a thousandth of it."""
+SHARED_S_MAX = 0.25
+"""How long a shared statement may take; short ones take a hundredth of it."""
+ALONE_S = 60.0
+"""How long nobody shares a statement after it was cut off."""
 WAITED_S_MAX = 0.02
 """How long is waited for the statement before: a connection that hangs holds nobody else up."""
 
@@ -48,6 +51,7 @@ class Gathering(ABC, Generic[W, A]):
     def __init__(self) -> None:
         self._wishes: list[_Wish[W, A]] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._alone_until_s = 0.0
 
     @abstractmethod
     def at_once(self, waiting: int) -> int:
@@ -84,8 +88,9 @@ class Gathering(ABC, Generic[W, A]):
             return  # they have begun: what they waited for ended
         self._wishes = []
         wishes = [wish for wish in wishes if not wish.answer.done()]
+        is_alone = self._alone_until_s > 0 and asyncio.get_running_loop().time() < self._alone_until_s
         while wishes:
-            count = self.at_once(len(wishes))
+            count = 1 if is_alone else self.at_once(len(wishes))
             self._ask(wishes[:count])
             wishes = wishes[count:]
 
@@ -110,6 +115,8 @@ class Gathering(ABC, Generic[W, A]):
                 rows = await connection.fetch(sql, *values, timeout=None if is_alone else SHARED_S_MAX)
             answers = self.answers(rows, len(wishes))
         except Exception as error:
+            if isinstance(error, TimeoutError):
+                self._alone_until_s = asyncio.get_running_loop().time() + ALONE_S
             is_final = is_alone or isinstance(error, DatabaseUnavailable | DatabaseBusy)
             for wish in wishes:
                 if not wish.answer.done() and is_final:

@@ -3,8 +3,8 @@
 Pages are asked for a few at a time: each with its own values, in a statement that is theirs one after the other. Nobody
 waits for a turn to fill, and a request that comes alone is asked alone.
 
-Only pages that are short to read are (`roots`), since one waits for those that it was asked with; and only where four
-of them are still a statement that connections keep prepared, for planning costs more than a round trip.
+Only pages that are short to read as a rule are (`roots`), since one waits for those that it was asked with; and only
+where four of them are still a statement that connections keep prepared, for planning costs more than a round trip.
 """
 
 from collections.abc import Sequence
