@@ -21,7 +21,7 @@ from schema.compile.read import Answer, ById, Changes, Grouped, Many
 from schema.compile.several import by_ids_sql, entities, kind_of, nodes_by_ids
 from schema.compile.text import fill, render
 from schema.compile.together import Together
-from schema.compile.turn import Turn, is_kept
+from schema.compile.turn import Turn, is_small
 from schema.compile.visibility import visible
 
 
@@ -220,7 +220,7 @@ def _connection(build: Build, read: Many, declared: GraphQLField, nodes: list[Fi
     statement = build.statement
     is_short = statement.is_flat and not (counted or statement.uneven or page.searches)
     parameters = len(statement.binders)
-    turn = Turn(sql, parameters) if is_short and is_kept(sql, parameters) else None
+    turn = Turn(sql, parameters) if is_short and is_small(sql, parameters) else None
     query = Query(sql, statement.binders, statement.holes, statement.uneven, variants, turn)
     return Connection(page, found, query, counted)
 

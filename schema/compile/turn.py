@@ -4,7 +4,7 @@ Pages are asked for a few at a time: each with its own values, in a statement th
 waits for a turn to fill, and a request that comes alone is asked alone.
 
 Only pages that are short to read as a rule are (`roots`), since one waits for those that it was asked with; and only
-where four of them are still a statement that connections keep prepared, for planning costs more than a round trip.
+where four of them are still a small statement, for each connection keeps its plan.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,12 @@ from re import compile as regex
 from typing import Any
 
 from schema.compile.gathering import Gathering, Rows
-from store.database import STATEMENT_CACHED_CHARS_MAX
 
 AT_ONCE = (4, 2)
 """Pages of one round trip; those that are left over go alone."""
+CHARS_MAX = 16_384
+"""Of a statement for several pages. Its plan takes some 100 bytes a character in each connection to PostgreSQL; were it
+longer than `STATEMENT_CACHED_CHARS_MAX`, none would keep it, and planning costs more than a round trip."""
 _PARAMETER = regex(r"\$(\d+)")
 
 
@@ -48,11 +50,10 @@ class Turn(Gathering[Sequence[Any], Rows]):
         return found
 
 
-def is_kept(sql: str, parameters: int) -> bool:
-    """Return whether connections keep the statement prepared that asks `sql` as often as a round trip may."""
+def is_small(sql: str, parameters: int) -> bool:
+    """Return whether the statement that asks `sql` as often as a round trip may is within bounds."""
     most = AT_ONCE[0]
-    limit = STATEMENT_CACHED_CHARS_MAX
-    return len(sql) * most <= limit and len(several(sql, parameters, most)) <= limit
+    return len(sql) * most <= CHARS_MAX and len(several(sql, parameters, most)) <= CHARS_MAX
 
 
 def several(sql: str, parameters: int, count: int) -> str:
