@@ -18,7 +18,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-url fuzz oracle sim sim-many check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out story-away networks bench-sync
+.PHONY: help setup demo test test-url fuzz oracle sim sim-many sim-mutants check fmt docs lock compose examples audit-http bench-read bench-growth story-lights-out story-away networks bench-sync
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ sim: setup ## simulate SEEDS runs of 3 to 5 nodes with crashes, liars, partition
 
 sim-many: setup ## simulate one run of 20 nodes: make sim-many FIRST=7
 	@$(BIN)/python -m tests.sim --seeds 1 --nodes 20 --steps 300 --first $(FIRST)
+
+sim-mutants: setup ## show that the simulation notices broken rules, all in tests/sim/mutants.txt: make sim-mutants MUTANTS="any-answer any-letter"
+	@nice -n 5 $(BIN)/python -m tests.sim.mutants $(MUTANTS)
 
 story-lights-out: setup ## a laptop loses cable, power, time and disk, and comes home: every step told and checked
 	@$(BIN)/python -m tests.stories.lights_out

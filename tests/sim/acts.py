@@ -6,17 +6,20 @@ asks again later.
 
 import gzip
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from domain.errors import GotongError
 from federation.bundles import bundle
 from federation.bundles.intake import Intake
-from federation.identity.writing import ParticipantMoved
+from federation.identity.writing import ParticipantMoved, writable_head
 from federation.lifecycle import custody, moving
 from federation.lifecycle.recover import recover
 from federation.log.entry import Part
 from federation.log.erasure import NothingToErase
 from federation.publish.append import Appended, Draft, Once
+from federation.publish.guard import PublicationWaits
 from federation.publish.prepare import IdempotencyKeyReused, unchanged
 from tests.nodes import fixed, need_body, need_draft
 from tests.schema.world import organization_body
@@ -171,11 +174,14 @@ async def rotate(world: "World", machine: Machine) -> None:
     """Have somebody's people change the keys on the machine."""
     author = world.chance.choice(world.authors_at(machine))
     world.tell(f"{machine.name} changes the keys of {author.slug}")
+    await world.mortally(machine, lambda: _rotate(machine, author))
+
+
+async def _rotate(machine: Machine, author: Author) -> None:
     process = machine.running
-    await world.mortally(
-        machine,
-        lambda: custody.rotate(process.database, process.keys, author.scid, author.seed, now=machine.clock()),
-    )
+    async with process.database.transaction() as connection:
+        await process.guard.check(connection, await writable_head(connection, author.scid))
+    await custody.rotate(process.database, process.keys, author.scid, author.seed, now=machine.clock())
 
 
 async def steal(world: "World", machine: Machine) -> None:
@@ -200,13 +206,34 @@ async def find_out(world: "World", machine: Machine) -> None:
 
 async def begin_epoch(world: "World", author: Author) -> None:
     """Begin a new epoch from the size up to which the log is its people's, unless that is done."""
+    if author.theft is None or (await log_of(author)).epoch != author.theft.epoch:
+        return
+    await _require_newest_identity(world, author)
     log = await log_of(author)
-    if author.theft is None or log.epoch != author.theft.epoch:
+    if log.epoch != author.theft.epoch:
         return
     world.tell(f"{author.home.name} recovers {author.slug} from {author.theft}")
     process, size = author.home.running, min(author.theft.size, log.size)
     now = author.home.clock()
     await recover(process.database, process.keys, author.scid, author.seed, size=size, now=now)
+
+
+async def _require_newest_identity(world: "World", author: Author) -> None:
+    """Return if nothing newer of an identity can be lost, peers being asked first where that is not known."""
+    process = author.home.running
+
+    async def require() -> None:
+        async with process.database.transaction() as connection:
+            head = await writable_head(connection, author.scid, frozen_too=True)
+            await process.guard.check_identity(connection, head)
+
+    try:
+        await require()
+    except PublicationWaits:
+        for url in world.known_to(author.home):
+            with suppress(GotongError):
+                await process.syncer.once(url)
+        await require()
 
 
 # ---- moving ----------------------------------------------------------------------------------------------------------

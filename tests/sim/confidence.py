@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 SECRET = "Rahasia"
 RELEASES_MAX = 1_000
+SHOWN = "select record_id from need join participant on participant.id = publisher_id where trust = 'allowed'"
 TRIES_IN_THE_END = 6
 STRANGERS_IN_THE_END = 4
+MADE_UP = "MADE_UP"
+"""Why a mailbox refuses that answers itself."""
 Pair = tuple[str, str]
 """An owner and somebody who asks."""
 
@@ -35,7 +38,7 @@ class Confidence:
     """Whom owners allow what is restricted: `allowed` says so by pair, None where it is not known.
 
     `frail` are owners whose home may have lost parts, decisions or what was written down; `owners` whose secrets are
-    whose, by key; `given` what was given.
+    whose, by key; `given` what was given; `waiting` who asked for what and was told to wait.
     """
 
     allowed: dict[Pair, bool | None] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Confidence:
     frail: set[str] = field(default_factory=set)
     owners: dict[str, str] = field(default_factory=dict)
     given: set[tuple[Author, str, str]] = field(default_factory=set)
+    waiting: dict[tuple[str, str], Acknowledged] = field(default_factory=dict)
     decisions: int = 0
 
     def may_refuse_only(self, owner: Author, asker: str) -> bool:
@@ -106,14 +110,45 @@ async def _decide(world: "World", owner: Author, asker: Author, *, is_allowing: 
 
 
 async def ask(world: "World", machine: Machine) -> None:
-    """Have somebody ask for the contact of a record; the machine asked, or the one that asks, may die of it."""
-    asker = world.chance.choice(world.authors_at(machine))
+    """Have somebody ask for the contact of a record; the machine asked, or the one that asks, may die of it.
+
+    Who waits for an answer asks again rather than for another one.
+    """
+    here = {each.scid: each for each in world.authors_at(machine)}
+    waiting = [(here[asker], told) for (asker, _), told in world.confidence.waiting.items() if asker in here]
+    if waiting and world.chance.random() < 0.6:
+        await _ask(world, *world.chance.choice(waiting))
+        return
     known = [each for each in world.ledger.acknowledged.values() if each.has_part]
+    if world.chance.random() < 0.8:
+        known = await _shown(machine, known)
     if known:
-        told = world.chance.choice(known)
-        owner = _owner(world, told)
-        world.tell(f"{asker.slug} asks {owner.slug} for the contact of {told.title!r}")
-        await world.mortally(machine, lambda: _request(world, asker, owner, told), other=owner.home)
+        await _ask(world, world.chance.choice([*here.values()]), world.chance.choice(known))
+
+
+async def write_to(world: "World", home: Machine) -> None:
+    """Have somebody ask for the contact of a record whose home nobody can connect to, so that a letter waits for it."""
+    owners = {each.scid for each in world.authors_at(home)}
+    known = [each for each in world.ledger.acknowledged.values() if each.has_part and each.scid in owners]
+    up = [each for each in world.machines if each is not home and each.process is not None]
+    for machine in world.chance.sample(up, len(up)):
+        shown = await _shown(machine, known)
+        if shown:
+            await _ask(world, world.chance.choice(world.authors_at(machine)), world.chance.choice(shown))
+            return
+
+
+async def _shown(machine: Machine, known: list[Acknowledged]) -> list[Acknowledged]:
+    """Return those of these records that a machine shows: of what it does not, nobody there can know."""
+    async with machine.running.database.acquire() as connection:
+        shown = {record_id for (record_id,) in await connection.fetch(SHOWN)}
+    return [each for each in known if each.record_id in shown]
+
+
+async def _ask(world: "World", asker: Author, told: Acknowledged) -> None:
+    owner = _owner(world, told)
+    world.tell(f"{asker.slug} asks {owner.slug} for the contact of {told.title!r}")
+    await world.mortally(asker.home, lambda: _request(world, asker, owner, told), other=owner.home)
 
 
 async def _request(world: "World", asker: Author, owner: Author, told: Acknowledged) -> str:
@@ -124,10 +159,14 @@ async def _request(world: "World", asker: Author, owner: Author, told: Acknowled
         answer = await asker.home.running.asking.request(asker.scid, told.uri)
     except (RestrictedRefused, RestrictedGone, RestrictedRevised) as error:
         world.tell(f"  {asker.slug}: {error.code}")
+        world.confidence.waiting.pop((asker.scid, str(told.uri)), None)
+        _check_refusal(asker, error)
         return error.code
     if isinstance(answer, Waiting):
         world.tell(f"  {asker.slug} waits")
+        world.confidence.waiting[asker.scid, str(told.uri)] = told
         return "waits"
+    world.confidence.waiting.pop((asker.scid, str(told.uri)), None)
     world.tell(f"  {asker.slug} is given it")
     name = msgspec.json.decode(answer)["contact"]["name"]
     assert world.confidence.owners[name.removeprefix(f"{SECRET} ")] == owner.scid, f"{asker.slug} was given {name}"
@@ -135,6 +174,10 @@ async def _request(world: "World", asker: Author, owner: Author, told: Acknowled
     assert has_decided or not may_only_refuse, f"{owner.slug} never allowed {asker.slug} that"
     world.confidence.given.add((owner, asker.scid, str(told.uri)))
     return "given"
+
+
+def _check_refusal(asker: Author, error: GotongError) -> None:
+    assert error.details.get("cause") != MADE_UP, f"{asker.slug} takes what a mailbox made up for an owner's word"
 
 
 def _owner(world: "World", told: Acknowledged) -> Author:

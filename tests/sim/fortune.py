@@ -48,6 +48,7 @@ async def sync(world: "World", machine: Machine) -> None:
         await hints.nothing_is_hidden(machine, asked)
     if machine.process is not None:
         await invariants.nothing_forged(machine)
+        await invariants.nothing_unfinished(machine)
         await machine.follower.read(machine)
 
 
@@ -100,10 +101,15 @@ async def restart(world: "World", machine: Machine) -> None:
     await world.boot(machine)
 
 
-async def restore(world: "World", machine: Machine) -> None:
-    """A machine's database is replaced by an old backup; what nobody else had seen by then is lost."""
-    if machine.name not in world.backups or world.keepsakes.lost:
+async def restore(world: "World", _machine: Machine) -> None:
+    """A machine's database is replaced by an old backup; what nobody else had seen by then is lost.
+
+    Its people go on at once, as if nothing had happened.
+    """
+    backed_up = [each for each in world.machines if each.process is not None and each.name in world.backups]
+    if not backed_up or world.keepsakes.lost:
         return
+    machine = world.chance.choice(backed_up)
     world.tell(f"{machine.name} is restored from an old backup")
     machine.bury()
     await world.disks.restore(world.machines.index(machine), "old")
@@ -121,6 +127,7 @@ async def restore(world: "World", machine: Machine) -> None:
         if machine in author.left:  # whoever restores a machine sees to it that nothing is written for who has moved
             with suppress(GotongError):
                 await moving.let_go(machine.running.database, machine.running.appender.vault, author.scid, _forget)
+    await world.chance.choice([acts.publish, acts.rotate, acts.find_out])(world, machine)
 
 
 def _forget(_package: bytes) -> None:

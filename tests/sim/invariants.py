@@ -49,6 +49,10 @@ LEAVES = """
     select scid, index, leaf_hash from entry e join log l on l.id = e.log_id and l.is_projected
     join participant p on p.id = l.participant_id
 """
+UNFINISHED = """
+    select origin, size from log join entry on log_id = log.id and index = 0
+    where is_projected and epoch > 0 and size < (convert_from(data, 'UTF8')::jsonb #>> '{core,from,size}')::bigint
+"""
 BODIES = "select b.data from payload b join log l on l.id = b.log_id and l.is_projected where part = 1"
 LOCAL = ("publisher_id", "log_id", "received_at", "suppresses")
 """What two nodes may know differently of one record: numbers of their own, and when each had it."""
@@ -215,6 +219,12 @@ async def _forks_are_found_and_nobody_else_accused(world: "World") -> None:
 async def nothing_forged(machine: "Machine") -> None:
     """Raise if a machine that is up shows what nobody signed; it must not even for a moment."""
     await _shows_nowhere(machine, FORGED.decode())
+
+
+async def nothing_unfinished(machine: "Machine") -> None:
+    """Raise if a machine that is up shows a later epoch before it has all that the epoch copies."""
+    shown = await _rows(machine, UNFINISHED)
+    assert shown == [], f"{machine.name} shows epochs that are not here yet: {shown}"
 
 
 async def _nothing_forged_and_nothing_stolen(world: "World", machine: "Machine") -> None:

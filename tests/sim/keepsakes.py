@@ -72,7 +72,7 @@ async def prepare(machine: Machine) -> None:
 
 async def back_up(world: "World", machine: Machine) -> None:
     """Have a machine leave sealed backups of its participants with a peer; both may die of it."""
-    keeper = world.chance.choice(_keepers(world, machine))
+    keeper = world.chance.choice(keepers(world, machine))
     if machine.mirror is None and keeper.process is not None:  # it keeps nothing for whom it does not know
         asked = keeper.process.syncer
         await world.mortally(keeper, lambda: asked.once(machine.url, in_full=False), other=machine)
@@ -82,7 +82,8 @@ async def back_up(world: "World", machine: Machine) -> None:
     await world.mortally(machine, lambda: _back_up(world, machine, keeper), other=keeper)
 
 
-def _keepers(world: "World", machine: Machine) -> list[Machine]:
+def keepers(world: "World", machine: Machine) -> list[Machine]:
+    """Return the machines that a machine knows, each of which keeps backups for it."""
     return [each for each in map(world.machine_at, world.known_to(machine)) if each is not None]
 
 
@@ -235,7 +236,7 @@ async def look(stack: AsyncExitStack, machine: Machine, other: Machine, seed: by
 async def check(world: "World") -> None:
     """Raise if a backup that a peer acknowledged could not be restored now; everybody leaves another one last."""
     for machine in world.machines[:: len(world.machines) - 1]:
-        await _back_up(world, machine, _keepers(world, machine)[0])
+        await _back_up(world, machine, keepers(world, machine)[0])
     for author in world.authors:
         kept = world.keepsakes.kept.get(author.scid)
         log = await log_of(author)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORGED = b"Palsu"
 TRUE = b"Beras"
+HONEST = 0.7
+"""The chance that who forges or flips bits leaves an answer as it is that is no pull."""
 
 
 def forge(body: bytes, _chance: random.Random) -> bytes:
@@ -130,7 +132,8 @@ class Liar:
     def _changed(
         self, request: httpx.Request, body: bytes, lie: Callable[[bytes, random.Random], bytes], chance: random.Random
     ) -> bytes:
-        if not request.url.path.endswith("/pull") and lie not in (forge, flip):
+        is_pull = request.url.path.endswith("/pull")
+        if not is_pull and (lie not in (forge, flip) or chance.random() < HONEST):  # or nobody would get to a pull
             return body
         try:
             return lie(body, chance) if body else body

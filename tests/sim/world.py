@@ -284,7 +284,7 @@ STEPS_BY_WEIGHT: dict[Step, int] = {
     confidence.ask: 5,
     keepsakes.back_up: 5,
     keepsakes.lose: 3,
-    hosts.betray_mail: 3,
+    hosts.betray_mail: 4,
     hosts.betray_backups: 2,
     acts.rotate: 2,
     acts.steal: 1,
