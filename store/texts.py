@@ -83,6 +83,17 @@ async def unindexed(connection: Connection, count_max: int) -> int:
     return found
 
 
+async def oldest_s(connection: Connection) -> float:
+    """Return for how many seconds the oldest of the numbered changes that are not indexed yet has waited, or 0."""
+    found: float | None = await connection.fetchval(
+        """
+        select extract(epoch from clock_timestamp() - at)::float8 from event
+        where seq > (select indexed_seq from text_progress) order by seq limit 1
+        """
+    )
+    return found or 0.0
+
+
 async def write(connection: Connection, table: str, keys: Sequence[Key]) -> None:
     """Index the words of the rows of `table` with these (publisher_id, record_id); those without a row are passed
     over."""
