@@ -12,7 +12,7 @@ kind (`turn`: pages, `together`: records by id). Here is decided what holds for 
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import asyncpg
@@ -62,7 +62,7 @@ class Gathering(ABC, Generic[W, A]):
         """Return the SQL that answers these, and its parameters."""
 
     @abstractmethod
-    def answers(self, rows: Rows, count: int) -> Sequence[A]:
+    def answers(self, rows: Rows, count: int) -> Iterable[A]:
         """Return the answer of each of `count` that were asked together, in their order."""
 
     async def answer(self, database: Database, asked: W) -> A:

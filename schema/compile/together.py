@@ -5,7 +5,7 @@ the busier a node is, the more share one. Only statements that take nothing but 
 record: a longer one would gain nothing from company, and keep one process of PostgreSQL busy instead of several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -21,7 +21,7 @@ TOGETHER_MAX = 64
 class Together(Gathering[UriParts, asyncpg.Record | None]):
     """One statement of a plan: its last parameters are columns of SCIDs, record ids and places; see `by_ids_sql`.
 
-    A record is asked for by its name, and its row is given, None when there is none to be seen.
+    A record is asked for by its name, and its row (place, JSON) is given, None when there is none to be seen.
     """
 
     AFTER_EACH_OTHER = True
@@ -38,7 +38,7 @@ class Together(Gathering[UriParts, asyncpg.Record | None]):
         else:
             rows = await self.query.rows(asking, *_columns([uri]))
             row = rows[0] if rows else None
-        return None if row is None else text(row["json"])
+        return None if row is None else text(row[1])
 
     def at_once(self, waiting: int) -> int:
         """Return all, up to a bound."""
@@ -48,10 +48,10 @@ class Together(Gathering[UriParts, asyncpg.Record | None]):
         """Return the statement with these columns."""
         return self.query.sql, _columns(asked)
 
-    def answers(self, rows: Rows, count: int) -> Sequence[asyncpg.Record | None]:
+    def answers(self, rows: Rows, count: int) -> Iterable[asyncpg.Record | None]:
         """Return each record's row."""
-        found = {row["place"]: row for row in rows}
-        return [found.get(place) for place in range(count)]
+        found = {row[0]: row for row in rows}
+        return map(found.get, range(count))
 
 
 def _columns(uris: Sequence[UriParts]) -> Sequence[Sequence[Any]]:
