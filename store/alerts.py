@@ -14,6 +14,8 @@ ALERTS_MAX = 200
 PEER_SILENT_AFTER = timedelta(days=1)
 RULES_BROKEN_WITHIN = timedelta(days=7)
 PUBLICATION_WAITS_AFTER = timedelta(minutes=15)
+SIGNED_BY_THE_LOG = "{OWN_LOG_LONGER,LOG_FORKED}"
+"""Reports about a log's own key: whoever shows what it signed breaks no rule, and helps."""
 IDENTITY_PERCENT_TOLD = 75
 """Of what an identity can hold: some thirty changes of keys are left, of one log's keys eight."""
 
@@ -77,7 +79,8 @@ _REASONS = {
     """,
     AlertKind.RULES_BROKEN: f"""
         select {PEER_NAME_SQL}, count(*) from refusal join peer on peer.id = peer_id
-        where at > $1::timestamptz - $3::interval and trust <> 'blocked' group by peer.id
+        where at > $1::timestamptz - $3::interval and trust <> 'blocked' and code <> all('{SIGNED_BY_THE_LOG}')
+        group by peer.id
     """,
     AlertKind.PEER_SILENT: f"""
         select {PEER_NAME_SQL}, failures from peer

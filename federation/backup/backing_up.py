@@ -34,13 +34,22 @@ from store.peers import PeerRow
 ANSWER_BYTES_MAX = 64 * 1024
 KEPT_ASKED_S = 3_600.0
 """How often a keeper is asked whether it still has a backup of what has not changed."""
-REFUSED_BY_KEEPER = (BackupNotAllowed, BackupTooLarge, BackupOutdated, BackupUnproven)
+REFUSED_BY_KEEPER: dict[type[GotongError], str] = {
+    BackupNotAllowed: "the peer's operator allows none yet (gotong peer allow-backups)",
+    BackupTooLarge: "the peer's operator allows fewer bytes (gotong peer allow-backups)",
+    BackupOutdated: "the peer has a later backup: was this clock set back?",
+    BackupUnproven: "the peer has not heard of this participant or of its newest key yet; it is tried again by itself",
+}
 
 
 class BackupKeyMissing(GotongError):
     """The participant's cards were made before backups could be sealed to them; `gotong keys kit` makes new ones."""
 
     code: ClassVar[str] = "BACKUP_KEY_MISSING"
+
+
+OF_ONE = (BackupKeyMissing, BackupTooLarge, BackupOutdated, BackupUnproven)
+"""What keeps the backup of one participant out and says nothing about the others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +88,13 @@ class BackingUp:
 
         `asking`: also of what the peer has no more.
 
-        Raises BackupKeyMissing, BackupNotAllowed, BackupTooLarge, BackupOutdated (a clock that went back), the Peer
-        errors, and, when all others are there, BackupUnproven: the keeper has not heard of one's newest key yet.
+        Raises BackupNotAllowed, the Peer errors, and, when all others are there, the first of OF_ONE.
         """
         async with self.database.acquire() as connection:
             hosted = await participants.hosted(connection)
             operator = await participants.operator(connection)
         done = []
-        unheard: BackupUnproven | None = None
+        failure: GotongError | None = None
         async with self.client(peer) as client:
             for row in hosted:
                 if row.ended:
@@ -94,12 +102,12 @@ class BackingUp:
                 with_node = operator is not None and row.id == operator.id
                 try:
                     done.append(await self._deposit(client, peer, row.id, row.scid, with_node=with_node, asking=asking))
-                except BackupUnproven as error:
-                    unheard = unheard or error
+                except OF_ONE as error:
+                    failure = failure or error
         if asking:
             self._asked_s[peer.id] = asyncio.get_running_loop().time()
-        if unheard is not None:
-            raise unheard
+        if failure is not None:
+            raise failure
         return done
 
     async def to_targets(self) -> None:
@@ -193,22 +201,22 @@ async def _keeps(client: PeerClient, scid: str, version: int) -> bool:
 
 
 async def _send(client: PeerClient, scid: str, made: _Made) -> None:
-    missing = await _post(client, "backup", made.manifest, "application/json")
+    missing = await _post(client, scid, "backup", made.manifest, "application/json")
     for number in missing:
         path = f"backup/{scid}/{made.version}/{number}"
-        await _post(client, path, made.chunks[number], "application/octet-stream")
+        await _post(client, scid, path, made.chunks[number], "application/octet-stream")
 
 
-async def _post(client: PeerClient, path: str, content: bytes, content_type: str) -> list[int]:
+async def _post(client: PeerClient, scid: str, path: str, content: bytes, content_type: str) -> list[int]:
     try:
         answer = await client.post(
             path, content, content_type=content_type, answer_type="application/json", bytes_max=ANSWER_BYTES_MAX
         )
         return msgspec.json.decode(answer, type=_Missing).missing
     except PeerProtocolError as error:
-        for refusal in REFUSED_BY_KEEPER:
+        for refusal, why in REFUSED_BY_KEEPER.items():
             if error.details.get("cause") == refusal.code:
-                raise refusal("the peer does not keep this backup") from None
+                raise refusal(why, scid=scid) from None
         raise
     except msgspec.DecodeError:
         raise PeerProtocolError("the keeper does not say what is missing") from None

@@ -20,7 +20,7 @@ from store.database import Database
 from store.held import Held
 
 STATES_CACHED_MAX = 1_024
-STATES_BYTES_MAX = 32 * 1024 * 1024
+STATES_BYTES_MAX = 16 * 1024 * 1024
 """Of the DID lines of what is remembered: a usual identity has some kilobytes, one may have 4 MiB."""
 READ_AT_ONCE = 64
 READ_BYTES_MAX = 8 * 1024 * 1024

@@ -42,12 +42,13 @@ class Doubtful:
     at: datetime
 
 
-async def left_behind(database: Database, scid: str, size: int) -> list[Doubtful]:
-    """Return the entries from `size` on, at most ENTRIES_SHOWN_MAX; raises EpochSizeOutOfRange and like `recover`."""
+async def left_behind(database: Database, scid: str, size: int, keep: int | None = None) -> list[Doubtful]:
+    """Return the entries that `recover` would leave behind, at most ENTRIES_SHOWN_MAX; raises what it would."""
+    kept = size if keep is None else keep
     async with database.acquire() as connection:
         log = await writable_head(connection, scid, lock=False, frozen_too=True)
-        _require_inside(log, 1, size)
-        found = await logs.entries(connection, log.id, size, ENTRIES_SHOWN_MAX)
+        _require_inside(log, size, kept)
+        found = await logs.entries(connection, log.id, kept, ENTRIES_SHOWN_MAX)
     parsed = [(stored.index, entry.parse(stored.data)) for stored in found]
     return [Doubtful(index, each.type, str(each.id), each.rev, each.at) for index, each in parsed]
 
@@ -76,7 +77,9 @@ async def recover(
 
 def _require_inside(log: LogRow, size: int, kept: int) -> None:
     if not 1 <= size <= kept <= log.size:
-        raise EpochSizeOutOfRange("an epoch starts inside the log", size=size, keep=kept, held=log.size)
+        raise EpochSizeOutOfRange(
+            "a new log begins with entries that this one has, one at least", size=size, keep=kept, held=log.size
+        )
     if log.frozen_size is not None and size > log.frozen_size:
         raise EpochSizeOutOfRange("others hold other entries from there on", size=size, agreed=log.frozen_size)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from domain.errors import GotongError
 from node.output import AsJson, DataDir, Json, show
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson
     """Deposit a sealed backup with a peer, now and from then on by itself; only two recovery cards open it."""
     import asyncio
 
-    from federation.backup.backing_up import Deposited
-    from federation.backup.sealed import BackupUnproven
+    from federation.backup.backing_up import OF_ONE, Deposited
     from federation.moderation.trust import PeerNotFound
     from federation.sync.client import checked_url
     from node.settings import Settings
@@ -57,16 +57,16 @@ def backup(to: To, stop: Stop = False, data_dir: DataDir = None, as_json: AsJson
                 if stop:
                     await backups.remove_target(connection, peer.id)
                     return []
-            unheard: BackupUnproven | None = None
+            failure: GotongError | None = None
             done: list[Deposited] = []
             try:
                 done = await node.backing_up.to(peer)
-            except BackupUnproven as error:  # comes by itself when the peer has heard
-                unheard = error
+            except OF_ONE as error:  # the others are there, and this one is tried again by itself
+                failure = error
             async with node.database.acquire() as connection:
                 await backups.add_target(connection, peer.id)
-        if unheard is not None:
-            raise unheard
+        if failure is not None:
+            raise failure
         return [{"id": f"gotong:{each.scid}", "version": each.version, "bytes": each.bytes} for each in done]
 
     done = asyncio.run(run())

@@ -45,10 +45,11 @@ def verify(file: File, did_log: DidLog = None, as_json: AsJson = False) -> None:
 
     from federation.did import webvh
     from federation.log.evidence import verify as verified
+    from node.files import read_bounded
     from node.wiring import now
 
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    known = None if did_log is None else webvh.verify(webvh.split_lines(did_log.read_bytes()), now=now())
+    data = sys.stdin.buffer.read() if str(file) == "-" else read_bounded(file)
+    known = None if did_log is None else webvh.verify(webvh.split_lines(read_bounded(did_log)), now=now())
     found = verified(data.removesuffix(b"\n"), now(), known)
     answer: dict[str, Json] = {
         "id": found.id.hex(),

@@ -112,7 +112,7 @@ def recover(
     """After a theft: go on with a new log under a new key, from the last entry that counts. Asks for two cards."""
     import asyncio
 
-    from federation.lifecycle.recover import left_behind, recover
+    from federation.lifecycle.recover import ENTRIES_SHOWN_MAX, left_behind, recover
     from node.cards import read_seed
     from node.catching_up import require_newest_identity
     from node.participants import hosted_participant
@@ -124,7 +124,7 @@ def recover(
             scid = (await hosted_participant(node, organization)).scid
             if not dry_run:
                 await require_newest_identity(node, scid)
-            left = await left_behind(node.database, scid, size if keep is None else keep)
+            left = await left_behind(node.database, scid, size, keep)
             changed = None
             if not dry_run:
                 seed = read_seed(card)
@@ -138,7 +138,8 @@ def recover(
     left, changed = asyncio.run(run())
     lines = [f"{each['index']:>8}  {each['type']} {each['record']} revision {each['revision']}" for each in left]
     verb = "would be" if changed is None else "are"
-    lines.insert(0, f"{len(left)} entries {verb} left behind." if left else f"No entries {verb} left behind.")
+    count = f"{ENTRIES_SHOWN_MAX} or more" if len(left) == ENTRIES_SHOWN_MAX else str(len(left) or "No")
+    lines.insert(0, f"{count} entries {verb} left behind.")
     lines += [] if changed is None else [_signs(changed)]
     answer: dict[str, Json] = {"leftBehind": left, **({} if changed is None else changed_json(changed))}
     show(answer, "\n".join(lines), as_json=as_json)

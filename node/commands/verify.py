@@ -70,10 +70,11 @@ def verify_proof(proof: ProofFile, as_json: AsJson = False) -> None:
     import orjson
 
     from federation.log.proof import check
+    from node.files import read_bounded
     from node.wiring import now
 
-    text = sys.stdin.read() if str(proof) == "-" else proof.read_text(encoding="utf-8")
-    proven = check(text, now())
+    data = sys.stdin.buffer.read() if str(proof) == "-" else read_bounded(proof)
+    proven = check(data.decode(errors="replace"), now())
     answer: dict[str, Json] = {
         "id": proven.uri,
         "did": proven.did,

@@ -43,6 +43,20 @@ def test_help_loads_neither_the_database_driver_nor_the_web_server() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify-proof", "none.json"),
+        ("verify-proof", "."),
+        ("evidence", "verify", "none.json"),
+        ("evidence", "verify", "pyproject.toml", "--did", "none.jsonl"),
+    ],
+)
+def test_a_file_that_is_not_there_is_no_fault_of_the_program(command: tuple[str, ...]) -> None:
+    done = gotong(*command)
+    assert (done.returncode, done.stderr.partition(":")[0]) == (1, "FILE_REFUSED")
+
+
 def test_the_version_is_that_of_the_project_file() -> None:
     done = gotong("version", "--json")
     assert json.loads(done.stdout)["gotong"] in (ROOT / "pyproject.toml").read_text()

@@ -7,7 +7,7 @@ import pytest
 from federation.sync.client import PeerClient, PeerProtocolError
 from store import backups, peers
 from tests.nodes import seed_of
-from tests.restricted.backups import Bare, backing_up, deposit
+from tests.restricted.backups import Bare, backing_up, deposit, refused
 from tests.restricted.nodes import Side
 from tests.sync.conftest import client_of
 
@@ -59,3 +59,16 @@ async def test_a_backup_that_nobody_could_have_is_not_kept(home: Side, keeper: S
         with pytest.raises(PeerProtocolError) as caught:
             await client.get(path, headers=headers, answer_type="application/json", bytes_max=1_000)
     assert (caught.value.details["status"], caught.value.details["cause"]) == (404, "BACKUP_NOT_KEPT")
+
+
+@pytest.mark.parametrize("slug", ["pengurus", "baca-yuk"])
+async def test_whose_cards_are_from_before_backups_keeps_nobody_else_from_being_backed_up(
+    home: Side, keeper: Side, slug: str
+) -> None:
+    await home.publish()
+    await keeper.sync.pull(home.sync.url)
+    await home.sync.value(
+        "update participant set backup_key = null, backup_reader_hash = null where hosted and slug = $1", slug
+    )
+    assert await refused(deposit(home, keeper)) == "BACKUP_KEY_MISSING"
+    assert await keeper.sync.value("select count(*) from backup where is_complete") == 1

@@ -11,7 +11,7 @@ from auth.policy import PEERS_ADMIN
 from auth.tokens import Viewer
 from federation.log.note import NoteMalformed
 from federation.moderation.trust import add_peer
-from federation.sync.plan import QUARANTINE_ENTRIES_MAX
+from federation.sync.plan import QUARANTINE_ENTRIES_MAX, LogForked, OwnLogLonger
 from node.background import tell_alerts
 from schema.context import Caller
 from schema.engine import Engine
@@ -142,17 +142,19 @@ async def test_a_peer_without_an_address_is_named_by_its_operator_and_silences_n
             "insert into peer (operator_scid, trust, deposits_here) values ($1, 'quarantined', true) returning id",
             scid(2),
         )
-        await peers.report(connection, NoteMalformed("x"), peer_id=peer_id, origin=None, evidence=None)
+        for error in (NoteMalformed("x"), OwnLogLonger("x"), LogForked("x")):  # the others are about a log's own key
+            await peers.report(connection, error, peer_id=peer_id, origin=None, evidence=None)
         await connection.execute("update refusal set at = $1", NOW)
-        assert [row.peer for row in await peers.refusals(connection, 10)] == [f"gotong:{scid(2)}"]
+        assert [row.peer for row in await peers.refusals(connection, 10)] == [f"gotong:{scid(2)}"] * 3
     expected = {
         (AlertKind.RULES_BROKEN, f"gotong:{scid(2)}"),
         (AlertKind.PEER_WAITS, f"gotong:{scid(2)}"),
         (AlertKind.PARTICIPANT_WAITS, f"gotong:{scid(1)}"),
     }
     assert {(each.kind, each.subject) for each in await tell_alerts(database, NOW)} == expected
-    shown = (await asked(engine, "{ alerts { kind subject } }", operator))["alerts"]
+    shown = (await asked(engine, "{ alerts { kind subject count } }", operator))["alerts"]
     assert {(AlertKind(each["kind"]), each["subject"]) for each in shown} == expected
+    assert [each["count"] for each in shown if each["kind"] == "RULES_BROKEN"] == [1]
 
 
 async def test_alerts_begin_and_end_with_their_reasons(

@@ -73,6 +73,7 @@ async def theft(make_node: MakeNode) -> Theft:
 
 async def test_what_the_thief_wrote_goes_everywhere_and_nothing_else(theft: Theft) -> None:
     assert [each.type for each in await left_behind(theft.home.database, theft.guest.scid, 3)] == ["need"]
+    assert await left_behind(theft.home.database, theft.guest.scid, 3, keep=4) == []
     received = await theft.reader.rows("select record_id, received_at from need order by index limit 2")
     origin = await theft.recover(3)
     assert origin == origin_of(theft.guest.scid, 1)
@@ -295,6 +296,8 @@ async def test_a_copy_that_is_not_what_the_identity_states_is_refused(
 
 async def test_an_epoch_starts_inside_the_log(theft: Theft) -> None:
     for size, keep in ((0, None), (5, None), (3, 2), (3, 5)):
+        with pytest.raises(EpochSizeOutOfRange):
+            await left_behind(theft.home.database, theft.guest.scid, size, keep)
         with pytest.raises(EpochSizeOutOfRange):
             await theft.recover(size, keep)
     assert await theft.home.value("select max(epoch) from log") == 0
