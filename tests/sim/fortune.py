@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from domain.errors import GotongError
@@ -110,6 +111,7 @@ async def restore(world: "World", _machine: Machine) -> None:
     if not backed_up or world.keepsakes.lost:
         return
     machine = world.chance.choice(backed_up)
+    await _read_by_depositors(world, machine)
     world.tell(f"{machine.name} is restored from an old backup")
     machine.bury()
     await world.disks.restore(world.machines.index(machine), "old")
@@ -127,7 +129,17 @@ async def restore(world: "World", _machine: Machine) -> None:
         if machine in author.left:  # whoever restores a machine sees to it that nothing is written for who has moved
             with suppress(GotongError):
                 await moving.let_go(machine.running.database, machine.running.appender.vault, author.scid, _forget)
+    await _read_by_depositors(world, machine)
     await world.chance.choice([acts.publish, acts.rotate, acts.find_out])(world, machine)
+
+
+async def _read_by_depositors(world: "World", mirror: Machine) -> None:
+    """Have who deposits with a machine pull: before its database is lost, and as soon as it is back, to give back."""
+    for each in world.machines:
+        is_calm = not world.network.islands and not world.network.trouble
+        if each.mirror is mirror and each.process is not None and is_calm:
+            world.tell(f"{each.name} pulls from its mirror")
+            await world.survives(each, partial(each.process.syncer.once, mirror.url, in_full=False))
 
 
 def _forget(_package: bytes) -> None:
