@@ -47,6 +47,7 @@ def out(organization: Organization, file: NewFile, data_dir: DataDir = None, as_
     async def run() -> "Package":
         async with opened(Settings.load(data_dir)) as node:
             scid = (await hosted_participant(node, organization)).scid
+            await node.require_nothing_lost(scid)  # a log that is handed over too short is taken in by nobody
             return await let_go(node.database, node.appender.vault, scid, lambda data: write_unfinished(file, data))
 
     try:

@@ -73,6 +73,9 @@ async def test_an_identity_is_not_changed_where_its_newest_entry_may_be_missing(
         refused = restored.run(*command, "desa", *cards)
         assert refused.code != 0
         assert "PUBLICATION_WAITS" in refused.err
+    file = restored.data.parent / "pindah"
+    assert "PUBLICATION_WAITS" in restored.run("org", "move", "out", "desa", str(file)).err
+    assert not file.exists()
     assert home.gotong("keys", "rotate", "desa", *cards)["version"] == 2
 
 

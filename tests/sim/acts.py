@@ -267,6 +267,8 @@ async def leave(world: "World", author: Author) -> None:
         author.package = data
 
     try:
+        async with process.database.transaction() as connection:
+            await process.guard.check(connection, await writable_head(connection, author.scid))
         await moving.let_go(process.database, process.appender.vault, author.scid, keep)
     except ParticipantMoved:
         world.tell(f"  {author.slug} has left already")
