@@ -26,6 +26,12 @@ async def identity(connection: Connection) -> str:
     return f"{cluster}/{oid}"
 
 
+async def next_transaction(connection: Connection) -> int:
+    """Return the number that the next transaction gets: where the database was put back, it is lower than it was."""
+    number: int = await connection.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    return number
+
+
 async def next_run(connection: Connection) -> int:
     """Return a number greater than all given before: when a process began, or a peer answered."""
     number: int = await connection.fetchval("select nextval('guard_run')")

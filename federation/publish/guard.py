@@ -13,10 +13,15 @@ signing then would fork it. So nothing is signed until it is known that nothing 
 
 What a peer shows to be longer, signed by our own key, is waited for whatever was confirmed: it is taken back first.
 Knowing ends with the process. Nothing here asks a clock.
+
+An older database also gives its events and heads numbers that others have heard with other news. So they get another
+name whenever the database is not known to go on from where it was: by the marker, or, after a stop that was not clean,
+by a file that says every second which database it is and how far its transactions had come.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -33,6 +38,7 @@ from store.database import Connection, DatabaseUnavailable
 from store.logs import LogRow
 
 MARKER_FILE = "clean-stop"
+REACHED_FILE = "reached"
 SEEN_FILE = "seen"
 WATCH_S = 1.0
 
@@ -57,6 +63,7 @@ class Guard:
         self._run: int | None = None
         self._sizes: dict[int, int] = {}  # of logs, when they were last seen here
         self._is_marked = False
+        self._reached: dict[str, Any] | None = None  # what REACHED_FILE says, once this process wrote it
         self.is_unbroken = False
         """Whether the database is the one that the last process left, rather than one that may be older."""
 
@@ -98,7 +105,9 @@ class Guard:
                 await guard.take_turn(session)
                 if self._run is None:
                     self._run = await guard.next_run(session)
-                if not await self._is_known(session):
+                is_known = await self._is_known(session)
+                await self._note_reached(session)
+                if not is_known:
                     session.terminate()
                     return False
                 await guard.go_live(session)
@@ -115,7 +124,9 @@ class Guard:
         told = False
         while True:
             with contextlib.suppress(GotongError, OSError):
-                if not self.is_sure:
+                if self.is_sure:
+                    await self._note_reached_meanwhile()
+                else:
                     is_sure = await self.decide()
                     if is_sure != told:
                         _log.info("signing_confirmed" if is_sure else "signing_waits")
@@ -188,12 +199,45 @@ class Guard:
             with contextlib.suppress(OSError):
                 file.unlink()
         if row is None and found is None:
+            if not await self._goes_on(session):
+                _log.info("stream_renewed", message="the database may be older than what was told of it")
+                await guard.renew_stream(session)
             return False
         if row is None or found is None or row != {**found, "identity": await guard.identity(session)}:
             _log.error("restore_detected", message="this database or this data directory is a copy or a backup")
             await guard.renew_stream(session)
             return False
         return True
+
+    async def _goes_on(self, session: Connection) -> bool:
+        """Return whether the database is the one that the last process worked on, and no older than it was then."""
+        try:
+            then = json.loads((self._directory / REACHED_FILE).read_bytes())
+            before = int(then["transaction"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+        if then["identity"] != await guard.identity(session):
+            return False
+        return before <= await guard.next_transaction(session)
+
+    async def _note_reached(self, session: Connection) -> None:
+        """Write down how far the database has come. A disk that is full is told of by others."""
+        transaction = await guard.next_transaction(session)
+        if self._reached is not None and transaction == self._reached["transaction"]:
+            return
+        reached = {"identity": self._identity or await guard.identity(session), "transaction": transaction}
+        unfinished = self._directory / f"{REACHED_FILE}.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps(reached))
+            unfinished.replace(self._directory / REACHED_FILE)
+            self._reached = reached
+
+    async def _note_reached_meanwhile(self) -> None:
+        async with self._deciding:
+            if self._session is not None and not self._session.is_closed():
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):  # it is decided anew then
+                    await self._note_reached(self._session)
 
     async def _leave_marker(self, session: Connection) -> None:
         file = self._directory / MARKER_FILE
