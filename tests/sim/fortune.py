@@ -111,6 +111,10 @@ async def restore(world: "World", _machine: Machine) -> None:
     if not backed_up or world.keepsakes.lost:
         return
     machine = world.chance.choice(backed_up)
+    if any(each.mirror is machine for each in world.machines):
+        for url in world.known_to(machine):  # so that it is sure of its logs, and signs
+            await world.survives(machine, partial(machine.running.syncer.once, url, in_full=False))
+        await acts.publish(world, machine)
     await _read_by_depositors(world, machine)
     world.tell(f"{machine.name} is restored from an old backup")
     machine.bury()
