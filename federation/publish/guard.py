@@ -200,7 +200,8 @@ class Guard:
                 file.unlink()
         if row is None and found is None:
             if not await self._goes_on(session):
-                _log.info("stream_renewed", message="the database may be older than what was told of it")
+                if (self._directory / REACHED_FILE).exists():
+                    _log.info("stream_renewed", message="the database may be older than what was told of it")
                 await guard.renew_stream(session)
             return False
         if row is None or found is None or row != {**found, "identity": await guard.identity(session)}:

@@ -20,7 +20,7 @@ from federation.log import add_checkpoint, tiles
 from federation.log.cosigners import AHEAD_S_MAX, cosigned
 from federation.log.service import cosign_keys
 from federation.log.static import read_tiles
-from federation.sync.client import LogUnknownThere, PeerClient, PeerWitnessesOther
+from federation.sync.client import LogUnknownThere, PeerClient, PeerProtocolError, PeerWitnessesOther
 from store import cosignatures, participants, peers
 from store import held as held_
 from store.cosignatures import Unsaid
@@ -38,6 +38,9 @@ SETTLE_S = 0.02
 RETRY_S = 2.0
 RETRY_S_MAX = 3_600.0
 UNKNOWN_PAUSE_S = 30.0
+REFUSED_PAUSE_S = 3_600.0
+REFUSALS = range(400, 500)
+"""Statuses of a witness that will not cosign this, ever: it cosigned what was lost here since, for one."""
 
 _log = structlog.get_logger()
 
@@ -62,7 +65,7 @@ class Witnessing:
     _states: DidStates = field(default_factory=DidStates)
     _claims: Claims = field(init=False)
     _pauses: dict[int, _Pause] = field(default_factory=dict)
-    _unknown: dict[tuple[int, str], float] = field(default_factory=dict)
+    _left: dict[tuple[int, str], float] = field(default_factory=dict)
     _running: dict[int, "asyncio.Task[int]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,7 +134,7 @@ class Witnessing:
             older_than = self.clock() - REFRESH
             unsaid = await cosignatures.unsaid(connection, operator.id, older_than, LOGS_PER_ROUND_MAX)
         now_s = asyncio.get_running_loop().time()
-        wanted = [each for each in unsaid if self._unknown.get((peer.id, each.origin), 0.0) <= now_s]
+        wanted = [each for each in unsaid if self._left.get((peer.id, each.origin), 0.0) <= now_s]
         gained = 0
         if wanted:
             async with self.client(peer) as client:
@@ -140,18 +143,29 @@ class Witnessing:
         return gained
 
     async def _ask(self, client: PeerClient, peer: PeerRow, scid: str, log: Unsaid) -> bool:
+        """Return whether the peer cosigned a log now; one that it does not cosign holds up no other."""
         try:
-            answer = await self._submit(client, log, log.before)
-        except PeerWitnessesOther as error:
-            if (
-                error.size > log.size
-            ):  # it has seen more of our own log than we hold; the guard learns it from its heads
+            answer = await self._answer(client, log)
+        except (LogUnknownThere, PeerWitnessesOther) as error:
+            return self._leave(peer, log, error, UNKNOWN_PAUSE_S)
+        except PeerProtocolError as error:
+            if error.details.get("status") not in REFUSALS:
                 raise
-            answer = await self._submit(client, log, error.size)
-        except LogUnknownThere:
-            self._unknown[peer.id, log.origin] = asyncio.get_running_loop().time() + UNKNOWN_PAUSE_S
-            return False
+            return self._leave(peer, log, error, REFUSED_PAUSE_S)
         return await self._keep(scid, log, answer)
+
+    async def _answer(self, client: PeerClient, log: Unsaid) -> bytes:
+        try:
+            return await self._submit(client, log, log.before)
+        except PeerWitnessesOther as error:
+            if error.size > log.size:  # it has seen more of our log than is here; the guard learns it from its heads
+                raise
+            return await self._submit(client, log, error.size)
+
+    def _leave(self, peer: PeerRow, log: Unsaid, error: GotongError, pause_s: float) -> bool:
+        self._left[peer.id, log.origin] = asyncio.get_running_loop().time() + pause_s
+        _log.debug("not_cosigned", peer=peer.url, log=log.origin, code=error.code, **error.details)
+        return False
 
     async def _submit(self, client: PeerClient, log: Unsaid, old_size: int) -> bytes:
         proof: list[bytes] = []

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.records.registry import RECORDS
+from federation.identity import identities
 from federation.log import static, tiles
 from federation.log.names import parse_origin
-from federation.log.note import parse_checkpoint, parse_note
+from federation.log.note import checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.log.service import LogKey, log_service
 from federation.log.static import read_tiles
 from federation.projection.check import check_log
 from federation.projection.rebuild import compare
@@ -240,18 +242,31 @@ async def _shows_nowhere(machine: "Machine", word: str) -> None:
 
 
 async def _who_cosigned_saw_it(machine: "Machine") -> None:
-    """What a machine cosigned is what the log was at that size, but for logs that were told twice."""
+    """What a machine cosigned is what the log was at that size, but for logs that were told twice or lost their end."""
     query = """
-        select log_id, witnessed.size, note from witnessed join log on log.id = log_id
+        select log_id, origin, witnessed.size, note, scid, participant_id
+        from witnessed join log on log.id = log_id
+        join participant on participant.id = participant_id
         where frozen_size is null and witnessed.size between 1 and log.size
     """
     async with _database(machine).acquire() as connection:
         for row in await connection.fetch(query):
+            service = log_service(await identities.load(connection, row["participant_id"], row["scid"]))
+            if service.epoch == parse_origin(row["origin"]).epoch and _counts_no_more(row["note"], service.keys):
+                continue
             stated = parse_checkpoint(parse_note(row["note"]).text)
             held = await read_tiles(connection, row["log_id"], tiles.root_tiles(stated.size))
             assert stated.size == row["size"]
             root = tiles.edge_from_tiles(stated.size, held).root()
             assert root == stated.root, f"{machine.name} cosigned another telling of {stated.origin}"
+
+
+def _counts_no_more(note: bytes, keys: Sequence[LogKey]) -> bool:
+    """Return whether a key signed this that ended before: whoever had the rest of the log has lost it."""
+    origin = parse_checkpoint(parse_note(note).text).origin
+    checkpoint, signed_by = checkpoint_and_keys(note, origin, [each.public_key for each in keys])
+    signers = [each.retired for each in keys if each.public_key in signed_by]
+    return all(each is not None and each.size < checkpoint.size for each in signers)
 
 
 async def _erasures_are_acknowledged(world: "World", machine: "Machine") -> None:

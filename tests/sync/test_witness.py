@@ -231,6 +231,26 @@ async def test_a_cosignature_of_a_clock_that_is_off_is_not_kept(make_node: MakeN
     assert await a.ask_for_cosignatures() == 0
 
 
+async def test_a_log_that_a_witness_does_not_cosign_holds_up_no_other(asked: Asked) -> None:
+    """It cosigned a tree of which the home has lost the end, and will never cosign another one in its place."""
+    await asked.home.add_peer(asked.witness.url)
+    await asked.home.pull(asked.witness.url)
+    refused = asked.home.node.operator
+    await asked.home.node.publish_needs(refused.scid, "Tikar")
+    await asked.witness.pull(asked.home.url)
+    key = asked.home.node.keys.get(log_key_name(refused.scid, 0, 0))
+    lost = note.sign(f"{refused.origin}\n1\n{base64text.encode(bytes(32))}\n", Signer(refused.origin, key))
+    await asked.witness.rows(
+        "insert into witnessed (log_id, size, note) select id, 1, $2 from log where origin = $1", refused.origin, lost
+    )
+    assert await asked.home.ask_for_cosignatures() == 1
+    assert await asked.home.rows("select origin from cosignature join log on log.id = log_id") == [
+        (asked.guest.origin,)
+    ]
+    await asked.home.node.publish_needs(asked.guest.scid, "Tenda")
+    assert await asked.home.ask_for_cosignatures() == 1
+
+
 async def test_an_announcement_has_the_home_asked(asked: Asked) -> None:
     await asked.witness.value("update peer set next_pull_at = 'infinity'")
     await asked.post(add_checkpoint.write(0, [], await asked.note()))
