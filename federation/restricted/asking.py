@@ -122,11 +122,16 @@ class Asking:
     async def _question(
         self, connection: Connection, uri: RecordUri, placed: Placed, log: LogRow, operator: ParticipantRow
     ) -> _Question:
-        """Return the request that waits already for the same, or a new one, remembered before anybody hears of it."""
+        """Return the request that waits already for the same, or a new one, remembered before anybody hears of it.
+
+        It is a new one also where the keys were changed meanwhile, or the participant came here from another node: no
+        home takes the one before.
+        """
         home = None if placed.home_peer_id is None else await peers.get(connection, placed.home_peer_id)
         pending = await restricted_mail.pending(connection, log.participant_id, str(uri))
         now = self.releases.clock()
-        if pending is None or pending.leaf != placed.leaf_hash or pending.until <= now:
+        is_good = pending is not None and pending.leaf == placed.leaf_hash and pending.until > now
+        if pending is None or not is_good or not await _counts(connection, pending, log, operator.scid):
             there = now - timedelta(milliseconds=0 if home is None else home.skew_ms or 0)
             pending = self._new(uri, placed, log, operator.scid, now, there + WAITS)
             await restricted_mail.ask(connection, log.participant_id, str(uri), pending)
@@ -261,3 +266,15 @@ def _refusal(code: str) -> GotongError:
         if kind.code == code:
             return kind(TOLD[rule])
     return RestrictedRefused("the owner does not allow this participant its contacts", cause=code)
+
+
+async def _counts(connection: Connection, pending: Pending, log: LogRow, node: str) -> bool:
+    """Return whether a home that knows the newest identity of who asks takes this request."""
+    state = await identities.load(connection, log.participant_id, log.scid)
+    try:
+        restricted_request.check_request(
+            restricted_request.read_request(pending.request), node=node, keys=log_service(state).keys
+        )
+    except RequestUnproven:
+        return False
+    return True

@@ -5,14 +5,17 @@ from datetime import timedelta
 import pytest
 
 from domain.ids import RecordUri
+from federation.lifecycle.custody import rotate
+from federation.lifecycle.introduce import take_lines
 from federation.moderation.trust import set_participant_trust
 from federation.publish.append import Draft
 from federation.publish.prepare import unchanged
 from federation.restricted.asking import Waiting
 from federation.restricted.mailbox import COLLECTED_KEPT, forget_mail
 from federation.restricted.release import allow
+from store import participants
 from tests.mirror.conftest import Mirror
-from tests.nodes import fixed, need_body
+from tests.nodes import fixed, need_body, seed_of
 from tests.restricted.away import Away, MakeAway
 from tests.restricted.conftest import keeping_mail
 from tests.restricted.nodes import PART, PHONE, asking_of, side_of
@@ -134,6 +137,20 @@ async def test_a_request_is_asked_anew_when_the_record_was_revised_or_the_time_i
     assert isinstance(first, Waiting)
     assert isinstance(again, Waiting)
     assert again.since == first.since + timedelta(days=7)
+
+
+async def test_a_request_is_asked_anew_when_the_keys_were_changed(mirror: Mirror, home: Away, asker: Away) -> None:
+    uri = await asked(home, asker)
+    node = asker.laptop.node
+    seed, now = seed_of(f"pos-tani{node.keys._directory}"), node.clock.advance(minutes=1)
+    await rotate(node.database, node.keys, asker.scid, seed, now=now)
+    async with node.database.acquire() as connection:
+        lines = await participants.did_lines(connection, node.operator.participant_id)
+    await take_lines(mirror.served.database, asker.scid, b"\n".join(lines), now=now)
+    await home.online()
+    assert isinstance(await asker.ask(uri), Waiting)
+    await home.online()
+    assert await told(asker.ask(uri)) == PART
 
 
 async def test_what_was_erased_meanwhile_leaves_the_mirror_and_is_gone(mirror: Mirror, home: Away, asker: Away) -> None:

@@ -157,10 +157,11 @@ async def _done(world: "World", work: Work, author: Author, key: str, draft: Dra
             raise AssertionError(f"{key} is said to have been used for something else") from error
         world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
         raise
+    epoch = (await log_of(author)).epoch  # who dies of looking has heard nothing, and asks again
     world.ledger.unsure = [each for each in world.ledger.unsure if each.key != key]
     if draft.erase:
         world.ledger.perhaps_erased.discard(done.record_id)
-    return (await log_of(author)).epoch, done
+    return epoch, done
 
 
 def _is_stolen(author: Author, epoch: int) -> bool:
