@@ -17,7 +17,7 @@ from federation.identity.states import DidStates
 from federation.log import evidence, service
 from federation.log.cosigners import same_text
 from federation.log.evidence import Finding
-from federation.log.note import checkpoint_and_keys, parse_checkpoint, parse_note
+from federation.log.note import Checkpoint, checkpoint_and_keys, parse_checkpoint, parse_note
 from federation.log.service import log_service
 from federation.sync.client import PeerClient
 from federation.sync.messages import HeadOfLog
@@ -56,7 +56,7 @@ class Forks:
         doubles = await self._other_hashes(heads, held)
         for head in heads:
             ours = held.get(head.origin)
-            if ours is None or ours.checkpoint is None or ours.log_id is None or ours.frozen_size is not None:
+            if ours is None or ours.checkpoint is None or ours.log_id is None:
                 continue
             suspect, double = head.origin in suspects, head.origin in doubles
             if same_text(head.checkpoint.encode(), ours.checkpoint) and not suspect and not double:
@@ -64,6 +64,9 @@ class Forks:
             compared += 1
             if compared > COMPARED_PER_EXCHANGE_MAX:
                 break
+            if ours.frozen_size is not None:
+                await self._prove(head.origin, self._earlier(head, ours, ours.frozen_size))
+                continue
             is_proven = await self._prove(head.origin, self._fork(head, ours, suspect))
             if not is_proven and (suspect or double):
                 await self._prove(head.origin, self._other_identity(ours))
@@ -136,6 +139,28 @@ class Forks:
             return None
         if theirs.size <= held.size and await local.root(theirs.size) == theirs.root:
             return None
+        return await self._evidence(head, ours, local, theirs)
+
+    async def _earlier(self, head: HeadOfLog, ours: Held, frozen_size: int) -> bytes | None:
+        """Return evidence of a frozen log if what this node still shows of it is not what the peer shows.
+
+        Evidence proves that two tellings differ at a size. Where they part may be before, and only who has one of them
+        and is given the tiles of the other can tell.
+        """
+        note = head.checkpoint.encode()
+        theirs = parse_checkpoint(parse_note(note).text)
+        held = parse_checkpoint(parse_note(ours.checkpoint or b"").text)
+        assert ours.log_id is not None
+        local = HeldTelling(ours.checkpoint or b"", held, self._database, ours.log_id)
+        remote = PeerTelling(note, theirs, self._client)
+        shown = min(frozen_size, theirs.size, held.size)
+        if theirs.origin != head.origin or shown == 0 or await local.root(shown) == await remote.root(shown):
+            return None
+        return await self._evidence(head, ours, local, theirs)
+
+    async def _evidence(self, head: HeadOfLog, ours: Held, local: HeldTelling, theirs: Checkpoint) -> bytes | None:
+        """Return evidence of two tellings, None where no key that counts signed the peer's."""
+        note = head.checkpoint.encode()
         state = await self._states.of(self._database, ours.scid, ours.did_version)
         if state is None or service.origin(state) != head.origin:
             return None

@@ -8,18 +8,21 @@ from federation.identity.keys import log_key_name
 from federation.identity.states import DidStates
 from federation.lifecycle.enroll import Enrolled
 from federation.log import evidence, note
-from federation.log.evidence import LogFrozen
+from federation.log.evidence import LogFrozen, Side
+from federation.log.note import parse_checkpoint
 from federation.projection.rebuild import compare
 from federation.sync.client import PeerClient
 from federation.sync.messages import OfferedEvidence
 from federation.witness import forks
 from federation.witness.freeze import accept
+from store.held import did_log
 from store.outbox import sequence
 from tests.nodes import need_draft
 from tests.sockets import http_client, serving
 from tests.sync.conftest import MakeNode, SyncNode
 from tests.sync.liar import Liar
 
+NOTE = "select checkpoint from log where origin = $1"
 HEAD = "select size, edge, checkpoint, checkpoint_size from log where origin = $1"
 
 
@@ -123,8 +126,34 @@ async def test_a_frozen_log_is_relayed_up_to_where_it_was_frozen(make_node: Make
     async with http_client() as http:
         base = f"{found.left.url}/federation/v1/log/{found.guest.scid}/0"
         assert (await http.get(f"{base}/tile/0/000.p/4")).status_code == 200
-        assert (await http.get(f"{base}/tile/0/000.p/5")).status_code == 404
+        assert (await http.get(f"{base}/tile/entries/000.p/5")).status_code == 404
+        assert (await http.get(f"{base}/tile/0/000.p/6")).status_code == 200  # hashes, for who has the other telling
         assert (await http.get(f"{base}/payloads?from=4&n=1")).status_code == 416
+
+
+async def test_where_evidence_came_from_far_back_the_place_where_both_part_is_found_later(make_node: MakeNode) -> None:
+    """Whoever proved the fork was not given the tiles, so that its proof is of a larger size than it could be."""
+    found = await fork(make_node, 3, 2, 2)
+    async with found.left.database.acquire() as connection:
+        held = await did_log(connection, found.guest.scid)
+    assert held is not None
+    lines, witness = held
+    notes = [bytes(await node.value(NOTE, found.guest.origin)) for node in (found.left, found.right)]
+    sides = [Side(each, parse_checkpoint(note.parse_note(each).text).root, ()) for each in notes]
+    data = evidence.build_fork(lines, witness, 6, sides)
+    for node in (found.left, found.right):
+        await node.value("update participant set trust = 'allowed'")
+        assert await accept(node.database, data, node.node.clock()) is not None
+        assert await found.frozen(node) == 5
+    await found.right.add_peer(found.left.url)
+    assert (await found.right.pull(found.left.url)).forked == [found.guest.origin]
+    await found.left.add_peer(found.right.url)
+    assert (await found.left.pull(found.right.url)).forked == [found.guest.origin]
+    for node in (found.left, found.right):
+        assert await found.frozen(node) == 4
+        assert await titles(node, found.guest.scid) == ["Beras 0", "Beras 1", "Beras 2"]
+        assert await compare(node.database, as_of=node.node.clock()) == []
+    assert (await found.right.pull(found.left.url)).forked == []
 
 
 async def test_the_owner_of_a_frozen_log_signs_no_more(make_node: MakeNode) -> None:
