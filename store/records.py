@@ -260,7 +260,8 @@ async def existing_publishers(connection: Connection, table: str, scids: Sequenc
     """Return which of these participants have a row in `table`; `staying` as with `existing`."""
     records = await connection.fetch(
         f"""
-        select scid from {table} join participant on participant.id = publisher_id where scid = any($1)
+        select participant.scid from {table} join participant on participant.id = publisher_id
+        where participant.scid = any($1)
         {_kept(table, staying)}
         """,
         list(scids),

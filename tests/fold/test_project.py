@@ -149,6 +149,25 @@ async def test_news_about_a_need_of_another_log_waits_for_that_need(node: TestNo
         assert len((await content(database))["update_post"]) == 1
 
 
+async def test_news_about_a_participant_wait_until_it_says_what_it_is(
+    node: TestNode, new_database: NewDatabase
+) -> None:
+    owner, writer = await node.participant("baca-yuk"), await node.participant("ojol-peduli")
+    await _story(node, owner.scid)
+    news = {"about": {"uri": f"gotong:{owner.scid}"}, "text": [{"lang": "id", "text": "Terima kasih"}]}
+    await node.appender.append(writer.scid, [Draft("update", None, fixed(news))])
+    async with Database(await new_database(), connections=3) as database:
+        theirs, ours = Mirror(database, node, writer.origin), Mirror(database, node, owner.origin)
+        await theirs.meet()
+        await theirs.feed(9)
+        assert await _reasons(database) == {1: Reason.TARGET_MISSING}
+        await ours.meet()
+        await ours.feed(99)
+        node.clock.advance(seconds=10)
+        await _settle(database, writer.origin, node.clock)
+        assert await _reasons(database) == {}
+
+
 async def test_a_need_expires_by_the_clock_and_followers_are_told(node: TestNode) -> None:
     await node.publish_needs(node.operator.scid, "satu")
     node.clock.advance(days=365)
