@@ -214,10 +214,10 @@ class Guard:
         """Return whether the database is the one that the last process worked on, and no older than it was then."""
         try:
             then = json.loads((self._directory / REACHED_FILE).read_bytes())
-            before = int(then["transaction"])
+            identity, before = then["identity"], int(then["transaction"])
         except (OSError, ValueError, TypeError, KeyError):
             return False
-        if then["identity"] != await guard.identity(session):
+        if identity != await guard.identity(session):
             return False
         return before <= await guard.next_transaction(session)
 

@@ -27,7 +27,7 @@ async def test_after_a_kill_events_keep_their_numbers_where_the_database_goes_on
     assert await _stream(home) == before
 
 
-@pytest.mark.parametrize("how", ["older", "another", "unknown", "not said"])
+@pytest.mark.parametrize("how", ["older", "another", "unknown", "half said", "not said"])
 async def test_after_a_kill_events_have_new_numbers_where_the_database_may_be_older(
     home: SyncNode, tmp_path: Path, how: str
 ) -> None:
@@ -39,6 +39,7 @@ async def test_after_a_kill_events_have_new_numbers_where_the_database_may_be_ol
         "older": json.dumps(reached | {"transaction": reached["transaction"] + 1_000}),
         "another": json.dumps(reached | {"identity": "1/1/1"}),
         "unknown": "{",
+        "half said": '{"transaction": 1}',
         "not said": None,
     }[how]
     file.unlink() if changed is None else file.write_text(changed)
